@@ -1,0 +1,1 @@
+"""Separates, measures and compares particles in label maps and micrographs."""

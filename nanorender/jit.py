@@ -1,0 +1,48 @@
+"""The one place that names a Numba option."""
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+
+
+def _cache_folder() -> str:
+    """Return the folder of compiled kernels, named by a hash of the files that hold kernels.
+
+    Numba's cache does not notice a change in a function of another file that a kernel calls, so
+    every version of these files gets a folder of its own.
+    """
+    sources = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        text = path.read_bytes()
+        if b"import kernel" in text or path.name == "jit.py":
+            sources.update(text)
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return str(base / "nanorender" / sources.hexdigest()[:16])
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = _cache_folder()
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile a function of arrays and numbers to machine code.
+
+    - ``fastmath`` without the flags that assume finite numbers: it lets loops vectorise, and
+      infinity stays usable as "nothing hit".
+    - ``error_model="numpy"``: division by zero gives infinity, not an exception and a branch.
+    - ``nogil``: kernels of several samples may run in threads.
+    - ``cache``: compiled once per machine and version.
+
+    Runtime shape checks that a test run wraps around `function` are taken off first.
+    """
+    return numba.njit(
+        inspect.unwrap(function),
+        fastmath={"nsz", "arcp", "contract", "afn", "reassoc"},
+        error_model="numpy",
+        nogil=True,
+        cache=True,
+    )

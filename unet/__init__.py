@@ -1,0 +1,1 @@
+"""A U-Net in JAX: trained on synthetic images, applied to micrographs."""
