@@ -151,3 +151,12 @@ def _positive(value: Constant | Uniform | Normal | LogNormal | Mixture):
 
 
 PositiveDistribution = Annotated[Distribution, AfterValidator(_positive)]
+
+
+def _not_negative(value: Constant | Uniform | Normal | LogNormal | Mixture):
+    if value.lowest() < 0:
+        raise ValueError(f"must be 0 or more, but values down to {value.lowest():g} can be drawn")
+    return value
+
+
+NonNegativeDistribution = Annotated[Distribution, AfterValidator(_not_negative)]
