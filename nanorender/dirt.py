@@ -1,0 +1,315 @@
+"""Dirt: what a substrate shows besides particles, as a factor on its gray level.
+
+Carbon films and wafers are never even: patches of contamination, the rims that dried droplets and
+holes in a film leave (whole rings, more often arcs), flakes, smears, and slow shading.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from nanorender.distributions import (
+    Constant,
+    LogNormal,
+    NonNegativeDistribution,
+    PositiveDistribution,
+    Uniform,
+)
+from nanorender.jit import kernel
+from nanorender.settings import Settings
+
+HARMONICS = 3  # of the wobble that turns an ellipse into an outline found in nature
+
+
+class DirtSettings(Settings):
+    """What lies on the substrate; every strength is a change of the factor, and 0 turns it off."""
+
+    patch_strength: NonNegativeDistribution = Uniform(low=0.01, high=0.05)
+    patch_roughness: float = Field(default=0.6, ge=0, le=1)
+    rings_per_um2: NonNegativeDistribution = LogNormal(median=12.0, gsd=1.7, maximum=40.0)
+    ring_strength: NonNegativeDistribution = LogNormal(median=0.35, gsd=1.5, maximum=1.5)
+    ring_diameter_nm: PositiveDistribution = LogNormal(median=105.0, gsd=1.6, maximum=600.0)
+    ring_width_nm: PositiveDistribution = Constant(value=9.0)
+    ring_closed_fraction: float = Field(default=0.12, ge=0, le=1)
+    flakes_per_um2: NonNegativeDistribution = Uniform(low=0.0, high=0.15)
+    flake_strength: NonNegativeDistribution = Uniform(low=0.3, high=1.0)
+    flake_diameter_nm: PositiveDistribution = LogNormal(median=90.0, gsd=1.5, maximum=400.0)
+    smears_per_um2: NonNegativeDistribution = Uniform(low=0.0, high=0.1)
+    smear_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.1)
+    smear_length_nm: PositiveDistribution = LogNormal(median=1500.0, gsd=1.6, maximum=8000.0)
+    shading_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
+
+
+class Outlines(NamedTuple):
+    """Wobbly ellipses in pixels, of which an arc is drawn; one row each.
+
+    center: (n, 2) x, y, px
+    radius: (n, 2) half axes, px
+    angle: (n) of the first half axis to x, rad
+    wobble: (n, 3, 2) amplitude as a fraction of the radius, and phase, of harmonics 2, 3, 4
+    start, extent: (n) where the arc starts and how far it goes, rad
+    strength: (n) brightness of the rim at the middle of the arc, as a change of the factor
+    width_px: standard deviation of the rim's profile, px
+    """
+
+    center: Float[np.ndarray, "n 2"]
+    radius: Float[np.ndarray, "n 2"]
+    angle: Float[np.ndarray, "n"]
+    wobble: Float[np.ndarray, "n 3 2"]
+    start: Float[np.ndarray, "n"]
+    extent: Float[np.ndarray, "n"]
+    strength: Float[np.ndarray, "n"]
+    width_px: float
+
+
+@kernel
+def _refine(coarse, displacement, amplitude):
+    """Return a grid of twice the resolution: one diamond and one square step.
+
+    coarse: (m, m); displacement: (2m - 1, 2m - 1) uniform in -1..1, scaled by `amplitude`.
+    """
+    n = 2 * coarse.shape[0] - 1
+    fine = np.empty((n, n), np.float32)
+    quarter = np.float32(0.25)
+    for i in range(0, n, 2):
+        for j in range(0, n, 2):
+            fine[i, j] = coarse[i // 2, j // 2]
+    for i in range(1, n, 2):
+        for j in range(1, n, 2):
+            corners = fine[i - 1, j - 1] + fine[i - 1, j + 1] + fine[i + 1, j - 1]
+            fine[i, j] = (corners + fine[i + 1, j + 1]) * quarter + amplitude * displacement[i, j]
+    # The points between have half the diamond's squared distance: sqrt(1/2)^(2H) less variance,
+    # which the caller has put into `displacement`. Edges mirror the neighbor that is missing.
+    for i in range(n):
+        up = i - 1 if i > 0 else i + 1
+        down = i + 1 if i < n - 1 else i - 1
+        for j in range(1 - i % 2, n, 2):
+            left = j - 1 if j > 0 else j + 1
+            right = j + 1 if j < n - 1 else j - 1
+            cross = fine[up, j] + fine[down, j] + fine[i, left] + fine[i, right]
+            fine[i, j] = cross * quarter + amplitude * displacement[i, j]
+    return fine
+
+
+def diamond_square(
+    size: int, roughness: float, rng: np.random.Generator
+) -> Float[np.ndarray, "size size"]:
+    """Return a fractal texture from -1 to 1 (Fournier, Fussell & Carpenter 1982).
+
+    The surface is a fractional Brownian one of Hurst exponent H = 1 - roughness: mean squared
+    differences grow as distance^(2H), the power spectrum falls as frequency^-(2H + 2).
+
+    Parameters
+    ----------
+    size: edge length, px; any number from 1
+    roughness: 0 (smooth clouds) to 1 (every scale equally strong)
+    """
+    hurst = 1.0 - roughness
+    levels = max(1, math.ceil(math.log2(max(size - 1, 1))))
+    texture = (2 * rng.random((2, 2), dtype=np.float32) - 1).astype(np.float32)
+    amplitude = 1.0
+    for _ in range(levels):
+        n = 2 * texture.shape[0] - 1
+        displacement = rng.random((n, n), dtype=np.float32)
+        displacement *= 2
+        displacement -= 1
+        displacement[::2] *= 0.5 ** (hurst / 2)
+        displacement[1::2, ::2] *= 0.5 ** (hurst / 2)
+        # What a point differs from the mean of four neighbors at distance d, in a surface of
+        # squared differences d^(2H), has the variance d^(2H) times a constant.
+        amplitude *= 0.5**hurst
+        texture = _refine(texture, displacement, np.float32(amplitude))
+    top, left = rng.integers(0, texture.shape[0] - size + 1, 2)
+    cut = texture[top : top + size, left : left + size]
+    low, high = cut.min(), cut.max()
+    if low == high:
+        return np.zeros((size, size), np.float32)
+    return (cut - (low + high) / 2) * np.float32(2 / (high - low))
+
+
+@kernel
+def _draw_rims(factor, outlines, shift):
+    """Add the arcs to `factor`, a Gaussian dab every half pixel along them.
+
+    shift: (n) 1 for rims that fade towards their ends, 0 for rims of even brightness.
+    """
+    height, width = factor.shape
+    sigma = max(outlines.width_px, 0.35)
+    reach = math.ceil(2.5 * sigma)
+    # A line of dabs half a pixel apart then peaks at the rim's strength.
+    dab = np.float32(0.5 / (math.sqrt(2 * math.pi) * sigma))
+    for k in range(outlines.angle.shape[0]):
+        a, b = outlines.radius[k]
+        cosine, sine = math.cos(outlines.angle[k]), math.sin(outlines.angle[k])
+        count = int(2 * max(a, b) * outlines.extent[k]) + 2
+        for step in range(count):
+            along = step / count
+            phi = outlines.start[k] + along * outlines.extent[k]
+            scale = 1.0
+            for m in range(HARMONICS):
+                scale += outlines.wobble[k, m, 0] * math.cos(
+                    (m + 2) * phi + outlines.wobble[k, m, 1]
+                )
+            u, v = a * scale * math.cos(phi), b * scale * math.sin(phi)
+            x = outlines.center[k, 0] + cosine * u - sine * v - 0.5
+            y = outlines.center[k, 1] + sine * u + cosine * v - 0.5
+            fade = 1.0 - shift[k] * (1.0 - math.sin(math.pi * along))
+            weight = dab * outlines.strength[k] * fade
+            for i in range(max(0, round(y) - reach), min(height, round(y) + reach + 1)):
+                row = weight * math.exp(-0.5 * ((i - y) / sigma) ** 2)
+                for j in range(max(0, round(x) - reach), min(width, round(x) + reach + 1)):
+                    factor[i, j] += row * math.exp(-0.5 * ((j - x) / sigma) ** 2)
+
+
+@kernel
+def _fill(factor, outlines, level):
+    """Add `level` inside closed outlines, softened over a pixel at the rim."""
+    height, width = factor.shape
+    for k in range(outlines.angle.shape[0]):
+        a, b = outlines.radius[k]
+        cosine, sine = math.cos(outlines.angle[k]), math.sin(outlines.angle[k])
+        x0, y0 = outlines.center[k, 0] - 0.5, outlines.center[k, 1] - 0.5
+        reach = math.ceil(1.8 * max(a, b)) + 1
+        for i in range(max(0, int(y0) - reach), min(height, int(y0) + reach + 1)):
+            for j in range(max(0, int(x0) - reach), min(width, int(x0) + reach + 1)):
+                u = (cosine * (j - x0) + sine * (i - y0)) / a
+                v = (cosine * (i - y0) - sine * (j - x0)) / b
+                phi = math.atan2(v, u)
+                scale = 1.0
+                for m in range(HARMONICS):
+                    scale += outlines.wobble[k, m, 0] * math.cos(
+                        (m + 2) * phi + outlines.wobble[k, m, 1]
+                    )
+                inside = 0.5 + (scale - math.hypot(u, v)) * math.sqrt(a * b)
+                factor[i, j] += level[k] * min(max(inside, 0.0), 1.0)
+
+
+@kernel
+def _smear(factor, smears, strength):
+    """Add streaks of Gaussian cross-section.
+
+    smears: (n, 5) center x, y, standard deviation along and across, px, and angle, rad
+    strength: (n) change of the factor in the middle
+    """
+    height, width = factor.shape
+    for k in range(smears.shape[0]):
+        x0, y0, along, across, angle = smears[k]
+        cosine, sine = math.cos(angle), math.sin(angle)
+        reach_x = math.ceil(3 * math.hypot(along * cosine, across * sine))
+        reach_y = math.ceil(3 * math.hypot(along * sine, across * cosine))
+        for i in range(max(0, int(y0) - reach_y), min(height, int(y0) + reach_y + 1)):
+            for j in range(max(0, int(x0) - reach_x), min(width, int(x0) + reach_x + 1)):
+                u = (cosine * (j - x0) + sine * (i - y0)) / along
+                v = (cosine * (i - y0) - sine * (j - x0)) / across
+                factor[i, j] += strength[k] * math.exp(-0.5 * (u * u + v * v))
+
+
+def substrate_texture(
+    settings: DirtSettings,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "h w"]:
+    """Return the factor, about 1, that dirt puts on the gray level of the substrate."""
+    height, width = shape
+    area_um2 = height * width * (pixel_size_nm / 1000) ** 2
+    texture = np.ones(shape, np.float32)
+    patch_strength = _draw(settings.patch_strength, rng)
+    if patch_strength > 0:
+        patches = diamond_square(max(shape), settings.patch_roughness, rng)
+        texture += np.float32(patch_strength) * patches[:height, :width]
+    shading_strength = _draw(settings.shading_strength, rng)
+    if shading_strength > 0:
+        texture += np.float32(shading_strength) * _shading(shape, rng)
+    smears = rng.poisson(_draw(settings.smears_per_um2, rng) * area_um2)
+    if smears:
+        length = settings.smear_length_nm.sample(rng, smears) / pixel_size_nm
+        across = length * rng.uniform(0.05, 0.2, smears)
+        place = rng.uniform((0, 0), (width, height), (smears, 2))
+        angle = rng.normal(rng.uniform(0, np.pi), 0.3, smears)  # what wiped left one direction
+        sign = rng.choice((-1.0, 1.0), smears)
+        strength = sign * settings.smear_strength.sample(rng, smears)
+        _smear(texture, np.column_stack((place, length / 4, across / 4, angle)), strength)
+    rings = rng.poisson(_draw(settings.rings_per_um2, rng) * area_um2)
+    outlines = _rings(settings, rings, shape, pixel_size_nm, rng)
+    _draw_rims(texture, outlines, (outlines.extent < 2 * np.pi).astype(np.float32))
+    flakes = rng.poisson(_draw(settings.flakes_per_um2, rng) * area_um2)
+    outlines = _flakes(settings, flakes, shape, pixel_size_nm, rng)
+    _fill(texture, outlines, 0.5 * outlines.strength)
+    _draw_rims(texture, outlines, np.zeros(flakes, np.float32))
+    return np.maximum(texture, 0, out=texture)
+
+
+def _draw(distribution: NonNegativeDistribution, rng: np.random.Generator) -> float:
+    """Return one value for the image."""
+    return float(distribution.sample(rng, 1)[0])
+
+
+def _shading(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
+    """Return a slope with a slight bow in a random direction, from -1 to 1 or less."""
+    y, x = (np.linspace(-1, 1, count, dtype=np.float32) for count in shape)
+    angle, bow = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.5)
+    along = 0.5 * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y[:, None])
+    return along + np.float32(bow) * (x * x + (y * y)[:, None] - np.float32(2 / 3)) / 2
+
+
+def _rings(
+    settings: DirtSettings,
+    count: int,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Outlines:
+    """Return rims of rings, most of them arcs."""
+    diameter = settings.ring_diameter_nm.sample(rng, count) / pixel_size_nm
+    closed = rng.random(count) < settings.ring_closed_fraction
+    side = rng.uniform(0, 2 * np.pi)  # towards the detector rims are brighter, so arcs gather there
+    middle = np.where(closed, 0.0, rng.vonmises(side, 0.7, count))
+    extent = np.where(closed, 2 * np.pi, rng.uniform(0.2, 1.4, count) * np.pi)
+    angle = rng.uniform(0, 2 * np.pi, count)
+    strength = settings.ring_strength.sample(rng, 1) * rng.lognormal(0.0, 0.6, count)
+    return Outlines(
+        center=rng.uniform((0, 0), shape[::-1], (count, 2)),
+        radius=diameter[:, None] / 2 * np.column_stack((np.ones(count), _flattening(rng, count))),
+        angle=angle,
+        wobble=_wobble(rng, count),
+        start=middle - angle - extent / 2,
+        extent=extent,
+        strength=strength,
+        width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
+    )
+
+
+def _flakes(
+    settings: DirtSettings,
+    count: int,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Outlines:
+    """Return closed outlines of flakes."""
+    radius = settings.flake_diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
+    return Outlines(
+        center=rng.uniform((0, 0), shape[::-1], (count, 2)),
+        radius=radius * np.column_stack((np.ones(count), _flattening(rng, count))),
+        angle=rng.uniform(0, 2 * np.pi, count),
+        wobble=1.5 * _wobble(rng, count) * (1, 1 / 1.5),
+        start=np.zeros(count),
+        extent=np.full(count, 2 * np.pi),
+        strength=settings.flake_strength.sample(rng, count),
+        width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
+    )
+
+
+def _flattening(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
+    """Return minor over major axes."""
+    return rng.uniform(0.5, 1.0, count)
+
+
+def _wobble(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n m 2"]:
+    """Return amplitudes, falling with the harmonic, and phases."""
+    amplitude = rng.normal(0, 0.12, (count, HARMONICS)) / np.arange(1, HARMONICS + 1)
+    return np.stack((amplitude, rng.uniform(0, 2 * np.pi, (count, HARMONICS))), axis=-1)
