@@ -1,0 +1,142 @@
+"""Coloured overlays of label maps on micrographs, neighbours never in the same colour."""
+
+import colorsys
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Integer, UInt8
+from scipy import ndimage
+from skimage.segmentation import expand_labels
+
+# Told apart by color-blind readers (Okabe and Ito, Color Universal Design, 2008); black left out.
+OKABE_ITO = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+NEARBY_PX = 3  # particles this close count as neighbours: their outlines nearly touch on the screen
+FILL = 0.25
+OUTLINES_ACROSS = 700  # an outline is one pixel wide for every so many pixels of the image
+
+
+def neighbour_pairs(
+    labels: Int[np.ndarray, "h w"], nearby_px: float = NEARBY_PX
+) -> Int[np.ndarray, "n 2"]:
+    """Return the pairs (smaller, larger) of labels that touch or lie about `nearby_px` apart."""
+    grown = expand_labels(labels, nearby_px / 2 + 0.5)
+    height, width = grown.shape
+    found = [np.empty((0, 2), labels.dtype)]
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here = grown[: height - dy, max(0, -dx) : width - max(0, dx)]
+        there = grown[dy:, max(0, dx) : width + min(0, dx)]
+        border = (here != there) & (here > 0) & (there > 0)
+        found.append(np.sort(np.column_stack([here[border], there[border]]), axis=1))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def neighbour_colours(labels: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
+    """Return a colour number for every label, 0 to the largest, neighbours never alike.
+
+    Greedy colouring in smallest-last order (Matula and Beck, J. ACM 30, 417, 1983), which needs at
+    most six colours on planar maps; among the allowed colours the one used least is taken, so
+    that the colours come out equally frequent.
+    """
+    neighbours: list[set[int]] = [set() for _ in range(int(labels.max(initial=0)) + 1)]
+    for one, other in neighbour_pairs(labels).tolist():
+        neighbours[one].add(other)
+        neighbours[other].add(one)
+
+    colours = np.full(len(neighbours), -1)
+    uses = [0] * len(OKABE_ITO)
+    for label in reversed(_smallest_last(neighbours)):
+        taken = {int(colours[other]) for other in neighbours[label]}
+        allowed = [colour for colour in range(len(uses)) if colour not in taken]
+        if not allowed:
+            allowed = [len(uses)]
+            uses.append(0)
+        colours[label] = min(allowed, key=uses.__getitem__)
+        uses[colours[label]] += 1
+    return colours
+
+
+def _smallest_last(neighbours: list[set[int]]) -> list[int]:
+    """Return the labels in the order in which they are removed, fewest neighbours left first."""
+    degree = [len(each) for each in neighbours]
+    waiting: list[list[int]] = [[] for _ in range(max(degree) + 1)]
+    for label, count in enumerate(degree):
+        waiting[count].append(label)
+    removed = [False] * len(neighbours)
+    order = []
+    fewest = 0
+    while len(order) < len(neighbours):
+        if not waiting[fewest]:
+            fewest += 1
+            continue
+        label = waiting[fewest].pop()
+        if removed[label] or degree[label] != fewest:
+            continue  # waits in another list since it lost a neighbour
+        removed[label] = True
+        order.append(label)
+        for other in neighbours[label]:
+            if not removed[other]:
+                degree[other] -= 1
+                waiting[degree[other]].append(other)
+        fewest = max(0, fewest - 1)
+    return order
+
+
+def palette(count: int) -> UInt8[np.ndarray, "count 3"]:
+    """Return `count` RGB colours: Okabe and Ito's, then hues by the golden ratio where needed."""
+    extra = [
+        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.55, 0.95))
+        for index in range(count - len(OKABE_ITO))
+    ]
+    return np.array([*OKABE_ITO, *extra][:count], np.uint8).reshape(count, 3)
+
+
+def displayed(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Return the gray image in 8 bits: as it is, or 16 bits stretched from darkest to brightest."""
+    if image.dtype == np.uint8:
+        return image
+    low, high = int(image.min()), int(image.max())
+    return np.round((image.astype(np.float32) - low) * (255 / max(high - low, 1))).astype(np.uint8)
+
+
+def overlay(
+    image: Integer[np.ndarray, "h w"], labels: Int[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the gray image in RGB, every particle outlined and tinted in its colour."""
+    colours = neighbour_colours(labels)
+    rgb = palette(int(colours.max()) + 1)[colours][labels].astype(np.float32)
+    opacity = np.where(labels > 0, FILL, 0.0)
+    opacity[inner_edges(labels, max(1, round(max(labels.shape) / OUTLINES_ACROSS)))] = 1.0
+    gray = displayed(image)[..., None].astype(np.float32)
+    blend = gray + opacity[..., None].astype(np.float32) * (rgb - gray)
+    return np.round(blend).astype(np.uint8)
+
+
+def inner_edges(labels: Int[np.ndarray, "h w"], width_px: int) -> Bool[np.ndarray, "h w"]:
+    """Return which pixels of particles lie within `width_px` of another label or background."""
+    size = 2 * width_px + 1
+    highest = ndimage.maximum_filter(labels, size, mode="nearest")
+    lowest = ndimage.minimum_filter(labels, size, mode="nearest")
+    return (labels > 0) & (highest != lowest)
+
+
+def number_places(labels: Int[np.ndarray, "h w"]) -> Float[np.ndarray, "n 3"]:
+    """Return (label, x, y) in pixels for every particle: where its number is best written.
+
+    The place is the pixel farthest from the particle's edge, which lies inside even where the
+    centroid of a bent particle does not.
+    """
+    places = []
+    for index, box in enumerate(ndimage.find_objects(labels)):
+        if box is None:
+            continue
+        depth = ndimage.distance_transform_edt(np.pad(labels[box] == index + 1, 1))
+        row, column = np.unravel_index(np.argmax(depth), depth.shape)
+        places.append((index + 1, box[1].start + column - 0.5, box[0].start + row - 0.5))
+    return np.array(places, np.float64).reshape(-1, 3)
