@@ -1,46 +1,97 @@
 """Scenes: which particles lie where, and from where they are seen."""
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from nanorender.distributions import Constant, Distribution, PositiveDistribution
+from nanorender.errors import InputError
+from nanorender.placement import Agglomerates, Placement, place
+from nanorender.settings import Settings
+from nanorender.templates import BUILT_IN, Template, TemplateTable, template_table
+
+MOST_PARTICLES = 1_000_000
 
 
-class Primitives(NamedTuple):
-    """Rows of convex primitives; a template is a run of rows, each placed in the unit cube.
+class Population(Settings):
+    """One kind of particle of a recipe.
 
-    A primitive fills a box: `extents` are the box's edge lengths before `rotation` is applied, so
-    that stretching a particle stretches the boxes and the distances stay those of true shapes.
-
-    kind: (m) index into `primitives.KINDS`
-    center: (m, 3) middle of the box
-    extents: (m, 3) edge lengths of the box
-    rotation: (m, 3, 3) from the primitive's axes to the template's
-    rounding: (m) radius of rounded edges as a fraction of half the smallest extent, 0 to 1
-    planes: (m, p, 4) outward unit normal and distance from the center of each facet of a
-        polyhedron that fills the box from -1/2 to 1/2; unused rows have normal 0 and distance 1
-    facets: (m) number of planes in use; 0 for the other kinds
+    share: how many of the particles are of this kind, relative to the other kinds
+    templates: names of templates, drawn from at random
+    diameter_nm: diameter; of an elongated particle, of a disc as large as its outline, and of a
+        wire, whose length_nm is given, its thickness
+    aspect: length over width, 1 or more
+    length_nm: length of rods and wires, in place of the aspect
+    flatness: height over width
+    orientation: "random"; "lying" with the long axis level, turned about it at random; or "flat"
+        on the substrate, turned about the upright alone
+    brightness: factor on the gray level of each particle
+    material: name of the material that shades it
     """
 
-    kind: Int[np.ndarray, "m"]
-    center: Float[np.ndarray, "m 3"]
-    extents: Float[np.ndarray, "m 3"]
-    rotation: Float[np.ndarray, "m 3 3"]
-    rounding: Float[np.ndarray, "m"]
-    planes: Float[np.ndarray, "m p 4"]
-    facets: Int[np.ndarray, "m"]
+    share: PositiveFloat = 1.0
+    templates: Annotated[tuple[str, ...], Field(min_length=1)]
+    diameter_nm: PositiveDistribution
+    aspect: PositiveDistribution = Constant(value=1)
+    length_nm: PositiveDistribution | None = None
+    flatness: PositiveDistribution = Constant(value=1)
+    orientation: Literal["random", "lying", "flat"] = "random"
+    brightness: PositiveDistribution = Constant(value=1)
+    material: str
 
 
-class TemplateTable(NamedTuple):
-    """All templates of a recipe; template t is the rows first[t] to first[t + 1] of `primitives`.
+class Camera(Settings):
+    """The parallel camera above the field.
 
-    first: (t + 1) first row of each template, and the number of rows
-    smoothness: (t) width of the smooth union of a template's primitives, as a fraction of its size
+    pixel_size_nm: size of a pixel of the finished image; it varies as a microscope's zoom does
+    image_px: edge of the finished image and its labels, in pixels
+    render_px: edge of the rendered image, which is up-sampled to the finished one
+    tilt_deg: tilt of the stage
     """
 
-    primitives: Primitives
-    first: Int[np.ndarray, "t+1"]
-    smoothness: Float[np.ndarray, "t"]
+    pixel_size_nm: PositiveDistribution
+    image_px: Annotated[int, Field(ge=16, le=16384)] = 2031
+    render_px: Annotated[int, Field(ge=16, le=16384)] = 507
+    tilt_deg: Distribution = Constant(value=0)
+
+
+class SceneSettings(Settings):
+    """What a scene is drawn from.
+
+    particle_count: centers on the field, of which the camera sees a part
+    field_nm: edge of the square field
+    templates: templates of the recipe's own, beside the built-in ones
+    """
+
+    camera: Camera
+    field_nm: PositiveFloat
+    particle_count: PositiveDistribution
+    placement: Placement = Agglomerates()
+    particles: Annotated[tuple[Population, ...], Field(min_length=1)]
+    templates: dict[str, Template] = {}
+
+    @model_validator(mode="after")
+    def _templates_exist(self) -> "SceneSettings":
+        known = {**BUILT_IN, **self.templates}
+        for name in self.template_names():
+            if name not in known:
+                raise ValueError(f"no template '{name}'; there are {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> "SceneSettings":
+        if self.particle_count.typical() > MOST_PARTICLES:
+            raise ValueError(
+                f"particle_count (={self.particle_count.typical():.3g}) is over {MOST_PARTICLES}, "
+                "which would need more than a gigabyte; make the field smaller instead"
+            )
+        return self
+
+    def template_names(self) -> tuple[str, ...]:
+        """Return the names of the templates in use, each once, in order."""
+        return tuple(dict.fromkeys(name for kind in self.particles for name in kind.templates))
 
 
 class Particles(NamedTuple):
@@ -92,3 +143,102 @@ class Scene(NamedTuple):
     particles: Particles
     templates: TemplateTable
     view: View
+
+
+def _random_rotations(count: int, rng: np.random.Generator) -> Float[np.ndarray, "n 3 3"]:
+    """Return rotations drawn evenly from all, by random unit quaternions (Shoemake 1992)."""
+    q = rng.normal(size=(count, 4))
+    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    return np.moveaxis(
+        np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        ),
+        2,
+        0,
+    )
+
+
+def _turns(
+    about_z: Float[np.ndarray, "n"], about_x: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n 3 3"]:
+    """Return rotations about x and then about z, angles in radians."""
+    cz, sz, cx, sx = np.cos(about_z), np.sin(about_z), np.cos(about_x), np.sin(about_x)
+    zero = np.zeros_like(cz)
+    return np.moveaxis(
+        np.array([[cz, -sz * cx, sz * sx], [sz, cz * cx, -cz * sx], [zero, sx, cx]]), 2, 0
+    )
+
+
+def _bodies(kind: Population, count: int, rng: np.random.Generator):
+    """Return sizes (n, 3) in nm and rotations (n, 3, 3) of particles of one population."""
+    diameter = kind.diameter_nm.sample(rng, count)
+    if kind.length_nm is not None:
+        length, width = np.maximum(kind.length_nm.sample(rng, count), diameter), diameter
+    else:
+        aspect = np.maximum(kind.aspect.sample(rng, count), 1.0)
+        length, width = diameter * np.sqrt(aspect), diameter / np.sqrt(aspect)
+    size = np.stack([length, width, width * kind.flatness.sample(rng, count)], axis=1)
+    if kind.orientation == "random":
+        return size, _random_rotations(count, rng)
+    about_z, about_x = rng.uniform(0.0, 2.0 * np.pi, (2, count))
+    return size, _turns(about_z, about_x * (kind.orientation == "lying"))
+
+
+def _view(camera: Camera, field_nm: float, rng: np.random.Generator) -> View:
+    """Return a view at a random place of the field."""
+    pixel_size_nm = float(camera.pixel_size_nm.sample(rng, 1)[0])
+    tilt_deg = float(np.clip(camera.tilt_deg.sample(rng, 1)[0], 0.0, 60.0))
+    room = field_nm - pixel_size_nm * camera.image_px
+    if room < 0:
+        raise InputError(
+            f"the view of {camera.image_px} pixels of {pixel_size_nm:.3g} nm is larger than the "
+            f"field (field_nm = {field_nm:.4g}); enlarge field_nm with particle_count, or zoom in"
+        )
+    left_nm, top_nm = (float(edge) for edge in rng.uniform(0.0, room, 2))
+    return View(left_nm, top_nm, pixel_size_nm, camera.image_px, camera.image_px, tilt_deg)
+
+
+def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
+    """Return a random scene.
+
+    Templates, sizes and rotations are drawn for each particle by its population; where the
+    particles sit is the placement's.
+
+    Raises
+    ------
+    InputError
+        If the view is larger than the field, or a distribution map cannot be read.
+    """
+    view = _view(settings.camera, settings.field_nm, rng)
+    count = max(1, round(float(settings.particle_count.sample(rng, 1)[0])))
+    shares = np.array([kind.share for kind in settings.particles])
+    population = rng.choice(len(shares), size=count, p=shares / shares.sum())
+    names = settings.template_names()
+    template = np.zeros(count, np.int32)
+    size, rotation, brightness = np.empty((count, 3)), np.empty((count, 3, 3)), np.empty(count)
+    for number, kind in enumerate(settings.particles):
+        rows = np.flatnonzero(population == number)
+        choices = np.array([names.index(name) for name in kind.templates])
+        template[rows] = choices[rng.integers(len(choices), size=rows.size)]
+        size[rows], rotation[rows] = _bodies(kind, rows.size, rng)
+        brightness[rows] = kind.brightness.sample(rng, rows.size)
+    center, agglomerate = place(settings.placement, settings.field_nm, size, rotation, rng)
+    kept = slice(len(center))
+    known = {**BUILT_IN, **settings.templates}
+    return Scene(
+        Particles(
+            template[kept],
+            center.astype(np.float32),
+            size[kept].astype(np.float32),
+            rotation[kept].astype(np.float32),
+            agglomerate.astype(np.int32),
+            population[kept].astype(np.int32),
+            brightness[kept].astype(np.float32),
+        ),
+        template_table([known[name] for name in names]),
+        view,
+    )

@@ -2,12 +2,14 @@
 
 import tomllib
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nanorender.errors import InputError
+
+AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -16,7 +18,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def from_toml(cls, text: str, source: str) -> Self:
+    def from_toml(cls: type[AnySettings], text: str, source: str) -> AnySettings:
         """Return the settings that a TOML text holds; `source` names it in errors.
 
         Raises
@@ -32,7 +34,7 @@ class Settings(BaseModel):
             raise InputError(f"{source}: {_first_problem(error)}") from None
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls: type[AnySettings], path: Path) -> AnySettings:
         """Return the settings in a TOML file; raises InputError as `from_toml`."""
         try:
             text = path.read_text(encoding="utf-8")

@@ -1,0 +1,109 @@
+import time
+
+import numpy as np
+import pytest
+import tifffile
+
+from nanorender.distributions import Constant
+from nanorender.errors import InputError
+from nanorender.placement import Agglomerates, DistributionMap, Scattered, footprints, place
+
+FIELD_NM = 5000.0
+
+
+def spheres(count, diameter_nm=100.0):
+    return np.full((count, 3), diameter_nm), np.tile(np.eye(3), (count, 1, 1))
+
+
+def distances(center):
+    apart = np.linalg.norm(center[:, None] - center[None], axis=2)
+    return apart[np.triu_indices(len(center), 1)]
+
+
+def test_a_turned_ellipsoid_projects_to_the_ellipse_of_its_axes():
+    turn = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
+    covered = footprints(np.array([[200.0, 100, 60]]), turn)
+    assert covered.inverse[0] == pytest.approx([1 / 50**2, 0, 1 / 100**2])
+    assert covered.half_height_nm[0] == pytest.approx(30)
+    assert covered.reach_nm[0] == pytest.approx(100)
+
+
+def test_a_lone_particle_rests_on_the_substrate():
+    center, _ = place(Scattered(), FIELD_NM, *spheres(1), np.random.default_rng(0))
+    assert center[0, 2] == pytest.approx(50)
+
+
+def test_scattered_spheres_touch_but_never_run_into_each_other():
+    center, _ = place(Scattered(), FIELD_NM, *spheres(800), np.random.default_rng(0))
+    assert distances(center).min() >= 100 * (1 - 1e-9)
+    assert center[:, 2].min() == pytest.approx(50)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.1])
+def test_members_of_an_agglomerate_are_in_contact_no_deeper_than_the_overlap(overlap):
+    settings = Agglomerates(members=Constant(value=40), stacking=0, overlap=overlap)
+    center, agglomerate = place(settings, FIELD_NM, *spheres(40), np.random.default_rng(3))
+    assert set(agglomerate) == {0}
+    apart = np.linalg.norm(center[:, None] - center[None], axis=2) + 1e9 * np.eye(40)
+    assert apart.min() >= 100 * (1 - overlap) * (1 - 1e-6)
+    assert apart.min(axis=1).max() <= 100 * (1 + 1e-6)
+
+
+def test_compact_agglomerates_are_smaller_than_chains():
+    def radius_of_gyration(compactness):
+        settings = Agglomerates(members=Constant(value=60), compactness=compactness, stacking=0)
+        center, _ = place(settings, FIELD_NM, *spheres(60), np.random.default_rng(5))
+        return center[:, :2].std(axis=0).sum()
+
+    assert radius_of_gyration(1.0) < 0.6 * radius_of_gyration(0.0)
+
+
+def test_stacked_particles_lie_above_the_others():
+    settings = Agglomerates(members=Constant(value=30), stacking=0.5)
+    center, _ = place(settings, FIELD_NM, *spheres(30), np.random.default_rng(0))
+    assert center[:, 2].max() > 100
+
+
+def test_crossing_wires_lie_one_on_top_of_the_other():
+    size = np.tile([3000.0, 50, 50], (60, 1))
+    angle = np.random.default_rng(1).uniform(0, np.pi, 60)
+    rotation = np.zeros((60, 3, 3))
+    rotation[:, 0, 0] = rotation[:, 1, 1] = np.cos(angle)
+    rotation[:, 1, 0] = np.sin(angle)
+    rotation[:, 0, 1] = -np.sin(angle)
+    rotation[:, 2, 2] = 1
+    center, _ = place(Scattered(), FIELD_NM, size, rotation, np.random.default_rng(2))
+    along = rotation[:, :, 0] * 1475
+    crossings = 0
+    for i in range(60):
+        for j in range(i):
+            matrix = np.column_stack([along[i, :2], -along[j, :2]])
+            on_each = np.linalg.solve(matrix, center[j, :2] - center[i, :2])
+            if np.all(np.abs(on_each) <= 1):
+                crossings += 1
+                assert abs(center[i, 2] - center[j, 2]) >= 50 * (1 - 1e-9)
+    assert crossings > 100
+
+
+def test_a_distribution_map_puts_a_center_on_each_pixel_at_its_height(tmp_path):
+    image = np.zeros((50, 50), np.uint8)
+    image[10, 20], image[40, 5] = 255, 51
+    tifffile.imwrite(tmp_path / "map.tif", image)
+    settings = DistributionMap(file=tmp_path / "map.tif", white_height_nm=500)
+    center, _ = place(settings, FIELD_NM, *spheres(9), np.random.default_rng(0))
+    expected = [[550, 4050, 50 + 100], [2050, 1050, 50 + 500]]
+    assert sorted(center.tolist()) == [pytest.approx(row) for row in expected]
+
+
+def test_a_black_distribution_map_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "map.tif", np.zeros((8, 8), np.uint8))
+    settings = DistributionMap(file=tmp_path / "map.tif")
+    with pytest.raises(InputError, match="black"):
+        place(settings, FIELD_NM, *spheres(1), np.random.default_rng(0))
+
+
+def test_a_thousand_particles_are_placed_in_a_tenth_of_a_second():
+    place(Agglomerates(), 1e4, *spheres(10), np.random.default_rng(0))
+    start = time.process_time()
+    place(Agglomerates(), 1e4, *spheres(1000), np.random.default_rng(0))
+    assert time.process_time() - start < 0.1

@@ -1,0 +1,45 @@
+import pytest
+from pydantic import PositiveInt
+
+from nanorender.errors import InputError
+from nanorender.settings import Settings
+
+
+class Grid(Settings):
+    rows: PositiveInt
+    name: str = "grid"
+
+
+def test_settings_survive_a_round_trip_through_toml():
+    grid = Grid(rows=3, name="größer")
+    assert Grid.from_toml(grid.to_toml(), "memory") == grid
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rows = 3\ncolour = 1", "unknown key 'colour'"),
+        ("name = 'a'", "'rows' is missing"),
+        ("rows = -1", "'rows' (=-1)"),
+        ("rows = ", "not valid TOML"),
+        ("rows = nan", "'rows'"),
+    ],
+)
+def test_a_bad_text_gives_one_line_that_names_the_key(text, said):
+    with pytest.raises(InputError) as error:
+        Grid.from_toml(text, "grid.toml")
+    assert said in str(error.value)
+    assert "grid.toml" in str(error.value)
+    assert "\n" not in str(error.value).split(": ", 1)[0]
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read"):
+        Grid.read(path)
+
+
+def test_settings_are_immutable():
+    with pytest.raises(ValueError, match="frozen"):
+        Grid(rows=1).rows = 2
