@@ -1,0 +1,128 @@
+"""Random patches of the training images, cut and changed on the device inside the compiled step."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from unet.presets import Augmentation
+
+
+class Batch(NamedTuple):
+    """Patches and what the network is to give for them, both 0 to 1."""
+
+    images: Float[Array, "b p p 1"]
+    targets: Float[Array, "b p p t"]
+
+
+def draw_batch(
+    key: PRNGKeyArray,
+    pixels: UInt8[Array, "n h w c"],
+    sizes: Int[Array, "n 2"],
+    count_and_edge: tuple[int, int],
+    settings: Augmentation,
+) -> Batch:
+    """Return `count` patches of `edge` px of random images, with image and targets moved alike.
+
+    Parameters
+    ----------
+    pixels, sizes: see `unet.data.Samples`
+    """
+    count, edge = count_and_edge
+    place, gray = jax.random.split(key)
+    which, y, x = _positions(place, sizes, count, edge, settings)
+    patches = _sample(pixels, sizes, which, y, x)
+    images = change_gray(gray, patches[..., :1], settings)
+    return Batch(images, patches[..., 1:])
+
+
+def change_gray(
+    key: PRNGKeyArray, images: Float[Array, "b p p 1"], settings: Augmentation
+) -> Float[Array, "b p p 1"]:
+    """Return the patches with noise, blur, gamma, gain and offset, each drawn once per patch.
+
+    Noise before blur: noise in micrographs is correlated over neighbouring pixels.
+    """
+    keys = jax.random.split(key, 6)
+    shape = (images.shape[0], 1, 1, 1)
+
+    def draw(index: int, low: float, high: float) -> Array:
+        return jax.random.uniform(keys[index], shape, minval=low, maxval=high)
+
+    if settings.noise:
+        images += draw(0, 0.0, settings.noise) * jax.random.normal(keys[5], images.shape)
+    if settings.blur:
+        images += draw(1, 0.0, settings.blur) * (_blur(images) - images)
+    logarithm = jnp.log(settings.gamma)
+    images = jnp.clip(images, 0, 1) ** jnp.exp(draw(2, -logarithm, logarithm))
+    gain = 1 + draw(3, -settings.gain, settings.gain)
+    return (images - 0.5) * gain + 0.5 + draw(4, -settings.offset, settings.offset)
+
+
+def _positions(
+    key: PRNGKeyArray, sizes: Int[Array, "n 2"], count: int, edge: int, settings: Augmentation
+) -> tuple[Int[Array, "b"], Float[Array, "b p p"], Float[Array, "b p p"]]:
+    """Draw the image of each patch and where in it each pixel of the patch lies, in px."""
+    keys = jax.random.split(key, 6)
+    which = jax.random.randint(keys[0], (count,), 0, sizes.shape[0])
+    extent = sizes[which].astype(jnp.float32)
+    turn = jnp.deg2rad(settings.rotation_deg) * jax.random.uniform(keys[1], (count,), minval=-1.0)
+    turn += jnp.pi / 2 * jax.random.randint(keys[2], (count,), 0, 4)
+    flip = jax.random.rademacher(keys[3], (count,), dtype=jnp.float32)
+    zoom = settings.zoom ** jax.random.uniform(keys[4], (count,), minval=-1.0)
+    cosine, sine = jnp.cos(turn) / zoom, jnp.sin(turn) / zoom
+    # The whole patch lies inside the image where it can: its corners reach this far.
+    half = (edge / 2) * (jnp.abs(cosine) + jnp.abs(sine))[:, None]
+    room = jnp.maximum(extent - 2 * half, 0)
+    center = (extent - room) / 2 + room * jax.random.uniform(keys[5], (count, 2))
+    offset = jnp.arange(edge) + 0.5 - edge / 2
+    v, u = jnp.meshgrid(offset, offset, indexing="ij")
+    u = u * flip[:, None, None]
+    cosine, sine = cosine[:, None, None], sine[:, None, None]
+    y = center[:, 0, None, None] + cosine * v + sine * u - 0.5
+    x = center[:, 1, None, None] - sine * v + cosine * u - 0.5
+    return which, y, x
+
+
+def _sample(
+    pixels: UInt8[Array, "n h w c"],
+    sizes: Int[Array, "n 2"],
+    which: Int[Array, "b"],
+    y: Float[Array, "b p p"],
+    x: Float[Array, "b p p"],
+) -> Float[Array, "b p p c"]:
+    """Interpolate bilinearly between pixels; outside, the image is mirrored."""
+    image = which[:, None, None]
+    height, width = (sizes[which, axis][:, None, None] for axis in (0, 1))
+    top, left = jnp.floor(y), jnp.floor(x)
+    down, right = (y - top)[..., None], (x - left)[..., None]
+    rows = [_mirrored(top.astype(jnp.int32) + step, height) for step in (0, 1)]
+    columns = [_mirrored(left.astype(jnp.int32) + step, width) for step in (0, 1)]
+
+    def corner(row: int, column: int) -> Array:
+        return pixels[image, rows[row], columns[column]].astype(jnp.float32) / 255
+
+    upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
+    lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
+    return upper * (1 - down) + lower * down
+
+
+def _mirrored(index: Int[Array, "..."], size: Int[Array, "..."]) -> Int[Array, "..."]:
+    """Reflect indices at the edges of the image, edge pixels repeated."""
+    index = jnp.mod(index, 2 * size)
+    return jnp.where(index < size, index, 2 * size - 1 - index)
+
+
+def _blur(images: Float[Array, "b p p 1"]) -> Float[Array, "b p p 1"]:
+    """Apply the binomial filter 1 2 1 twice along both axes."""
+    for axis in (1, 2):
+        for _ in range(2):
+            widths = [(1, 1) if a == axis else (0, 0) for a in range(4)]
+            padded = jnp.pad(images, widths, mode="edge")
+            size = images.shape[axis]
+            before, here, after = (
+                jax.lax.slice_in_dim(padded, s, s + size, axis=axis) for s in (0, 1, 2)
+            )
+            images = (before + 2 * here + after) / 4
+    return images

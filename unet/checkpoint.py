@@ -1,0 +1,153 @@
+"""Files of a training: the model that users hand on, and the state that a training resumes from.
+
+Both are safetensors files with a JSON header, written aside and renamed, so that what carries its
+name is whole.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import jax
+import numpy as np
+from jaxtyping import Shaped
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from nanorender.atomic import write_bytes
+from nanorender.errors import InputError
+from nanorender.settings import Settings
+from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
+from unet.model import Weights, abstract_model, weight_shapes
+from unet.presets import TrainSettings
+
+State = TypeVar("State")
+MODEL_NAME = "model.safetensors"
+LAST_NAME = "last.safetensors"
+PREVIOUS_NAME = "previous.safetensors"
+
+
+class Preprocessing(Settings):
+    """How an image was prepared; a model made with other values does not fit this version."""
+
+    percentiles: tuple[float, float] = PERCENTILES
+    clahe_clip: float = CLAHE_CLIP
+    clahe_tile_px: int = CLAHE_TILE_PX
+
+
+class ModelCard(Settings):
+    """The header of a model file: what its weights are and where they come from.
+
+    Attributes
+    ----------
+    training: the settings of the training, the architecture among them
+    pixel_sizes: seen in training
+    dataset_sha256: hash of the training images and targets
+    epoch: after which the weights were taken, the first being 1
+    version: of this package
+    """
+
+    format: Literal["nanorender-unet-1"] = "nanorender-unet-1"
+    training: TrainSettings
+    pixel_sizes: PixelSizes
+    preprocessing: Preprocessing = Preprocessing()
+    dataset_sha256: str
+    epoch: int
+    version: str
+
+
+def write_model(path: Path, card: ModelCard, weights: Weights) -> None:
+    """Write a model file."""
+    write_arrays(path, weights, card.model_dump(mode="json"))
+
+
+def read_model(path: Path) -> tuple[ModelCard, Weights]:
+    """Return header and weights of a model file, or of the model in a run folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, the file is damaged or no model, or weights do not fit the header.
+    """
+    path = path / MODEL_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a run folder or a model file of `train`")
+    try:
+        header, weights = read_arrays(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a model file, or cut off: {error}") from None
+    try:
+        card = ModelCard.model_validate(header)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InputError(f"{path} is not a model of this version: '{key}' in its header") from None
+    if card.preprocessing != Preprocessing():
+        raise InputError(f"{path} was trained with other preprocessing: {card.preprocessing}")
+    expected = weight_shapes(abstract_model(card.training.channels, len(card.training.targets)))
+    found = {name: array.shape for name, array in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise InputError(
+                f"{path} holds another architecture than its header says: weight '{name}' "
+                f"has shape {found.get(name)}, not {expected.get(name)}"
+            )
+    return card, weights
+
+
+def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
+    """Keep the state of a training as the last one, and the last one as the previous one."""
+    last = folder / LAST_NAME
+    if last.exists():
+        last.replace(folder / PREVIOUS_NAME)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
+    write_arrays(last, arrays, {"fingerprint": fingerprint})
+
+
+def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None:
+    """Return the newest whole state of a training, of the structure of `like`; None if none is.
+
+    Warns when the last one is damaged and the one before is used.
+
+    Raises
+    ------
+    InputError
+        If the state belongs to other settings or another dataset.
+    """
+    for name in (LAST_NAME, PREVIOUS_NAME):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            header, arrays = read_arrays(path)
+        except SafetensorError as error:
+            warnings.warn(f"{path} is damaged ({error}); going on from before it", stacklevel=2)
+            continue
+        if header.get("fingerprint") != fingerprint:
+            raise InputError(
+                f"{folder} was trained with other settings or another dataset; "
+                "give the same ones to go on, or another folder to start anew"
+            )
+        leaves = [arrays[key] for key in _named_leaves(like)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    return None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], header: dict) -> None:
+    """Write arrays by name and a header as a safetensors file, whole or not at all."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_bytes(path, save(contiguous, metadata={"nanorender": json.dumps(header)}))
+
+
+def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]:
+    """Return header and arrays of a safetensors file; SafetensorError if it is damaged."""
+    with safe_open(path, "numpy") as file:
+        header = json.loads((file.metadata() or {}).get("nanorender", "{}"))
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _named_leaves(tree: object) -> dict[str, object]:
+    """Return the arrays of a tree by their path in it."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}

@@ -1,0 +1,210 @@
+"""From a dataset folder to what the training step samples: equalised images and their targets."""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8, UInt16
+from nanorender.dataset import read_sample, whole_samples
+from pydantic import PositiveFloat
+
+from nanorender.errors import InputError
+from nanorender.settings import Settings
+from unet.presets import TrainSettings
+
+CLAHE_CLIP = 2.0
+CLAHE_TILE_PX = 128
+PERCENTILES = (0.1, 99.9)
+
+
+class PixelSizes(Settings):
+    """The pixel sizes that a network was trained at, in nm."""
+
+    lowest_nm: PositiveFloat
+    median_nm: PositiveFloat
+    highest_nm: PositiveFloat
+
+
+class Samples(NamedTuple):
+    """Images of a dataset with their targets, as the training step reads them.
+
+    Attributes
+    ----------
+    pixels: (n, h, w, 1 + targets) uint8; channel 0 is the equalised image, the others are the
+        targets, 255 for one; an image smaller than the largest is at the upper left
+    sizes: (n, 2) height and width of each image in px
+    pixel_sizes: how far the images' pixel sizes spread
+    """
+
+    pixels: UInt8[np.ndarray, "n h w c"]
+    sizes: Int[np.ndarray, "n 2"]
+    pixel_sizes: PixelSizes
+
+
+def equalize(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w"]:
+    """Return the image stretched between robust percentiles, then with CLAHE applied.
+
+    The stretch makes brightness, contrast and bit depth of the detector irrelevant; contrast
+    limited adaptive histogram equalisation (Zuiderveld, 1994) evens out slow shading. Its tiles
+    keep their size in pixels, so that an image and a part of it are treated alike.
+    """
+    lowest, highest = np.percentile(image, PERCENTILES)
+    scale = 255.0 / max(highest - lowest, 1.0)
+    gray = np.clip((image.astype(np.float32) - lowest) * scale, 0, 255).round().astype(np.uint8)
+    height, width = image.shape
+    tiles = (max(1, round(width / CLAHE_TILE_PX)), max(1, round(height / CLAHE_TILE_PX)))
+    return np.asarray(cv2.createCLAHE(CLAHE_CLIP, tiles).apply(gray))
+
+
+def preprocess(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w"]:
+    """Return the image as the network sees it: equalised, 0 to 1; the same at every use."""
+    return equalize(image).astype(np.float32) / 255
+
+
+def boundary_distance(labels: Int[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Return each particle pixel's distance to the boundary of its own particle, in px, else 0.
+
+    The boundary runs between pixels, half a pixel from the centers of the outermost ones. A cut by
+    the frame of the image is none.
+    """
+    return np.where(labels > 0, _distance_to(_beside_another(labels)) + 0.5, 0).astype(np.float32)
+
+
+def shrink(labels: Int[np.ndarray, "h w"], border_px: float) -> Int[np.ndarray, "h w"]:
+    """Return the label map with every particle short of `border_px` along its boundary.
+
+    A small particle keeps at least what lies deeper than half of its inscribed radius, so that none
+    is lost.
+    """
+    depth = boundary_distance(labels)
+    return np.where(depth > np.minimum(border_px, _deepest(labels, depth) / 2), labels, 0)
+
+
+def targets(labels: Int[np.ndarray, "h w"], settings: TrainSettings) -> UInt8[np.ndarray, "h w t"]:
+    """Return the channels that the network is to give for a label map, 255 for one.
+
+    - foreground: particle
+    - interior: the particles shrunk by `border_px`
+    - boundary: within `border_px` of another particle that touches
+    - distance: to the particle's own boundary, 1 at its deepest point
+    """
+    labels = shrink(labels, settings.erosion_px) if settings.erosion_px else labels
+    channels = []
+    for name in settings.targets:
+        match name:
+            case "foreground":
+                channel = labels > 0
+            case "interior":
+                channel = shrink(labels, settings.border_px) > 0
+            case "boundary":
+                near = _distance_to(_beside_another_particle(labels))
+                channel = (labels > 0) & (near < settings.border_px)
+            case "distance":
+                depth = boundary_distance(labels)
+                channel = depth / np.maximum(_deepest(labels, depth), 0.5)
+        channels.append((255 * channel.astype(np.float32)).round().astype(np.uint8))
+    return np.stack(channels, axis=-1)
+
+
+def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
+    """Return the whole samples of a dataset folder, ready for training.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no whole sample.
+    """
+    indices = list(whole_samples(folder))
+    if not indices:
+        raise InputError(f"{folder} holds no whole sample; make some with `nanorender generate`")
+    first_image, _, _ = read_sample(folder, indices[0])
+    pixels = np.zeros((len(indices), *first_image.shape, 1 + len(settings.targets)), np.uint8)
+    sizes = np.zeros((len(indices), 2), np.int32)
+    pixel_sizes = []
+    for row, index in enumerate(indices):
+        image, labels, pixel_size_nm = read_sample(folder, index)
+        sizes[row] = image.shape
+        pixels = _with_room(pixels, image.shape)
+        here = pixels[row, : image.shape[0], : image.shape[1]]
+        here[..., 0] = equalize(image)
+        here[..., 1:] = targets(labels.astype(np.int32), settings)
+        pixel_sizes.append(pixel_size_nm)
+    lowest, median, highest = (float(q) for q in np.quantile(pixel_sizes, (0, 0.5, 1)))
+    spread = PixelSizes(lowest_nm=lowest, median_nm=median, highest_nm=highest)
+    return Samples(pixels, sizes, spread)
+
+
+def to_trained_scale(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+    pixel_size_nm: float | None,
+    trained: PixelSizes,
+) -> UInt8[np.ndarray, "a b"] | UInt16[np.ndarray, "a b"]:
+    """Return the image resampled to the median pixel size of training where its own lies outside.
+
+    Warns when it does. An image of unknown pixel size is returned as it is.
+    """
+    if pixel_size_nm is None or trained.lowest_nm <= pixel_size_nm <= trained.highest_nm:
+        return image
+    factor = pixel_size_nm / trained.median_nm
+    warnings.warn(
+        f"pixel size {pixel_size_nm:.4g} nm lies outside {trained.lowest_nm:.4g} to "
+        f"{trained.highest_nm:.4g} nm, seen in training; resampled to {trained.median_nm:.4g} nm",
+        stacklevel=2,
+    )
+    height, width = image.shape
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size, interpolation=how))
+
+
+def _deepest(
+    labels: Int[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w"]:
+    """Return at each pixel the largest depth in the particle that it belongs to."""
+    deepest = np.zeros(labels.max(initial=0) + 1, np.float32)
+    np.maximum.at(deepest, labels, depth)
+    return deepest[labels]
+
+
+def _beside_another(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Mark pixels with one of four neighbours of another label, background included."""
+    return _beside(labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1])
+
+
+def _beside_another_particle(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Mark pixels with one of four neighbours in another particle."""
+    inside = labels > 0
+    rows = (labels[1:] != labels[:-1]) & inside[1:] & inside[:-1]
+    return _beside(rows, (labels[:, 1:] != labels[:, :-1]) & inside[:, 1:] & inside[:, :-1])
+
+
+def _beside(
+    rows: Bool[np.ndarray, "h-1 w"], columns: Bool[np.ndarray, "h w-1"]
+) -> Bool[np.ndarray, "h w"]:
+    """Mark the pixels on both sides of marked edges between rows and between columns."""
+    marked = np.zeros((columns.shape[0], rows.shape[1]), bool)
+    marked[1:] |= rows
+    marked[:-1] |= rows
+    marked[:, 1:] |= columns
+    marked[:, :-1] |= columns
+    return marked
+
+
+def _distance_to(marked: np.ndarray) -> Float[np.ndarray, "h w"]:
+    """Return the distance of each pixel to the nearest marked one; very far where none is."""
+    if not marked.any():
+        return np.full(marked.shape, 1e4, np.float32)
+    apart = np.where(marked, 0, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+
+
+def _with_room(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the array, grown where an image of this shape does not fit."""
+    grow = [max(0, need - have) for need, have in zip(shape, pixels.shape[1:3], strict=True)]
+    return np.pad(pixels, ((0, 0), (0, grow[0]), (0, grow[1]), (0, 0))) if any(grow) else pixels

@@ -1,0 +1,144 @@
+"""U-Net of Ronneberger et al. (2015), padded and with batch normalisation (Mill et al., 2021)."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Shaped
+
+
+class Convolutions(nnx.Module):
+    """Two 3 x 3 convolutions, each with batch normalisation and ReLU.
+
+    No bias before a normalisation, which would take it out again.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        self.convolution1 = nnx.Conv(inputs, outputs, (3, 3), use_bias=False, rngs=rngs)
+        self.norm1 = nnx.BatchNorm(outputs, momentum=0.9, rngs=rngs)
+        self.convolution2 = nnx.Conv(outputs, outputs, (3, 3), use_bias=False, rngs=rngs)
+        self.norm2 = nnx.BatchNorm(outputs, momentum=0.9, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
+        """Return the features of one level."""
+        x = nnx.relu(self.norm1(self.convolution1(x)))
+        return nnx.relu(self.norm2(self.convolution2(x)))
+
+
+class UpSampling(nnx.Module):
+    """The map of a 2 x 2 transposed convolution of stride 2, as one matrix product.
+
+    On the CPU, XLA's gradient of a transposed convolution is many times slower.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        draw = nnx.initializers.he_normal()
+        self.kernel = nnx.Param(draw(rngs.params(), (inputs, 4 * outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
+        """Return the features at twice the resolution; columns of the kernel are (y, x, d)."""
+        b, h, w, _ = x.shape
+        x = (x @ self.kernel[...]).reshape(b, h, w, 2, 2, -1)
+        return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1) + self.bias[...]
+
+
+def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
+    """Return the maximum of each 2 x 2 square.
+
+    Four strided slices: on the CPU, XLA's gradient of `reduce_window` is many times slower.
+    """
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
+class UNet(nnx.Module):
+    """An encoder and a decoder with skip connections; one logit per pixel and target.
+
+    Attributes
+    ----------
+    channels: features of each level, finest first
+    """
+
+    def __init__(self, channels: tuple[int, ...], outputs: int, rngs: nnx.Rngs):
+        self.encoder = nnx.List([Convolutions(a, b, rngs) for a, b in pairwise((1, *channels))])
+        self.up = nnx.List([UpSampling(b, a, rngs) for a, b in pairwise(channels)])
+        self.decoder = nnx.List([Convolutions(2 * a, a, rngs) for a in channels[:-1]])
+        self.head = nnx.Linear(channels[0], outputs, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w 1"]) -> Float[Array, "b h w t"]:
+        """Return the logits; height and width must be multiples of 2^(levels - 1)."""
+        skips = []
+        for level, convolutions in enumerate(self.encoder):
+            x = convolutions(pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up, convolutions, skip in reversed(
+            list(zip(self.up, self.decoder, skips, strict=True))
+        ):
+            x = convolutions(jnp.concatenate([skip, up(x)], axis=-1))
+        return self.head(x)
+
+
+def reach_px(levels: int) -> int:
+    """Return how far from a pixel, in any direction, its logits look.
+
+    Two 3 x 3 convolutions reach 2 pixels of their level, once on the way down and once up; the
+    pooling grid adds up to one coarsest pixel less one. Rounded up to the coarsest pixel.
+    """
+    coarsest = 2 ** (levels - 1)
+    reach = 4 * (coarsest - 1) + 2 * coarsest + coarsest - 1
+    return -(-reach // coarsest) * coarsest
+
+
+Weights = dict[str, Shaped[np.ndarray, "..."]]
+
+
+def abstract_model(channels: tuple[int, ...], outputs: int) -> UNet:
+    """Return the network with shapes in the place of weights: nothing is computed."""
+    return nnx.eval_shape(lambda: UNet(channels, outputs, nnx.Rngs(0)))
+
+
+def initial_weights(channels: tuple[int, ...], outputs: int, rng: np.random.Generator) -> Weights:
+    """Return weights after He et al. (2015), drawn with numpy: the same on every backend.
+
+    Drawing them eagerly with JAX takes half a minute for the network of the paper.
+    """
+    weights = {}
+    for name, shape in weight_shapes(abstract_model(channels, outputs)).items():
+        match name.rsplit("/")[-1]:
+            case "kernel":
+                spread = np.sqrt(2.0 / np.prod(shape[:-1]))
+                weights[name] = spread * rng.standard_normal(shape, dtype=np.float32)
+            case "scale" | "var":
+                weights[name] = np.ones(shape, np.float32)
+            case _:
+                weights[name] = np.zeros(shape, np.float32)
+    return {name: np.asarray(value, np.float32) for name, value in weights.items()}
+
+
+def weight_shapes(model: UNet) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter and running statistic by its name."""
+    return {_name(path): value.shape for path, value in nnx.state(model).flat_state()}
+
+
+def set_weights(model: UNet, weights: Mapping[str, Shaped[np.ndarray, "..."]]) -> UNet:
+    """Return the network with these weights; names and shapes must be those of `weight_shapes`."""
+    graph, state = nnx.split(model)
+    flat = state.flat_state()
+    filled = [(path, value.replace(jnp.asarray(weights[_name(path)]))) for path, value in flat]
+    return nnx.merge(graph, nnx.State.from_flat_path(dict(filled)))
+
+
+def get_weights(state: nnx.State) -> Weights:
+    """Return parameters and statistics as arrays by name."""
+    return {
+        _name(path): np.asarray(jax.device_get(value[...])) for path, value in state.flat_state()
+    }
+
+
+def _name(path: tuple) -> str:
+    return "/".join(str(part) for part in path)

@@ -1,0 +1,151 @@
+"""Training settings and the presets: each preset is a few fields that differ."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from nanorender.errors import InputError
+from nanorender.settings import Settings
+
+TargetName = Literal["foreground", "interior", "boundary", "distance"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augmentation(Settings):
+    """How far each training patch is changed; 0 switches a change off.
+
+    Attributes
+    ----------
+    zoom: largest factor by which a patch is enlarged or reduced
+    rotation_deg: largest rotation, on top of one of the four quarter turns
+    gain, offset: largest relative change of contrast, largest shift of the gray level
+    gamma: largest factor of the exponent of the gray level
+    noise: largest standard deviation of the noise, as a fraction of white
+    blur: largest weight of the patch blurred by a 3 x 3 binomial filter, applied twice
+    """
+
+    zoom: Annotated[float, Field(ge=1)] = 1.25
+    rotation_deg: Annotated[float, Field(ge=0, le=45)] = 45.0
+    gain: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    offset: NonNegativeFloat = 0.1
+    gamma: Annotated[float, Field(ge=1)] = 1.3
+    noise: NonNegativeFloat = 0.08
+    blur: Fraction = 1.0
+
+
+class TrainSettings(Settings):
+    """Everything that decides what is trained, apart from the images.
+
+    Attributes
+    ----------
+    channels: features of each level of the U-Net, finest first
+    targets: what the outputs of the network mean (see `unet.data.targets`)
+    erosion_px: pixels that particles are shrunk by before targets are made, which parts them
+    border_px: pixels along its boundary that an interior is short of, and width of a boundary
+    patch_px: edge of the training patches, a multiple of 2^(levels - 1)
+    batch, steps_per_epoch, epochs: patches a step, steps an epoch, epochs
+    learning_rate, schedule: Adam's peak step, constant or one cycle (Smith and Topin, 2019)
+    averaging: decay of the moving average of the weights that is kept as the model; 0 for none
+    border_weight: extra weight in the loss where two particles touch
+    threshold: probability from which a pixel counts as particle
+    keep_every: weights are kept of every so-many-th epoch, and of the last
+    validate_every: epochs between predictions of the validation images
+    seed: of the first weights and of all patches
+    """
+
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    targets: Annotated[tuple[TargetName, ...], Field(min_length=1)]
+    erosion_px: NonNegativeFloat = 0.0
+    border_px: NonNegativeFloat = 2.0
+    patch_px: PositiveInt
+    batch: PositiveInt
+    steps_per_epoch: PositiveInt
+    epochs: PositiveInt
+    learning_rate: PositiveFloat
+    schedule: Literal["constant", "one_cycle"]
+    averaging: Annotated[float, Field(ge=0, lt=1)]
+    border_weight: NonNegativeFloat = 0.0
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.51
+    keep_every: PositiveInt = 1
+    validate_every: PositiveInt = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "TrainSettings":
+        coarsest = 2 ** (len(self.channels) - 1)
+        if self.patch_px % coarsest:
+            raise ValueError(
+                f"patch_px (={self.patch_px}) must be a multiple of {coarsest}, "
+                f"the coarsest pixel of {len(self.channels)} levels"
+            )
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"targets (={', '.join(self.targets)}) must not repeat a name")
+        if "foreground" not in self.targets:
+            raise ValueError(f"targets (={', '.join(self.targets)}) must hold 'foreground'")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.steps_per_epoch * self.epochs
+
+
+PAPER = TrainSettings(
+    channels=(64, 128, 256, 512, 1024),
+    targets=("foreground",),
+    erosion_px=2.0,
+    patch_px=400,
+    batch=2,
+    steps_per_epoch=150,
+    epochs=500,
+    learning_rate=1e-3,
+    schedule="constant",
+    averaging=0.0,
+    keep_every=25,
+    augmentation=Augmentation(rotation_deg=0.0, gamma=1.0, blur=0.0),
+)
+
+CPU = TrainSettings(
+    channels=(12, 24, 48, 96),
+    targets=("foreground", "interior", "boundary", "distance"),
+    patch_px=192,
+    batch=8,
+    steps_per_epoch=50,
+    epochs=20,
+    learning_rate=3e-3,
+    schedule="one_cycle",
+    averaging=0.98,
+    border_weight=2.0,
+    validate_every=2,
+)
+
+DEMO = CPU.model_copy(
+    update={"channels": (8, 16, 32, 64), "patch_px": 160, "steps_per_epoch": 30, "epochs": 12}
+)
+
+GPU = CPU.model_copy(
+    update={
+        "channels": (32, 64, 128, 256, 512),
+        "patch_px": 256,
+        "batch": 16,
+        "steps_per_epoch": 250,
+        "epochs": 60,
+        "averaging": 0.995,
+    }
+)
+
+PRESETS = {"paper": PAPER, "cpu": CPU, "gpu": GPU, "demo": DEMO}
+
+
+def preset(name: str) -> TrainSettings:
+    """Return the preset of this name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset '{name}' is unknown; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,166 @@
+"""Which epoch to keep: by the truth of annotated micrographs, or without any."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from nanorender.analysis.matching import object_scores, pixel_scores
+from nanorender.analysis.separate import Separation, separate
+from nanorender.errors import InputError
+from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.predict import Model, load_model, predict
+from unet.train import epoch_path
+from unet.validation import ValidationImage, prediction_path, read_prediction
+
+Maps = Mapping[str, Float[np.ndarray, "h w"]]
+
+
+@dataclass(frozen=True)
+class RankedEpoch:
+    """An epoch of a run and what it scored, 1 being best.
+
+    Attributes
+    ----------
+    parts: what the score was made of, by name
+    """
+
+    epoch: int
+    score: float
+    parts: dict[str, float]
+
+
+def rank_by_truth(
+    run_folder: Path,
+    validation: Sequence[ValidationImage],
+    separation: Separation,
+    score: Literal["object_f1", "pixel_f1"],
+) -> list[RankedEpoch]:
+    """Return the epochs, best first, by a mean score on the annotated images.
+
+    Raises
+    ------
+    InputError
+        If no image is annotated, or no epoch has been kept with its predictions.
+    """
+    annotated = [(image, image.truth) for image in validation if image.truth is not None]
+    if not annotated:
+        raise InputError("no validation image is annotated; rank without truth instead")
+    ranked = []
+    for epoch, targets in kept_epochs(run_folder, validation).items():
+        scores = []
+        for image, truth in annotated:
+            labels = separate(read_prediction(run_folder, epoch, image.name, targets), separation)
+            scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1))
+        parts = dict(zip(("object_f1", "pixel_f1"), np.mean(scores, axis=0).tolist(), strict=True))
+        ranked.append(RankedEpoch(epoch, parts[score], parts))
+    return _best_first(ranked)
+
+
+def rank_without_truth(
+    run_folder: Path, validation: Sequence[ValidationImage]
+) -> list[RankedEpoch]:
+    """Return the epochs, best first, by how sure and how steady their predictions are.
+
+    The score is the geometric mean of three parts, each 0 to 1 and the mean over the images:
+
+    - stability: agreement with the prediction of the image turned upside down at less contrast
+    - agreement: with the predictions of the neighbouring epochs
+    - sharpness: how far the probabilities are from one half
+
+    Raises
+    ------
+    InputError
+        If there is no validation image, or no epoch has been kept with its predictions.
+    """
+    kept = list(kept_epochs(run_folder, validation))
+    ranked = []
+    for index, epoch in enumerate(kept):
+        model = load_model(epoch_path(run_folder, epoch))
+        neighbours = kept[max(0, index - 1) : index] + kept[index + 1 : index + 2]
+        scores = [_unsupervised(run_folder, model, neighbours, image) for image in validation]
+        parts = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+        ranked.append(RankedEpoch(epoch, float(np.prod(list(parts.values())) ** (1 / 3)), parts))
+    return _best_first(ranked)
+
+
+def select_epoch(run_folder: Path, epoch: int) -> Path:
+    """Make the weights of an epoch the model of the run; return the path of the model file.
+
+    Raises
+    ------
+    InputError
+        If the weights of this epoch have not been kept.
+    """
+    path = epoch_path(run_folder, epoch)
+    if not path.is_file():
+        found = sorted(int(p.stem) for p in path.parent.glob("*.safetensors"))
+        kept = ", ".join(str(number) for number in found) or "none"
+        raise InputError(f"weights of epoch {epoch} were not kept in {run_folder}; kept: {kept}")
+    write_model(run_folder / MODEL_NAME, *read_model(path))
+    return run_folder / MODEL_NAME
+
+
+def kept_epochs(
+    run_folder: Path, validation: Sequence[ValidationImage]
+) -> dict[int, tuple[str, ...]]:
+    """Return the targets of each epoch of which weights and all predictions have been kept.
+
+    Raises
+    ------
+    InputError
+        If there is none, or no validation image.
+    """
+    if not validation:
+        raise InputError("epochs are ranked on validation images; none is given")
+    kept = {}
+    for path in sorted((run_folder / "epochs").glob("*.safetensors")):
+        epoch = int(path.stem)
+        if all(prediction_path(run_folder, epoch, image.name).is_file() for image in validation):
+            kept[epoch] = read_model(path)[0].training.targets
+    if not kept:
+        raise InputError(
+            f"{run_folder} keeps no epoch with predictions of these images; "
+            "train with them as validation images"
+        )
+    return kept
+
+
+def _unsupervised(
+    run_folder: Path, model: Model, neighbours: Sequence[int], image: ValidationImage
+) -> dict[str, float]:
+    """Return the three parts of the score of an epoch on one image."""
+    epoch, targets = model.card.epoch, model.card.training.targets
+    maps = read_prediction(run_folder, epoch, image.name, targets)
+    # Less contrast in few gray levels: as a noisier detector would have taken it.
+    other = np.ascontiguousarray(image.image[::-1] // 4)
+    turned = predict(model, other, image.pixel_size_nm)
+    beside = [read_prediction(run_folder, n, image.name, targets) for n in neighbours]
+    return {
+        "stability": _overlap(maps, {name: map_[::-1] for name, map_ in turned.items()}),
+        "agreement": float(np.mean([_overlap(maps, b) for b in beside])) if beside else 1.0,
+        "sharpness": _sharpness(maps),
+    }
+
+
+def _overlap(a: Maps, b: Maps) -> float:
+    """Return the soft Dice coefficient of two predictions; background in both counts nothing."""
+    common = sum(float(np.minimum(a[name], b[name]).sum()) for name in a)
+    total = sum(float((a[name] + b[name]).sum()) for name in a)
+    return 2 * common / total if total > 0 else 0.0
+
+
+def _sharpness(maps: Maps) -> float:
+    """Return 1 for probabilities of 0 and 1, less for those between; 0 where nothing is found."""
+    maps = {name: map_ for name, map_ in maps.items() if name != "distance"}
+    doubt = sum(float((map_ * (1 - map_)).sum()) for map_ in maps.values())
+    total = sum(float(map_.sum()) for map_ in maps.values())
+    return max(0.0, 1 - 2 * doubt / total) if total > 0 else 0.0
+
+
+def _best_first(ranked: list[RankedEpoch]) -> list[RankedEpoch]:
+    """Sort by score; of equal ones, the later epoch first."""
+    return sorted(ranked, key=lambda item: (-item.score, -item.epoch))

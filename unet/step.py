@@ -1,0 +1,108 @@
+"""One compiled training step: its state, the optimizer, and the step itself."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from unet.augment import draw_batch
+from unet.losses import border_weights, cross_entropy
+from unet.model import Weights, abstract_model, get_weights, initial_weights, set_weights
+from unet.presets import TrainSettings
+
+
+class TrainState(NamedTuple):
+    """Everything that a training step changes, kept in checkpoints.
+
+    Attributes
+    ----------
+    averages: moving averages of parameters and statistics: the model
+    losses: (t,) sum of the losses of the steps of this epoch, by target
+    """
+
+    step: Int[Array, ""]
+    parameters: nnx.State
+    statistics: nnx.State
+    averages: tuple[nnx.State, nnx.State]
+    optimizer: optax.OptState
+    losses: Float[Array, "t"]
+
+
+Step = Callable[[TrainState, Array, Array], TrainState]
+
+
+def initial_state(settings: TrainSettings) -> TrainState:
+    """Return the state before the first step; depends on the settings alone."""
+    outputs = len(settings.targets)
+    weights = initial_weights(settings.channels, outputs, np.random.default_rng(settings.seed))
+    network = set_weights(abstract_model(settings.channels, outputs), weights)
+    parameters = nnx.state(network, nnx.Param)
+    statistics = nnx.state(network, nnx.BatchStat)
+    return TrainState(
+        step=jnp.int32(0),
+        parameters=parameters,
+        statistics=statistics,
+        averages=jax.tree.map(jnp.copy, (parameters, statistics)),
+        optimizer=make_optimizer(settings).init(parameters),
+        losses=jnp.zeros(outputs),
+    )
+
+
+def make_optimizer(settings: TrainSettings) -> optax.GradientTransformation:
+    """Return Adam with the schedule of the settings."""
+    if settings.schedule == "constant":
+        return optax.adam(settings.learning_rate)
+    return optax.adam(
+        optax.cosine_onecycle_schedule(settings.steps, settings.learning_rate, pct_start=0.2)
+    )
+
+
+def make_step(settings: TrainSettings) -> Step:
+    """Return the compiled training step: state, pixels and sizes of `Samples` to the next state.
+
+    What is random in a step depends on the seed and its number alone.
+    """
+    graph = nnx.graphdef(abstract_model(settings.channels, len(settings.targets)))
+    optimizer = make_optimizer(settings)
+    key = jax.random.key(settings.seed)
+
+    @partial(jax.jit, donate_argnums=0)
+    def train_step(state: TrainState, pixels: Array, sizes: Array) -> TrainState:
+        patches = (settings.batch, settings.patch_px)
+        step_key = jax.random.fold_in(key, state.step)
+        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation)
+        weights = border_weights(batch.targets, settings.targets, settings.border_weight)
+
+        def loss(parameters: nnx.State) -> tuple[Array, tuple[Array, nnx.State]]:
+            network = nnx.merge(graph, parameters, state.statistics, copy=True)
+            network.train()
+            losses = cross_entropy(network(batch.images), batch.targets, weights)
+            return losses.mean(), (losses, nnx.state(network, nnx.BatchStat))
+
+        gradients, (losses, statistics) = jax.grad(loss, has_aux=True)(state.parameters)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        # The first weights are far off: the average forgets them while it is young.
+        decay = jnp.minimum(settings.averaging, (1 + state.step) / (10 + state.step))
+        averages = optax.incremental_update((parameters, statistics), state.averages, 1 - decay)
+        return TrainState(
+            state.step + 1,
+            parameters,
+            statistics,
+            averages,
+            optimizer_state,
+            state.losses + losses,
+        )
+
+    return train_step
+
+
+def model_weights(state: TrainState) -> Weights:
+    """Return the averaged parameters and statistics by name: what becomes the model."""
+    return {name: array for part in state.averages for name, array in get_weights(part).items()}

@@ -1,0 +1,216 @@
+"""Training of the U-Net on a dataset folder, which resumes to the same losses when cut off."""
+
+import hashlib
+import json
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanorender import __version__
+from nanorender.atomic import write_bytes
+from unet.checkpoint import (
+    MODEL_NAME,
+    ModelCard,
+    read_checkpoint,
+    write_checkpoint,
+    write_model,
+)
+from unet.data import Samples, load_dataset
+from unet.predict import make_model
+from unet.presets import TrainSettings
+from unet.step import TrainState, initial_state, make_step, model_weights
+from unet.validation import ValidationImage, keep_predictions
+
+RUN_NAME = "run.json"
+LOG_NAME = "log.jsonl"
+
+
+class Progress(NamedTuple):
+    """What is known after a training step.
+
+    Attributes
+    ----------
+    loss: mean over the targets and over the steps of this epoch
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    seconds_per_step: float
+
+
+def train(
+    dataset: Path,
+    settings: TrainSettings,
+    run_folder: Path,
+    validation: Sequence[ValidationImage] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Train a network on the samples of a dataset folder, or go on where a run was cut off.
+
+    The run folder then holds run.json (settings and provenance), log.jsonl (a line an epoch),
+    last.safetensors and previous.safetensors (to resume), epochs/*.safetensors (models),
+    validation/ (predictions) and model.safetensors (the model after the last epoch). On SIGINT the
+    step is finished and the same files are left.
+
+    Raises
+    ------
+    InputError
+        If the dataset is empty, or the run folder is of other settings or another dataset.
+    KeyboardInterrupt
+        After SIGINT, when all is written.
+    """
+    use_compilation_cache()
+    samples = load_dataset(dataset, settings)
+    card = _model_card(samples, settings)
+    fingerprint = hashlib.sha256(card.model_dump_json().encode()).hexdigest()
+    run_folder.mkdir(parents=True, exist_ok=True)
+    state = initial_state(settings)
+    resumed = read_checkpoint(run_folder, state, fingerprint)
+    state = state if resumed is None else resumed
+    _write_provenance(run_folder, card, dataset)
+    _cut_log(run_folder, int(state.step) // settings.steps_per_epoch)
+    pixels, sizes = jax.device_put((samples.pixels, samples.sizes))
+    step = partial(make_step(settings), pixels=pixels, sizes=sizes)
+    with _noticing_interrupt() as interrupted:
+        while int(state.step) < settings.steps and not interrupted.is_set():
+            started = time.perf_counter()
+            state = _run_epoch(step, state, settings, on_progress, interrupted)
+            epoch, into_epoch = divmod(int(state.step), settings.steps_per_epoch)
+            card = card.model_copy(update={"epoch": epoch})
+            if into_epoch == 0:
+                _finish_epoch(run_folder, card, state, validation, started)
+                state = state._replace(losses=jnp.zeros_like(state.losses))
+            write_checkpoint(run_folder, state, fingerprint)
+    epoch = int(state.step) // settings.steps_per_epoch
+    card = card.model_copy(update={"epoch": epoch})
+    write_model(run_folder / MODEL_NAME, card, model_weights(state))
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder: a step compiles in seconds once only."""
+    if jax.config.jax_compilation_cache_dir is None:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(base / "nanorender" / "xla"))
+
+
+def epoch_path(run_folder: Path, epoch: int) -> Path:
+    """Return where the model after an epoch is kept."""
+    return run_folder / "epochs" / f"{epoch:04d}.safetensors"
+
+
+def read_log(run_folder: Path) -> list[dict]:
+    """Return the lines of a run's log, one an epoch."""
+    path = run_folder / LOG_NAME
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _run_epoch(
+    step: Callable[[TrainState], TrainState],
+    state: TrainState,
+    settings: TrainSettings,
+    on_progress: Callable[[Progress], None],
+    interrupted: threading.Event,
+) -> TrainState:
+    """Train to the end of the epoch, or of the step in which an interrupt came."""
+    begun = time.perf_counter()
+    first = int(state.step)
+    epoch, into_epoch = divmod(first, settings.steps_per_epoch)
+    for done in range(into_epoch + 1, settings.steps_per_epoch + 1):
+        state = step(state)
+        loss = float(state.losses.mean()) / done
+        number = epoch * settings.steps_per_epoch + done
+        seconds = (time.perf_counter() - begun) / (number - first)
+        on_progress(Progress(number, settings.steps, epoch + 1, loss, seconds))
+        if interrupted.is_set():
+            break
+    return state
+
+
+def _finish_epoch(
+    run_folder: Path,
+    card: ModelCard,
+    state: TrainState,
+    validation: Sequence[ValidationImage],
+    started: float,
+) -> None:
+    """Keep the model and its predictions where the settings say so, and write a line of the log."""
+    settings = card.training
+    seconds = time.perf_counter() - started
+    last = card.epoch == settings.epochs
+    weights = model_weights(state)
+    losses = np.asarray(state.losses) / settings.steps_per_epoch
+    line: dict = {"epoch": card.epoch, "step": int(state.step), "seconds": round(seconds, 3)}
+    line["loss"] = {name: float(loss) for name, loss in zip(settings.targets, losses, strict=True)}
+    if card.epoch % settings.keep_every == 0 or last:
+        path = epoch_path(run_folder, card.epoch)
+        path.parent.mkdir(exist_ok=True)
+        write_model(path, card, weights)
+    if validation and (card.epoch % settings.validate_every == 0 or last):
+        line["pixel_f1"] = keep_predictions(run_folder, make_model(card, weights), validation)
+    with (run_folder / LOG_NAME).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
+    """Return the header of a model that is yet to be trained on these samples."""
+    digest = hashlib.sha256(samples.sizes)
+    digest.update(samples.pixels)
+    return ModelCard(
+        training=settings,
+        pixel_sizes=samples.pixel_sizes,
+        dataset_sha256=digest.hexdigest(),
+        epoch=0,
+        version=__version__,
+    )
+
+
+def _write_provenance(run_folder: Path, card: ModelCard, dataset: Path) -> None:
+    """Write what is trained on what and where, for the reader."""
+    content = card.model_dump(mode="json", exclude={"epoch", "format"}) | {
+        "dataset": str(dataset),
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "jax": jax.__version__,
+        "flax": flax.__version__,
+        "python": platform.python_version(),
+    }
+    write_bytes(run_folder / RUN_NAME, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _cut_log(run_folder: Path, epochs: int) -> None:
+    """Leave the lines of the epochs that the resumed state has behind it."""
+    lines = [json.dumps(line) + "\n" for line in read_log(run_folder)[:epochs]]
+    write_bytes(run_folder / LOG_NAME, "".join(lines).encode())
+
+
+@contextmanager
+def _noticing_interrupt() -> Iterator[threading.Event]:
+    """Give an event that SIGINT sets, in the place of an exception amid a step.
+
+    Only the main thread may receive signals; trained elsewhere, the event is never set.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,74 @@
+"""Real micrographs that show during training how the network does on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from jaxtyping import Float, Int, UInt8, UInt16
+
+from nanorender.errors import InputError
+from unet.losses import count_pixels, pixel_f1
+from unet.predict import Model, predict
+
+
+@dataclass(frozen=True)
+class ValidationImage:
+    """A micrograph to be predicted after epochs.
+
+    Attributes
+    ----------
+    name: names its files in the run folder
+    image: (h, w) gray levels
+    truth: (h, w) label map, if it has been annotated
+    """
+
+    name: str
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
+    pixel_size_nm: float | None
+    truth: Int[np.ndarray, "h w"] | None = None
+
+
+def keep_predictions(
+    run_folder: Path, model: Model, images: Sequence[ValidationImage]
+) -> dict[str, float]:
+    """Write what the model gives for each image; return the pixel F1 of those annotated, by name.
+
+    A prediction is a TIFF of one page a target, 255 for probability one.
+    """
+    scores = {}
+    for image in images:
+        maps = predict(model, image.image, image.pixel_size_nm)
+        path = prediction_path(run_folder, model.card.epoch, image.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pages = np.stack([(255 * map_).round().astype(np.uint8) for map_ in maps.values()])
+        tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
+        if image.truth is not None:
+            threshold = model.card.training.threshold
+            truth = (image.truth > 0).astype(np.float32)
+            counts = count_pixels(maps["foreground"], truth, threshold)
+            scores[image.name] = float(pixel_f1(counts))
+    return scores
+
+
+def read_prediction(
+    run_folder: Path, epoch: int, name: str, targets: Sequence[str]
+) -> dict[str, Float[np.ndarray, "h w"]]:
+    """Return the kept maps of an image after an epoch.
+
+    Raises
+    ------
+    InputError
+        If none was kept: the image was not among the validation images of the training.
+    """
+    path = prediction_path(run_folder, epoch, name)
+    if not path.is_file():
+        raise InputError(f"{path} is missing; train with '{name}' among the validation images")
+    pages = tifffile.imread(path).reshape(len(targets), *tifffile.imread(path).shape[-2:])
+    return {key: page.astype(np.float32) / 255 for key, page in zip(targets, pages, strict=True)}
+
+
+def prediction_path(run_folder: Path, epoch: int, name: str) -> Path:
+    """Return where the prediction of an image after an epoch is kept."""
+    return run_folder / "validation" / f"{epoch:04d}" / f"{name}.tif"
