@@ -1,0 +1,49 @@
+"""Files that are whole or not there: written aside, flushed, renamed."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nanorender.errors import InputError
+
+ASIDE_PREFIX = ".part-"
+"""How the names of files begin that are not whole yet, or were left by a killed process."""
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give the path of a new file beside `path` to write; afterwards it takes the place of `path`.
+
+    Nobody ever sees `path` in part, whenever the process is killed or the plug pulled.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written: disk full, no permission, no such folder.
+    """
+    part = path.with_name(f"{ASIDE_PREFIX}{os.getpid()}-{threading.get_ident()}")
+    try:
+        yield part
+        descriptor = os.open(part, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` as the whole of a file; raises InputError as `aside`."""
+    with aside(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` in UTF-8 as the whole of a file; raises InputError as `aside`."""
+    write_bytes(path, text.encode("utf-8"))

@@ -1,0 +1,299 @@
+"""Pixel size and info bar from microscope vendors' headers and text sidecars."""
+
+import re
+import struct
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tifffile import TiffFile, TiffPage
+
+
+class Header(NamedTuple):
+    """What a header says of an image.
+
+    pixel_size_nm: edge length of a pixel, None if unknown
+    source: the tag or file, and the key, that it comes from
+    image_rows: rows from the top that show the sample; below them is the info bar. None if unknown
+    """
+
+    pixel_size_nm: float | None
+    source: str
+    image_rows: int | None = None
+
+
+NM_PER_UNIT = (
+    {"m": 1e9, "cm": 1e7, "inch": 2.54e7, "mm": 1e6, "nm": 1.0, "pm": 1e-3}
+    # micro sign, Greek mu, and the former as ImageJ escapes it
+    | dict.fromkeys(("um", "\u00b5m", "\u03bcm", "\\u00b5m", "micron", "microns"), 1e3)
+    | dict.fromkeys(("angstrom", "\u00e5", "\u212b"), 0.1)
+)
+
+SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 1e5
+"""No electron, ion or light microscope has pixels beyond these; a header that says so is broken."""
+
+LARGEST_PLAIN_PIXEL_NM = 1e3
+"""Plain TIFF resolutions are for printers (300 per inch is 84667 nm) unless finer than this."""
+
+LONGEST_SIDECAR = 1 << 20
+
+# A broken header must cost the pixel size, never the image; these are what parsers raise on one.
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    ElementTree.ParseError,
+    LookupError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def read_header(path: Path, tif: TiffFile | None, height: int) -> Header:
+    """Return what tags, sidecars and plain resolution say, the most trustworthy first.
+
+    Parameters
+    ----------
+    path
+        The image file; sidecars lie beside it under the same name.
+    tif
+        The open file if it is a TIFF.
+    height
+        Rows of the image in the file.
+    """
+    found = _from_tags(tif.pages.first, TAG_READERS) if tif else None
+    if found is None:
+        found = read_sidecars(path, height)
+    if found is None and tif is not None:
+        found = _imagej(tif) or _from_tags(tif.pages.first, GENERAL_READERS)
+    if found is None:
+        return Header(None, "no pixel size in the file")
+    rows = found.image_rows
+    return found if rows and 0 < rows < height else found._replace(image_rows=None)
+
+
+def _from_tags(
+    page: Any, readers: tuple[Callable[[TiffPage], Header | None], ...]
+) -> Header | None:
+    """Return the first header that is read without trouble and holds a plausible size."""
+    for reader in readers:
+        try:
+            found = reader(page)
+        except _BROKEN:
+            continue
+        if found is not None and _plausible(found.pixel_size_nm):
+            return found
+    return None
+
+
+def _plausible(pixel_size_nm: float | None) -> bool:
+    return pixel_size_nm is not None and SMALLEST_PIXEL_NM <= pixel_size_nm <= LARGEST_PIXEL_NM
+
+
+def _length_nm(value: object, unit: object) -> float:
+    """Return a length in nm; raises KeyError or ValueError if it is none."""
+    return float(str(value).strip().replace(",", ".")) * NM_PER_UNIT[str(unit).strip().lower()]
+
+
+def _text(value: object) -> str:
+    """Return the text of a tag, whatever type it was stored as."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""
+
+
+def _xml(value: object) -> ElementTree.Element:
+    """Return the root of the XML in a tag, without its declaration of an encoding."""
+    text = _text(value).rstrip("\0 \r\n\t")
+    return ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
+
+
+def _zeiss_orion(page: TiffPage) -> Header | None:
+    """Tag 65000 of the Zeiss ORION: XML, ``ScalingX`` and the height without the bar."""
+    value = page.tags.valueof(65000)
+    if not _text(value).startswith("<ImageTags"):
+        return None
+    root = _xml(value)
+    size_nm = _length_nm(root.findtext("ScalingX/Value"), root.findtext("ScalingX/Units"))
+    rows = int(root.findtext("ImageHeight/Value") or 0)
+    return Header(size_nm, "Zeiss ORION tag 65000, ScalingX", rows)
+
+
+def _fibics(page: TiffPage) -> Header | None:
+    """Tag 51023 of Fibics' software: XML, the scan's unit vector ``Ux, Uy`` in micrometers."""
+    value = page.tags.valueof(51023)
+    if not value:
+        return None
+    scan = _xml(value).find("Scan")
+    if scan is None:
+        return None
+    ux, uy = (float(scan.findtext(key) or 0) for key in ("Ux", "Uy"))
+    return Header((ux * ux + uy * uy) ** 0.5 * 1e3, "Fibics tag 51023, Ux")
+
+
+def _zeiss_sem(page: TiffPage) -> Header | None:
+    """Tag 34118 of Zeiss SEMs.
+
+    AP_PIXEL_SIZE is that of a 1024-pixel scan, whatever was stored; AP_IMAGE_PIXEL_SIZE, which
+    older microscopes lack, is the image's own.
+    """
+    entries = page.tags.valueof(34118)
+    if not isinstance(entries, dict):
+        return None
+    if "ap_image_pixel_size" in entries:
+        size_nm = _length_nm(*entries["ap_image_pixel_size"][1:3])
+        return Header(size_nm, "Zeiss tag 34118, AP_IMAGE_PIXEL_SIZE")
+    if "ap_pixel_size" in entries:
+        size_nm = _length_nm(*entries["ap_pixel_size"][1:3]) * 1024 / page.imagewidth
+        return Header(size_nm, "Zeiss tag 34118, AP_PIXEL_SIZE of a 1024-pixel scan")
+    return None
+
+
+def _fei(page: TiffPage) -> Header | None:
+    """Tag 34682 of FEI and Thermo Fisher SEMs: ``PixelWidth`` in meters, ``ResolutionY`` rows."""
+    sections = page.tags.valueof(34682)
+    if not isinstance(sections, dict):
+        return None
+    image = sections.get("Image", {})
+    own_width = image.get("ResolutionX") == page.imagewidth
+    rows = int(image["ResolutionY"]) if own_width else None
+    for section in ("Scan", "EScan", "IScan"):
+        width = sections.get(section, {}).get("PixelWidth")
+        if isinstance(width, (int, float)) and width > 0:
+            return Header(width * 1e9, f"FEI tag 34682, {section}.PixelWidth", rows)
+    return None
+
+
+def _thermo(page: TiffPage) -> Header | None:
+    """Tag 34683 of Thermo Fisher: XML, ``PixelSize/X``, in meters unless it names a unit."""
+    value = page.tags.valueof(34683)
+    if not value:
+        return None
+    size = _xml(value).find(".//{*}PixelSize/{*}X")
+    if size is None:
+        return None
+    size_nm = _length_nm(size.text, size.get("unit", "m"))
+    return Header(size_nm, "Thermo Fisher tag 34683, PixelSize.X")
+
+
+def _tescan(page: TiffPage) -> Header | None:
+    """Tag 50431 of TESCAN: blocks of ``key=value`` lines between binary ones."""
+    text = _text(page.tags.valueof(50431))
+    return _tescan_text(text, page.imagelength, "TESCAN tag 50431") if text else None
+
+
+def _tescan_text(text: str, height: int, source: str) -> Header | None:
+    size_m = re.search(r"PixelSizeX=([-+.\deE]+)", text)
+    if size_m is None:
+        return None
+    strip = re.search(r"ImageStripSize=(\d{1,9})", text)
+    rows = height - int(strip[1]) if strip else None
+    return Header(float(size_m[1]) * 1e9, f"{source}, PixelSizeX", rows)
+
+
+def _jeol_text(text: str, _height: int, source: str) -> Header | None:
+    """Return the length of the micron bar over its pixels."""
+    pixels = re.search(r"\$SM_MICRON_BAR\s+([\d.]+)", text)
+    marker = re.search(r"\$SM_MICRON_MARKER\s+([\d.]+)\s*(\S+)", text)
+    if pixels is None or marker is None:
+        return None
+    # The sidecar's encoding is the console's; whatever became of the micro sign, "?m" is um.
+    unit = "um" if re.fullmatch(r"\W+m", marker[2]) else marker[2]
+    size_nm = _length_nm(marker[1], unit) / float(pixels[1])
+    return Header(size_nm, f"{source}, SM_MICRON_MARKER over SM_MICRON_BAR")
+
+
+def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
+    """Return ``PixelSize``, in nm."""
+    if "[SemImageFile]" not in text and "[TemImageFile]" not in text:
+        return None
+    size_nm = re.search(r"^PixelSize\s*=\s*([\d.,eE+-]+)", text, re.MULTILINE)
+    return Header(_length_nm(size_nm[1], "nm"), f"{source}, PixelSize") if size_nm else None
+
+
+def read_sidecars(path: Path, height: int) -> Header | None:
+    """Return what a text file beside the image says: TESCAN ``.hdr``, JEOL and Hitachi ``.txt``.
+
+    Parameters
+    ----------
+    path
+        The image file, or the sidecar itself.
+    height
+        Rows of the image in the file.
+    """
+    dashed = path.with_name(f"{path.stem}-{path.suffix.lstrip('.')}.hdr")
+    names = [path.with_suffix(end) for end in (".txt", ".TXT", ".hdr", ".HDR")]
+    for sidecar in (*names, path.with_name(path.name + ".txt"), dashed):
+        try:
+            with sidecar.open("rb") as file:
+                text = _decoded(file.read(LONGEST_SIDECAR))
+        except OSError:
+            continue
+        for vendor, reader in SIDECAR_READERS:
+            try:
+                found = reader(text, height, f"{vendor} sidecar {sidecar.name}")
+            except _BROKEN:
+                continue
+            if found is not None and _plausible(found.pixel_size_nm):
+                return found
+    return None
+
+
+def _decoded(data: bytes) -> str:
+    """Return text of unknown encoding: UTF-16 with or without its mark, UTF-8 or a code page."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:64]:
+        big_endian = data[:1] == b"\0"
+        return data.decode("utf-16-be" if big_endian else "utf-16-le", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _ome(page: TiffPage) -> Header | None:
+    """OME-XML in the description: ``PhysicalSizeX``, in micrometers unless it names a unit."""
+    description = page.description
+    if "<OME" not in description:
+        return None
+    pixels = _xml(description).find(".//{*}Pixels")
+    if pixels is None or "PhysicalSizeX" not in pixels.attrib:
+        return None
+    unit = pixels.get("PhysicalSizeXUnit", "um")
+    return Header(_length_nm(pixels.get("PhysicalSizeX"), unit), "OME-XML, PhysicalSizeX")
+
+
+def _pixels_per_unit(page: TiffPage) -> float:
+    numerator, denominator = page.tags.valueof(282)
+    return numerator / denominator
+
+
+def _imagej(tif: TiffFile) -> Header | None:
+    """ImageJ's description: pixels a unit in XResolution, the unit in ``unit``."""
+    try:
+        metadata = tif.imagej_metadata
+        if not metadata or "unit" not in metadata:
+            return None
+        page: Any = tif.pages.first
+        size_nm = _length_nm(1 / _pixels_per_unit(page), metadata["unit"])
+    except _BROKEN:
+        return None
+    # The tag holds a ratio of two 32-bit integers: digits beyond the ninth are of its making.
+    size_nm = float(f"{size_nm:.9g}")
+    return Header(size_nm, "ImageJ calibration") if _plausible(size_nm) else None
+
+
+def _resolution(page: TiffPage) -> Header | None:
+    """Plain XResolution with its ResolutionUnit, where it cannot be a printer's."""
+    unit = {2: "inch", 3: "cm"}.get(int(page.tags.valueof(296, 0)))
+    if unit is None:
+        return None
+    size_nm = float(f"{_length_nm(1 / _pixels_per_unit(page), unit):.9g}")
+    return Header(size_nm, "TIFF resolution") if size_nm <= LARGEST_PLAIN_PIXEL_NM else None
+
+
+TAG_READERS = (_zeiss_orion, _fibics, _zeiss_sem, _fei, _thermo, _tescan)
+SIDECAR_READERS = (("TESCAN", _tescan_text), ("JEOL", _jeol_text), ("Hitachi", _hitachi_text))
+GENERAL_READERS = (_ome, _resolution)
