@@ -1,0 +1,356 @@
+"""The detector: from radiance to the gray image that a microscope stores."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+from pydantic import Field
+from scipy.special import ndtri
+
+from nanorender.distributions import (
+    Constant,
+    NonNegativeDistribution,
+    PositiveDistribution,
+    Uniform,
+)
+from nanorender.errors import InputError
+from nanorender.jit import kernel
+from nanorender.settings import Settings
+
+QUANTILES = 4096
+WIDEST_STEP_PX2 = 0.4  # variance of one blurring step; its nine weights then fall outwards
+
+
+def _normal_quantiles() -> Float[np.ndarray, "n"]:
+    """Return equally likely values of a normal distribution: mean 0, variance 1 exactly."""
+    values = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)
+    return (values / values.std()).astype(np.float32)
+
+
+_NORMAL = _normal_quantiles()
+
+
+class DetectorSettings(Settings):
+    """How radiance becomes gray levels; drawn anew for every image.
+
+    Lengths are in pixels of the image, levels in gray levels of an 8-bit image whatever `bits` is.
+    A strength of 0 turns an effect off, as do a gain, contrast, gamma and astigmatism of 1.
+
+    blur_px: standard deviation of the point spread, geometric mean of its two axes
+    astigmatism: long over short axis of the point spread
+    astigmatism_deg: direction of the long axis, from x towards y
+    gain, gamma, black_level, contrast: radiance r becomes black_level + gain * r^gamma as a
+        fraction of white, then spreads about middle gray by the contrast
+    counts_at_white: electrons counted in a white pixel; 0 for no shot noise. The Poisson
+        distribution is taken as the normal one of its variance, good from about 20 on
+    noise_levels: standard deviation of the noise that does not depend on the signal
+    noise_correlation: of neighbors along a scan line, 0 to 1/2, as a slow amplifier makes it
+    line_correlation: of neighbors in successive lines, 0 to 1/2, as resampling makes it
+    line_noise_levels: standard deviation of the brightness of whole scan lines
+    line_jitter_px: standard deviation of the sideways shift of scan lines; labels do not follow
+    drift_px: shift that builds up from the first to the last line, in a random direction; labels
+        do not follow
+    streak_strength: of the tails beside bright particles along the scan, as a fraction of how much
+        they outshine the mean; dark or bright, in bands of lines
+    streak_length_px: over which a tail falls to 1/e
+    gradient_strength: change of brightness over the image, as a fraction
+    """
+
+    blur_px: NonNegativeDistribution = Uniform(low=0.4, high=0.8)
+    astigmatism: PositiveDistribution = Uniform(low=1.0, high=1.2)
+    astigmatism_deg: NonNegativeDistribution = Uniform(low=0.0, high=180.0)
+    gain: PositiveDistribution = Uniform(low=0.9, high=1.1)
+    gamma: PositiveDistribution = Constant(value=1.0)
+    black_level: NonNegativeDistribution = Constant(value=0.0)
+    contrast: PositiveDistribution = Constant(value=1.0)
+    counts_at_white: NonNegativeDistribution = Uniform(low=700.0, high=1500.0)
+    noise_levels: NonNegativeDistribution = Uniform(low=1.0, high=2.0)
+    noise_correlation: NonNegativeDistribution = Uniform(low=0.2, high=0.4)
+    line_correlation: NonNegativeDistribution = Uniform(low=0.1, high=0.3)
+    line_noise_levels: NonNegativeDistribution = Uniform(low=0.0, high=0.4)
+    line_jitter_px: NonNegativeDistribution = Constant(value=0.0)
+    drift_px: NonNegativeDistribution = Constant(value=0.0)
+    streak_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.08)
+    streak_length_px: PositiveDistribution = Uniform(low=50.0, high=200.0)
+    gradient_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.05)
+    bits: Literal[8, 16] = 8
+    polarity: Literal["bright", "dark"] = Field(
+        default="bright", description="whether particles are brighter or darker than the substrate"
+    )
+
+
+class Noise(NamedTuple):
+    """What the kernel needs to know about noise, in gray levels of the image.
+
+    gaussian_variance: of the noise that does not depend on the signal, levels^2
+    shot_variance: of shot noise, levels^2 per level of signal
+    along, across: weights of the next pixel and of the next line in a moving average
+    seed: of the hash
+    """
+
+    gaussian_variance: np.float32
+    shot_variance: np.float32
+    along: np.float32
+    across: np.float32
+    seed: np.uint32
+
+
+@kernel
+def _blurred(image, weights):
+    """Return the image under nine weights, (3, 3); edges repeat their pixels."""
+    height, width = image.shape
+    blurred = np.empty((height, width), np.float32)
+    for i in range(height):
+        above, here, below = image[max(i - 1, 0)], image[i], image[min(i + 1, height - 1)]
+        target = blurred[i]
+        for j in range(1, width - 1):
+            target[j] = (
+                weights[0, 0] * above[j - 1]
+                + weights[0, 1] * above[j]
+                + weights[0, 2] * above[j + 1]
+                + weights[1, 0] * here[j - 1]
+                + weights[1, 1] * here[j]
+                + weights[1, 2] * here[j + 1]
+                + weights[2, 0] * below[j - 1]
+                + weights[2, 1] * below[j]
+                + weights[2, 2] * below[j + 1]
+            )
+        for j in (0, width - 1):
+            left, right = max(j - 1, 0), min(j + 1, width - 1)
+            total = np.float32(0)
+            for k, line in ((0, above), (1, here), (2, below)):
+                total += weights[k, 0] * line[left] + weights[k, 1] * line[j]
+                total += weights[k, 2] * line[right]
+            target[j] = total
+    return blurred
+
+
+@kernel
+def _add_streaks(image, band, decay):
+    """Add tails, decaying both ways along the rows, of what outshines the mean.
+
+    band: (h) strength of the tails in each row
+    """
+    mean = np.float32(image.mean())
+    height, width = image.shape
+    tail = np.empty(width, np.float32)
+    fresh = np.float32(1) - decay
+    for i in range(height):
+        level = np.float32(0)
+        for j in range(width):
+            tail[j] = level
+            level = decay * level + fresh * max(image[i, j] - mean, np.float32(0))
+        level = np.float32(0)
+        for j in range(width - 1, -1, -1):
+            tail[j] += level
+            level = decay * level + fresh * max(image[i, j] - mean, np.float32(0))
+        for j in range(width):
+            image[i, j] += band[i] * tail[j]
+
+
+@kernel
+def _draw_line(target, line, seed, quantiles):
+    """Fill `target` with standard normal noise for a scan line.
+
+    Counter-based: the hash (Wellons 2018, "lowbias32") of a pixel's number picks a quantile, so
+    that noise depends on nothing but the seed and the place.
+    """
+    first = np.uint32(np.uint32(line) * np.uint32(target.shape[0]))
+    for j in range(target.shape[0]):
+        h = np.uint32(np.uint32(first + np.uint32(j)) ^ seed)
+        h = np.uint32(h ^ np.uint32(h >> np.uint32(16)))
+        h = np.uint32(h * np.uint32(0x7FEB352D))
+        h = np.uint32(h ^ np.uint32(h >> np.uint32(15)))
+        h = np.uint32(h * np.uint32(0x846CA68B))
+        target[j] = quantiles[np.uint32(h >> np.uint32(20))]
+
+
+@kernel
+def _exposed(levels, image, source_y, shift_x, offset, noise, quantiles):
+    """Fill `image` with `levels` resampled bilinearly, with noise, rounded and saturated.
+
+    levels: (h, w) gray levels
+    source_y: (height) row of `levels`, a fraction, that each line shows
+    shift_x: (height) by which each line is shifted, in columns of `levels`
+    offset: (height) gray levels added to each line
+    """
+    rows, columns = levels.shape
+    height, width = image.shape
+    white = np.float32(255 if image.itemsize == 1 else 65535)
+    zero, half = np.float32(0), np.float32(0.5)
+    scale = np.float32(columns / width)
+    source = np.empty(columns + 1, np.float32)
+    signal = np.empty(width, np.float32)
+    drawn = np.empty(width + 1, np.float32)
+    drawn_next = np.empty(width + 1, np.float32)
+    correlated = noise.along != zero or noise.across != zero
+    noisy = noise.gaussian_variance > zero or noise.shot_variance > zero
+    if correlated:
+        _draw_line(drawn_next, 0, noise.seed, quantiles)
+    for i in range(height):
+        y = min(max(source_y[i], zero), np.float32(rows - 1))
+        top = int(y)
+        part = y - np.float32(top)
+        above, below = levels[top], levels[min(top + 1, rows - 1)]
+        for j in range(columns):
+            source[j] = above[j] + part * (below[j] - above[j]) + offset[i]
+        source[columns] = source[columns - 1]
+        for j in range(width):
+            x = (np.float32(j) + half) * scale - half + shift_x[i]
+            x = min(max(x, zero), np.float32(columns - 1))
+            left = int(x)
+            start = source[left]
+            signal[j] = start + (x - np.float32(left)) * (source[left + 1] - start)
+        if noisy:
+            if correlated:
+                drawn, drawn_next = drawn_next, drawn
+                _draw_line(drawn_next, i + 1, noise.seed, quantiles)
+                for j in range(width):
+                    here = drawn[j] + noise.along * drawn[j + 1]
+                    drawn[j] = here + noise.across * (
+                        drawn_next[j] + noise.along * drawn_next[j + 1]
+                    )
+            else:
+                _draw_line(drawn, i, noise.seed, quantiles)
+            for j in range(width):
+                counted = max(signal[j], zero) * noise.shot_variance
+                signal[j] += drawn[j] * np.sqrt(noise.gaussian_variance + counted)
+        target = image[i]
+        for j in range(width):
+            target[j] = np.int32(min(max(signal[j] + half, zero), white))
+
+
+def detect(
+    radiance: Float[np.ndarray, "h w"],
+    settings: DetectorSettings,
+    image_px: tuple[int, int],
+    rng: np.random.Generator,
+) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
+    """Return the image of `image_px` = (height, width) that the detector stores.
+
+    Steps: point spread, tone, streaks and gradient at the resolution of the radiance; then
+    bilinear resampling, shifts of scan lines, noise and rounding at that of the image.
+
+    Raises
+    ------
+    InputError
+        If `image_px` is not at least 1 x 1, or a correlation drawn is above 1/2.
+    """
+    if min(image_px) < 1:
+        raise InputError(f"image_px (={image_px}) must be at least 1 x 1")
+    drawn = {
+        name: float(getattr(settings, name).sample(rng, 1)[0])
+        for name in DetectorSettings.model_fields
+        if name not in ("bits", "polarity")
+    }
+    height, width = image_px
+    rows, columns = radiance.shape
+    image = np.empty(image_px, np.uint8 if settings.bits == 8 else np.uint16)
+    white = 2**settings.bits - 1
+    per_level = white / 255
+    spread = _covariance(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
+    per_pixel = np.array((columns / width, rows / height))
+    levels = _tone(_blur(radiance, spread * np.outer(per_pixel, per_pixel)), settings, drawn)
+    if drawn["streak_strength"] > 0:
+        band = drawn["streak_strength"] * _bands(rows, rng)
+        decay = np.exp(-1 / (drawn["streak_length_px"] * per_pixel[0]))
+        _add_streaks(levels, band, np.float32(decay))
+    if drawn["gradient_strength"] > 0:
+        levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
+    levels *= white
+    angle = rng.uniform(0, 2 * np.pi)
+    built_up = drawn["drift_px"] * np.linspace(0, 1, height)
+    shift_x = built_up * np.cos(angle) + drawn["line_jitter_px"] * rng.standard_normal(height)
+    source_y = (np.arange(height) + 0.5 + built_up * np.sin(angle)) * per_pixel[1] - 0.5
+    offset = drawn["line_noise_levels"] * per_level * rng.standard_normal(height)
+    along = _next_weight(drawn["noise_correlation"])
+    across = _next_weight(drawn["line_correlation"])
+    # Neighbors' weights enlarge the variance of the average; take that off beforehand.
+    averaged = (1 + along**2) * (1 + across**2)
+    counts = drawn["counts_at_white"]
+    noise = Noise(
+        gaussian_variance=np.float32((drawn["noise_levels"] * per_level) ** 2 / averaged),
+        shot_variance=np.float32(white / counts / averaged if counts > 0 else 0),
+        along=np.float32(along),
+        across=np.float32(across),
+        seed=np.uint32(rng.integers(2**32)),
+    )
+    _exposed(
+        levels,
+        image,
+        source_y.astype(np.float32),
+        (shift_x * per_pixel[0]).astype(np.float32),
+        offset.astype(np.float32),
+        noise,
+        _NORMAL,
+    )
+    return image
+
+
+def _covariance(blur_px: float, astigmatism: float, angle_deg: float) -> Float[np.ndarray, "2 2"]:
+    """Return the covariance of the point spread in x, y; its determinant is blur_px^4."""
+    angle = math.radians(angle_deg)
+    axis = np.array((math.cos(angle), math.sin(angle)))
+    long, short = blur_px**2 * astigmatism, blur_px**2 / astigmatism
+    return short * np.eye(2) + (long - short) * np.outer(axis, axis)
+
+
+def _blur(
+    image: Float[np.ndarray, "h w"], covariance: Float[np.ndarray, "2 2"]
+) -> Float[np.ndarray, "h w"]:
+    """Return the image under a Gaussian of a covariance in px^2, exact in its second moments.
+
+    Repeated weighting of 3 x 3 pixels: the sum of independent steps has the sum of their
+    covariances and tends to the Gaussian; 10 times faster than sampled weights when the image is
+    magnified afterwards, since the steps are few.
+    """
+    steps = math.ceil(np.trace(covariance) / (2 * WIDEST_STEP_PX2))
+    if steps == 0:
+        return image
+    (xx, xy), (_, yy) = covariance / steps
+    weights = np.outer((yy / 2, 1 - yy, yy / 2), (xx / 2, 1 - xx, xx / 2))
+    weights += xy / 4 * np.outer((1, 0, -1), (1, 0, -1))
+    for _ in range(steps):
+        image = _blurred(image, weights.astype(np.float32))
+    return image
+
+
+def _tone(
+    radiance: Float[np.ndarray, "h w"], settings: DetectorSettings, drawn: dict[str, float]
+) -> Float[np.ndarray, "h w"]:
+    """Return the level as a fraction of white, not yet saturated, in an array of its own."""
+    level = 1 - np.minimum(radiance, 1) if settings.polarity == "dark" else radiance
+    if drawn["gamma"] != 1:
+        level = np.exp(np.float32(drawn["gamma"]) * np.log(np.maximum(level, np.float32(1e-9))))
+    slope = drawn["contrast"] * drawn["gain"]
+    base = 0.5 + drawn["contrast"] * (drawn["black_level"] - 0.5)
+    return np.float32(slope) * level + np.float32(base)
+
+
+def _next_weight(correlation: float) -> float:
+    """Return c for which z[j] + c z[j + 1] of white noise z has a correlation c / (1 + c^2).
+
+    Raises
+    ------
+    InputError
+        If the correlation is above 1/2, the most that two neighbors' average can have.
+    """
+    if correlation > 0.5:
+        raise InputError(f"a noise correlation (={correlation:g}) must be from 0 to 0.5")
+    if correlation == 0:
+        return 0.0
+    return (1 - math.sqrt(1 - 4 * correlation**2)) / (2 * correlation)
+
+
+def _bands(count: int, rng: np.random.Generator) -> Float[np.ndarray, "h"]:
+    """Return strengths of rows, -1 to 1, that come in bands about six rows wide."""
+    noise = np.convolve(rng.standard_normal(count + 12), np.hanning(13), mode="valid")
+    return np.tanh(noise / 2).astype(np.float32)
+
+
+def _gradient(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
+    """Return a slope in a random direction, from -1/2 to 1/2 along it and 0 in the middle."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = (np.linspace(-0.5, 0.5, count, dtype=np.float32) for count in shape)
+    return np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y[:, None]
