@@ -1,0 +1,178 @@
+"""Label maps at any resolution, exact to the pixel, and the table of what they show."""
+
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Int32
+from pydantic import Field
+
+from nanorender.jit import kernel
+from nanorender.outlines import Outlines, amodal_outlines
+from nanorender.raymarch import Surface, empty_buffers, trace_items
+from nanorender.scene import Scene, View
+from nanorender.settings import Settings
+
+
+class LabelSettings(Settings):
+    """What becomes of the exact outlines in the label map that is written."""
+
+    border_px: Annotated[
+        float,
+        Field(ge=0, le=50, description="pixels this close to another particle become background"),
+    ] = 0.0
+    background_border_px: Annotated[
+        float,
+        Field(ge=0, le=50, description="pixels this close to the background join it"),
+    ] = 0.0
+    min_visible_px: Annotated[
+        int, Field(ge=1, description="particles that show fewer pixels are left out")
+    ] = 1
+
+
+class Labelled(NamedTuple):
+    """A label map and its truth table.
+
+    labels: (h, w) 0 for background; label k is row k - 1 of the table
+    truth: columns of one length, described at `truth_table`
+    """
+
+    labels: Int32[np.ndarray, "h w"]
+    truth: dict[str, np.ndarray]
+
+
+def labelled(scene: Scene, surface: Surface, view: View, settings: LabelSettings) -> Labelled:
+    """Return the label map of a view with labels 1, 2, 3 ... and one row of truth for each."""
+    labels = label(scene, surface, view)
+    labels = widen_borders(labels, settings.border_px)
+    labels = shrink_from_background(labels, settings.background_border_px)
+    labels = drop_slivers(labels, settings.min_visible_px)
+    truth = truth_table(scene, labels, view)
+    numbers = np.zeros(len(scene.particles.template) + 1, np.int32)
+    numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
+    return Labelled(numbers[labels], {**truth, "label": numbers[truth["label"]]})
+
+
+def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:
+    """Return the particle that each pixel of a view sees: its row in the scene plus one, or 0.
+
+    `surface` is the same field of view in fewer pixels. Pixels between four equal pixels of it
+    take their label, unless a cell next to theirs is mixed; all others are traced.
+    """
+    labels, wanted = _spread(surface.particle, view.height_px, view.width_px)
+    buffers = empty_buffers(view)
+    trace_items(scene, view, wanted, buffers)
+    return np.where(wanted, buffers.particle, labels)
+
+
+def _spread(coarse: Int32[np.ndarray, "a b"], height: int, width: int):
+    """Return labels (height, width) of pixels inside uniform cells, and which others to trace."""
+    mixed = np.zeros((coarse.shape[0] + 1, coarse.shape[1] + 1), np.bool_)
+    padded = np.pad(coarse, 1, mode="edge")
+    corners = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    for corner in corners[1:]:
+        mixed |= corners[0] != corner
+    near = mixed.copy()
+    near[1:] |= mixed[:-1]
+    near[:-1] |= mixed[1:]
+    near[:, 1:] |= mixed[:, :-1]
+    near[:, :-1] |= mixed[:, 1:]
+    near[[0, -1]] = True
+    near[:, [0, -1]] = True
+    rows, columns = _cells(height, coarse.shape[0]), _cells(width, coarse.shape[1])
+    return corners[0][rows[:, None], columns], near[rows[:, None], columns]
+
+
+def _cells(fine: int, coarse: int) -> Int[np.ndarray, "n"]:
+    """Return between which coarse pixel centers each fine pixel center lies: 0 is before all."""
+    return np.floor((np.arange(fine) + 0.5) * (coarse / fine) + 0.5).astype(np.int64)
+
+
+def widen_borders(labels: Int32[np.ndarray, "h w"], border_px: float) -> Int32[np.ndarray, "h w"]:
+    """Return labels in which pixels within `border_px` of another particle are background."""
+    return _erode(labels, border_px, False) if border_px > 0 else labels
+
+
+def shrink_from_background(
+    labels: Int32[np.ndarray, "h w"], border_px: float
+) -> Int32[np.ndarray, "h w"]:
+    """Return labels in which pixels within `border_px` of background are background."""
+    return _erode(labels, border_px, True) if border_px > 0 else labels
+
+
+def drop_slivers(labels: Int32[np.ndarray, "h w"], min_visible_px: int):
+    """Return labels without the particles that show fewer pixels than `min_visible_px`."""
+    counts = np.bincount(labels.ravel())
+    numbers = np.where(counts >= min_visible_px, np.arange(len(counts)), 0).astype(np.int32)
+    return numbers[labels]
+
+
+@kernel
+def _erode(labels, border_px, from_background):
+    """Clear what a disc about each pixel of a border between two labels covers.
+
+    With `from_background` only borders with label 0 count, otherwise only those without.
+    """
+    height, width = labels.shape
+    eroded = labels.copy()
+    reach = int(border_px)
+    spans = np.empty(reach + 1, np.int64)
+    for d in range(reach + 1):
+        spans[d] = int(np.sqrt(border_px * border_px - d * d))
+    for r in range(height):
+        for c in range(width):
+            here = labels[r, c]
+            if (here == 0) != from_background:
+                continue
+            edge = (
+                (r > 0 and labels[r - 1, c] != here)
+                or (r + 1 < height and labels[r + 1, c] != here)
+                or (c > 0 and labels[r, c - 1] != here)
+                or (c + 1 < width and labels[r, c + 1] != here)
+            )
+            if not edge:
+                continue
+            for y in range(max(0, r - reach), min(height, r + reach + 1)):
+                span = spans[abs(y - r)]
+                for x in range(max(0, c - span), min(width, c + span + 1)):
+                    if labels[y, x] != here:
+                        eroded[y, x] = 0
+    return eroded
+
+
+def truth_table(
+    scene: Scene, labels: Int32[np.ndarray, "h w"], view: View
+) -> dict[str, np.ndarray]:
+    """Return one row for each particle that `labels` shows, as columns.
+
+    label: as in `labels`; template, agglomerate, population: as in the scene
+    center_x_nm, center_y_nm: projected middle of the particle, from the view's upper left corner
+    min_feret_nm, max_feret_nm, amodal_area_nm2: of the whole outline, as if the particle were
+        alone and the frame unbounded, on the grid of pixels
+    diameter_nm: of the disc of the amodal area
+    visible_area_nm2: of the particle's mask in `labels`
+    visible_fraction: visible over amodal area
+    touches_frame: whether the mask has pixels in the outermost rows or columns
+    """
+    counts = np.bincount(labels.ravel(), minlength=len(scene.particles.template) + 1)
+    counts[0] = 0
+    shown = np.flatnonzero(counts)
+    rows = shown - 1
+    outlines: Outlines = amodal_outlines(scene, view, rows)
+    pixel_area = view.pixel_size_nm**2
+    frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    particles = scene.particles
+    return {
+        "label": shown.astype(np.int32),
+        "template": particles.template[rows],
+        "center_x_nm": outlines.center_nm[:, 0],
+        "center_y_nm": outlines.center_nm[:, 1],
+        "diameter_nm": np.sqrt(4 / np.pi * outlines.area_px * pixel_area),
+        "min_feret_nm": outlines.min_feret_px * view.pixel_size_nm,
+        "max_feret_nm": outlines.max_feret_px * view.pixel_size_nm,
+        "visible_area_nm2": counts[shown] * pixel_area,
+        "amodal_area_nm2": outlines.area_px * pixel_area,
+        "visible_fraction": counts[shown] / outlines.area_px,
+        "touches_frame": np.isin(shown, frame),
+        "agglomerate": particles.agglomerate[rows],
+        "population": particles.population[rows],
+    }

@@ -1,0 +1,272 @@
+"""Signed distances of convex primitives, for blocks of rays that look down the z axis.
+
+Every distance here is a convex function of the position and 1-Lipschitz. Convexity is what the
+ray marcher lives on: from above, Newton's steps along a ray never pass the surface. Distances are
+true ones outside of the primitive, but for the ellipsoid, whose distance is scaled to stay
+1-Lipschitz, and for the facets of a polyhedron, which are those of its planes.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from nanorender.jit import kernel
+
+KINDS = ("ellipsoid", "box", "capsule", "cylinder", "prism", "polyhedron")
+
+_ELLIPSOID, _BOX, _CAPSULE, _CYLINDER, _PRISM, _POLYHEDRON = range(len(KINDS))
+
+# Bare literals would promote float32 to float64 in kernels.
+_ZERO = np.float32(0)
+_QUARTER = np.float32(0.25)
+_HALF = np.float32(0.5)
+_ONE = np.float32(1)
+_TINY = np.float32(1e-12)
+_LEVEL = np.float32(1e-5)
+_FAR_BELOW = np.float32(-1e30)
+
+
+class Placed(NamedTuple):
+    """Primitives at their size and place, in a frame whose z axis points to the camera.
+
+    kind: (m) index into `KINDS`
+    center: (m, 3) middle of the primitive, nm
+    axes: (m, 3, 3) row i is the direction of the primitive's own axis i
+    half: (m, 3) half the edge lengths of the box that it fills, nm
+    rounding: (m) radius of its rounded edges, nm
+    planes: (m, p, 4) outward unit normal, and distance in nm from the center, of each facet
+    facets: (m) number of planes in use
+    """
+
+    kind: Int32[np.ndarray, "m"]
+    center: Float32[np.ndarray, "m 3"]
+    axes: Float32[np.ndarray, "m 3 3"]
+    half: Float32[np.ndarray, "m 3"]
+    rounding: Float32[np.ndarray, "m"]
+    planes: Float32[np.ndarray, "m p 4"]
+    facets: Int32[np.ndarray, "m"]
+
+
+class Rays(NamedTuple):
+    """A block of rays, and what they meet at height z: one array for each quantity.
+
+    x, y, z: position, nm
+    distance: signed distance at the position, nm
+    gx, gy, gz: gradient of the distance
+    """
+
+    x: Float32[np.ndarray, "n"]
+    y: Float32[np.ndarray, "n"]
+    z: Float32[np.ndarray, "n"]
+    distance: Float32[np.ndarray, "n"]
+    gx: Float32[np.ndarray, "n"]
+    gy: Float32[np.ndarray, "n"]
+    gz: Float32[np.ndarray, "n"]
+
+
+def empty_rays(count: int) -> Rays:
+    """Return room for `count` rays."""
+    return Rays(*np.zeros((7, count), np.float32))
+
+
+@kernel
+def _ellipsoid(axes, half, center, rays, count):
+    """Write (|p / r| - 1) min(r): as steep as the true distance where the ellipsoid is thinnest."""
+    thinnest = min(half[0], half[1], half[2])
+    m = axes.copy()
+    for i in range(3):
+        m[i] *= thinnest / half[i]
+    cx, cy, cz = center[0], center[1], center[2]
+    xx, xy, xz = m[0, 0], m[0, 1], m[0, 2]
+    yx, yy, yz = m[1, 0], m[1, 1], m[1, 2]
+    zx, zy, zz = m[2, 0], m[2, 1], m[2, 2]
+    for i in range(count):
+        px, py, pz = rays.x[i] - cx, rays.y[i] - cy, rays.z[i] - cz
+        u = xx * px + xy * py + xz * pz
+        v = yx * px + yy * py + yz * pz
+        w = zx * px + zy * py + zz * pz
+        length = math.sqrt(u * u + v * v + w * w)
+        scale = _ONE / max(length, _TINY)
+        rays.distance[i] = length - thinnest
+        rays.gx[i] = (xx * u + yx * v + zx * w) * scale
+        rays.gy[i] = (xy * u + yy * v + zy * w) * scale
+        rays.gz[i] = (xz * u + yz * v + zz * w) * scale
+
+
+@kernel
+def _box(axes, half, rounding, center, rays, count):
+    """Write the exact distance of a rounded box (Quilez, "Distance functions", 2008)."""
+    hu, hv, hw = half[0] - rounding, half[1] - rounding, half[2] - rounding
+    cx, cy, cz = center[0], center[1], center[2]
+    xx, xy, xz = axes[0, 0], axes[0, 1], axes[0, 2]
+    yx, yy, yz = axes[1, 0], axes[1, 1], axes[1, 2]
+    zx, zy, zz = axes[2, 0], axes[2, 1], axes[2, 2]
+    for i in range(count):
+        px, py, pz = rays.x[i] - cx, rays.y[i] - cy, rays.z[i] - cz
+        u = xx * px + xy * py + xz * pz
+        v = yx * px + yy * py + yz * pz
+        w = zx * px + zy * py + zz * pz
+        qu, qv, qw = abs(u) - hu, abs(v) - hv, abs(w) - hw
+        mu, mv, mw = max(qu, _ZERO), max(qv, _ZERO), max(qw, _ZERO)
+        outside = math.sqrt(mu * mu + mv * mv + mw * mw)
+        deepest = max(qu, max(qv, qw))
+        rays.distance[i] = outside + min(deepest, _ZERO) - rounding
+        scale = _ONE / max(outside, _TINY)
+        inside = deepest <= _ZERO
+        gu = (_ONE if qu == deepest else _ZERO) if inside else mu * scale
+        gv = (_ONE if qv == deepest else _ZERO) if inside else mv * scale
+        gw = (_ONE if qw == deepest else _ZERO) if inside else mw * scale
+        gu = gu if u > _ZERO else -gu
+        gv = gv if v > _ZERO else -gv
+        gw = gw if w > _ZERO else -gw
+        rays.gx[i] = xx * gu + yx * gv + zx * gw
+        rays.gy[i] = xy * gu + yy * gv + zy * gw
+        rays.gz[i] = xz * gu + yz * gv + zz * gw
+
+
+@kernel
+def _capsule_or_cylinder(axes, straight, radius, rounding, center, rays, count):
+    """Write the exact distance of a solid of revolution about the primitive's x axis.
+
+    Precondition: a capsule has rounding = radius; `straight` is half the length of what is left
+    of the axis when `rounding` is taken off both ends.
+    """
+    core = radius - rounding
+    cx, cy, cz = center[0], center[1], center[2]
+    ax, ay, az = axes[0, 0], axes[0, 1], axes[0, 2]
+    for i in range(count):
+        px, py, pz = rays.x[i] - cx, rays.y[i] - cy, rays.z[i] - cz
+        u = ax * px + ay * py + az * pz
+        rx, ry, rz = px - u * ax, py - u * ay, pz - u * az
+        across = math.sqrt(rx * rx + ry * ry + rz * rz)
+        qu, qr = abs(u) - straight, across - core
+        mu, mr = max(qu, _ZERO), max(qr, _ZERO)
+        outside = math.sqrt(mu * mu + mr * mr)
+        deepest = max(qu, qr)
+        rays.distance[i] = outside + min(deepest, _ZERO) - rounding
+        scale = _ONE / max(outside, _TINY)
+        inside = deepest <= _ZERO
+        gu = (_ONE if qu > qr else _ZERO) if inside else mu * scale
+        gr = (_ONE if qr >= qu else _ZERO) if inside else mr * scale
+        gu = gu if u > _ZERO else -gu
+        gr = gr / max(across, _TINY)
+        rays.gx[i] = ax * gu + rx * gr
+        rays.gy[i] = ay * gu + ry * gr
+        rays.gz[i] = az * gu + rz * gr
+
+
+@kernel
+def _polyhedron(planes, facets, rounding, center, rays, count):
+    """Write the quadratic smooth maximum over the planes (Quilez, "Smooth minimum", 2013).
+
+    Its gradient is a weighted mean of the planes' normals: 1-Lipschitz, and convex.
+    """
+    cx, cy, cz = center[0], center[1], center[2]
+    slope = _HALF / rounding if rounding > _ZERO else _ZERO
+    nx, ny, nz, offset = planes[0, 0], planes[0, 1], planes[0, 2], planes[0, 3]
+    offset += nx * cx + ny * cy + nz * cz
+    for i in range(count):
+        rays.distance[i] = nx * rays.x[i] + ny * rays.y[i] + nz * rays.z[i] - offset
+        rays.gx[i] = nx
+        rays.gy[i] = ny
+        rays.gz[i] = nz
+    for j in range(1, facets):
+        nx, ny, nz, offset = planes[j, 0], planes[j, 1], planes[j, 2], planes[j, 3]
+        offset += nx * cx + ny * cy + nz * cz
+        for i in range(count):
+            a = rays.distance[i]
+            b = nx * rays.x[i] + ny * rays.y[i] + nz * rays.z[i] - offset
+            gx, gy, gz = rays.gx[i], rays.gy[i], rays.gz[i]
+            blend = max(rounding - abs(a - b), _ZERO)
+            share = slope * blend
+            rays.distance[i] = max(a, b) + _HALF * share * blend
+            share = _ONE - share if b > a else share
+            rays.gx[i] = gx + share * (nx - gx)
+            rays.gy[i] = gy + share * (ny - gy)
+            rays.gz[i] = gz + share * (nz - gz)
+
+
+@kernel
+def signed_distance(placed, k, rays, count):
+    """Write signed distance and gradient of primitive k at the first `count` rays."""
+    kind = placed.kind[k]
+    axes, half, center = placed.axes[k], placed.half[k], placed.center[k]
+    rounding = placed.rounding[k]
+    if kind == _ELLIPSOID:
+        _ellipsoid(axes, half, center, rays, count)
+    elif kind == _BOX:
+        _box(axes, half, rounding, center, rays, count)
+    elif kind in (_CAPSULE, _CYLINDER):
+        radius = min(half[1], half[2])
+        rounding = min(radius, half[0]) if kind == _CAPSULE else rounding
+        _capsule_or_cylinder(axes, half[0] - rounding, radius, rounding, center, rays, count)
+    else:
+        _polyhedron(placed.planes[k], placed.facets[k], rounding, center, rays, count)
+
+
+@kernel
+def _enter_ellipsoid(axes, half, level, center, rays, count):
+    """Write the height where each ray enters the ellipsoid, or far below if it does not."""
+    m = axes.copy()
+    scale = _ONE + level / min(half[0], half[1], half[2])
+    for i in range(3):
+        m[i] /= half[i] * scale
+    cx, cy, cz = center[0], center[1], center[2]
+    xx, xy, xz = m[0, 0], m[0, 1], m[0, 2]
+    yx, yy, yz = m[1, 0], m[1, 1], m[1, 2]
+    zx, zy, zz = m[2, 0], m[2, 1], m[2, 2]
+    a = xz * xz + yz * yz + zz * zz
+    for i in range(count):
+        px, py = rays.x[i] - cx, rays.y[i] - cy
+        u, v, w = xx * px + xy * py, yx * px + yy * py, zx * px + zy * py
+        b = u * xz + v * yz + w * zz
+        # The distance from the ray to the center by its foot, free of cancellation.
+        foot = b / a
+        u, v, w = u - foot * xz, v - foot * yz, w - foot * zz
+        rest = (_ONE - (u * u + v * v + w * w)) / a
+        top = math.sqrt(max(rest, _ZERO)) - foot + cz
+        rays.z[i] = top if rest > _ZERO else _FAR_BELOW
+
+
+@kernel
+def _enter_planes(planes, facets, level, center, rays, count):
+    """Write the lowest height of the planes that face the camera, moved outwards by `level`."""
+    for j in range(facets):
+        nx, ny, nz = planes[j, 0], planes[j, 1], planes[j, 2]
+        if nz > _LEVEL:
+            steep = _ONE / nz
+            height = (planes[j, 3] + level + nx * center[0] + ny * center[1]) * steep + center[2]
+            ax, ay = nx * steep, ny * steep
+            for i in range(count):
+                z = rays.z[i]
+                rays.z[i] = min(z, height - ax * rays.x[i] - ay * rays.y[i])
+
+
+@kernel
+def _box_planes(axes, half):
+    """Return the three planes of a box that face the camera."""
+    planes = np.empty((3, 4), np.float32)
+    for j in range(3):
+        side = _ONE if axes[j, 2] > _ZERO else -_ONE
+        for i in range(3):
+            planes[j, i] = axes[j, i] * side
+        planes[j, 3] = half[j]
+    return planes
+
+
+@kernel
+def enter(placed, k, level, rays, count):
+    """Lower each ray to a height at or above the surface distance = `level` of primitive k.
+
+    Exact for ellipsoids; the sharp polyhedron or the box around the others. Precondition: z is
+    above the primitive.
+    """
+    axes, half, center = placed.axes[k], placed.half[k], placed.center[k]
+    if placed.kind[k] == _ELLIPSOID:
+        _enter_ellipsoid(axes, half, level, center, rays, count)
+    elif placed.kind[k] == _PRISM or placed.kind[k] == _POLYHEDRON:
+        _enter_planes(placed.planes[k], placed.facets[k], level, center, rays, count)
+    else:
+        _enter_planes(_box_planes(axes, half), 3, level, center, rays, count)
