@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Integer
 from scipy.optimize import linear_sum_assignment
 
+from nanorender.analysis.overlaps import Overlaps, check_shapes, overlap_table
 from nanorender.errors import InputError
 
 IOU_LEVELS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -89,24 +90,6 @@ class SizeClassRecall:
 
 
 @dataclass(frozen=True)
-class Overlaps:
-    """Sparse table of the pixels that predicted and true regions share.
-
-    Attributes
-    ----------
-    predicted, truth: (n,) labels of each overlapping pair, 0 for background
-    pixels: (n,) pixels shared
-    predicted_area, truth_area: pixels of each label; index 0 is background
-    """
-
-    predicted: np.ndarray
-    truth: np.ndarray
-    pixels: np.ndarray
-    predicted_area: np.ndarray
-    truth_area: np.ndarray
-
-
-@dataclass(frozen=True)
 class Matching:
     """One-to-one pairs of predicted and true labels, with the labels that count.
 
@@ -139,7 +122,7 @@ def pixel_scores(
     InputError
         If the two maps differ in shape.
     """
-    _check_shapes(predicted, truth)
+    check_shapes(predicted, truth)
     found, real = predicted > 0, truth > 0
     hits = np.count_nonzero(found & real)
     n_found, n_real = np.count_nonzero(found), np.count_nonzero(real)
@@ -211,24 +194,6 @@ def recall_by_size(
         SizeClassRecall(low, high, int(n), int(hits))
         for low, high, n, hits in zip(edges_px[:-1], edges_px[1:], every, found, strict=True)
     )
-
-
-def overlap_table(
-    predicted: Integer[np.ndarray, "h w"], truth: Integer[np.ndarray, "h w"]
-) -> Overlaps:
-    """Return how many pixels every pair of regions shares.
-
-    Raises
-    ------
-    InputError
-        If the two maps differ in shape.
-    """
-    _check_shapes(predicted, truth)
-    predicted_area = np.bincount(predicted.ravel())
-    truth_area = np.bincount(truth.ravel())
-    code = predicted.astype(np.int64).ravel() * len(truth_area) + truth.ravel()
-    code, pixels = np.unique(code, return_counts=True)
-    return Overlaps(*np.divmod(code, len(truth_area)), pixels, predicted_area, truth_area)
 
 
 def match(overlaps: Overlaps, iou: float, min_area_px: int) -> Matching:
@@ -306,11 +271,3 @@ def count_splits(overlaps: Overlaps, matching: Matching) -> tuple[int, int]:
     split = np.count_nonzero(np.bincount(part_of_truth) > 1)
     merged = np.count_nonzero(np.bincount(part_of_predicted) > 1)
     return int(split), int(merged)
-
-
-def _check_shapes(predicted: np.ndarray, truth: np.ndarray) -> None:
-    if predicted.shape != truth.shape:
-        raise InputError(
-            f"predicted labels {predicted.shape} and true labels {truth.shape} must have one "
-            "shape; crop both alike"
-        )

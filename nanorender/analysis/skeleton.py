@@ -1,0 +1,72 @@
+"""Length of a rod or a bent wire along its middle line."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+from skimage.morphology import skeletonize
+
+STEP_PX = 8  # a polyline of longer steps cuts bends, one of shorter steps measures the staircase
+
+
+def skeleton_length(mask: Bool[np.ndarray, "h w"], distance: Float[np.ndarray, "h w"]) -> float:
+    """Return the length of the longest path through the skeleton, tip to tip, in px.
+
+    The skeleton (Zhang and Suen, Comm. ACM 27 (1984) 236) ends before the tips: at either end the
+    distance to the background is added.
+
+    Parameters
+    ----------
+    mask: (h, w) one connected region with a margin of background
+    distance: (h, w) distance to the background, px
+    """
+    y, x = np.nonzero(skeletonize(mask))
+    if len(y) == 0:  # thinner than the thinning can tell
+        return float(2 * distance.max())
+    path = _longest_path(y, x)
+    y, x = y[path].astype(np.float64), x[path].astype(np.float64)
+    knots = np.unique(np.append(np.arange(0, len(path), STEP_PX), len(path) - 1))
+    length = np.hypot(np.diff(y[knots]), np.diff(x[knots])).sum()
+    tips = [distance[int(y[end]), int(x[end])] - 0.5 for end in (0, -1)]
+    # The path runs between pixel centers; a single pixel still has its own extent.
+    return float(length + sum(tips))
+
+
+def _longest_path(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the indices of the skeleton's pixels along its longest shortest path.
+
+    Strategy: in a tree, the pixel farthest from any pixel is one end, and the pixel farthest from
+    that end the other.
+    """
+    count = len(y)
+    index = np.full((y.max() + 3, x.max() + 3), -1)
+    index[y + 1, x + 1] = np.arange(count)
+    start, end, length = [], [], []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        neighbor = index[y + 1 + down, x + 1 + right]
+        joined = np.flatnonzero(neighbor >= 0)
+        start.append(joined)
+        end.append(neighbor[joined])
+        length.append(np.full(len(joined), np.hypot(down, right)))
+    graph = csr_array(
+        (np.concatenate(length), (np.concatenate(start), np.concatenate(end))), (count, count)
+    )
+    reach = dijkstra(graph, directed=False, indices=0)
+    first = int(np.argmax(np.where(np.isfinite(reach), reach, -1)))
+    reach, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
+    pixel = int(np.argmax(np.where(np.isfinite(reach), reach, -1)))
+    path = [pixel]
+    while pixel != first:
+        pixel = int(before[pixel])
+        path.append(pixel)
+    return np.array(path)
+
+
+def capsule_width(area: float, length: float) -> float:
+    """Return the width of the rod with round ends that has this area and length.
+
+    The area of a capsule is width length - (1 - pi / 4) width^2.
+    """
+    bulge = 1 - np.pi / 4
+    root = max(length**2 - 4 * bulge * area, 0.0)
+    return float((length - np.sqrt(root)) / (2 * bulge))
