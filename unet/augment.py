@@ -1,5 +1,6 @@
 """Random patches of the training images, cut and changed on the device inside the compiled step."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ def change_gray(
         images += draw(0, 0.0, settings.noise) * jax.random.normal(keys[5], images.shape)
     if settings.blur:
         images += draw(1, 0.0, settings.blur) * (_blur(images) - images)
-    logarithm = jnp.log(settings.gamma)
+    logarithm = math.log(settings.gamma)
     images = jnp.clip(images, 0, 1) ** jnp.exp(draw(2, -logarithm, logarithm))
     gain = 1 + draw(3, -settings.gain, settings.gain)
     return (images - 0.5) * gain + 0.5 + draw(4, -settings.offset, settings.offset)

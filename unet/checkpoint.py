@@ -109,7 +109,7 @@ def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
 def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None:
     """Return the newest whole state of a training, of the structure of `like`; None if none is.
 
-    Warns when the last one is damaged and the one before is used.
+    Warns when the last one is damaged; it is removed and the one before is used.
 
     Raises
     ------
@@ -124,6 +124,7 @@ def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None
             header, arrays = read_arrays(path)
         except SafetensorError as error:
             warnings.warn(f"{path} is damaged ({error}); going on from before it", stacklevel=2)
+            path.unlink()  # or it would become the previous one, and push a whole one out
             continue
         if header.get("fingerprint") != fingerprint:
             raise InputError(
@@ -137,7 +138,7 @@ def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None
 
 def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], header: dict) -> None:
     """Write arrays by name and a header as a safetensors file, whole or not at all."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     write_bytes(path, save(contiguous, metadata={"nanorender": json.dumps(header)}))
 
 

@@ -185,7 +185,7 @@ def _beside_another_particle(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray,
 
 
 def _beside(
-    rows: Bool[np.ndarray, "h-1 w"], columns: Bool[np.ndarray, "h w-1"]
+    rows: Bool[np.ndarray, "_ w"], columns: Bool[np.ndarray, "h _"]
 ) -> Bool[np.ndarray, "h w"]:
     """Mark the pixels on both sides of marked edges between rows and between columns."""
     marked = np.zeros((columns.shape[0], rows.shape[1]), bool)

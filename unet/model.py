@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, PyTree, Shaped
 
 
 class Convolutions(nnx.Module):
@@ -46,7 +46,7 @@ class UpSampling(nnx.Module):
         return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1) + self.bias[...]
 
 
-def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h/2 w/2 c"]:
+def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
     """Return the maximum of each 2 x 2 square.
 
     Four strided slices: on the CPU, XLA's gradient of `reduce_window` is many times slower.
@@ -122,21 +122,22 @@ def initial_weights(channels: tuple[int, ...], outputs: int, rng: np.random.Gene
 
 def weight_shapes(model: UNet) -> dict[str, tuple[int, ...]]:
     """Return the shape of every parameter and running statistic by its name."""
-    return {_name(path): value.shape for path, value in nnx.state(model).flat_state()}
+    return {_name(path): value.shape for path, value in nnx.to_flat_state(nnx.state(model))}
 
 
 def set_weights(model: UNet, weights: Mapping[str, Shaped[np.ndarray, "..."]]) -> UNet:
     """Return the network with these weights; names and shapes must be those of `weight_shapes`."""
     graph, state = nnx.split(model)
-    flat = state.flat_state()
+    flat = nnx.to_flat_state(state)
     filled = [(path, value.replace(jnp.asarray(weights[_name(path)]))) for path, value in flat]
-    return nnx.merge(graph, nnx.State.from_flat_path(dict(filled)))
+    return nnx.merge(graph, nnx.from_flat_state(filled))
 
 
-def get_weights(state: nnx.State) -> Weights:
+def get_weights(state: PyTree) -> Weights:
     """Return parameters and statistics as arrays by name."""
     return {
-        _name(path): np.asarray(jax.device_get(value[...])) for path, value in state.flat_state()
+        _name(path): np.asarray(jax.device_get(value[...]))
+        for path, value in nnx.to_flat_state(state)
     }
 
 

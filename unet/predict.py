@@ -10,7 +10,7 @@ import cv2
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, UInt8, UInt16
+from jaxtyping import Array, Float, PyTree, UInt8, UInt16
 
 from unet.checkpoint import ModelCard, read_model
 from unet.data import equalize, to_trained_scale
@@ -31,7 +31,7 @@ class Model:
     """
 
     card: ModelCard
-    weights: nnx.State
+    weights: PyTree
 
 
 def load_model(path: Path) -> Model:
@@ -131,12 +131,12 @@ def _rounded_up(value: int, step: int) -> int:
 
 
 @lru_cache
-def _forward(channels: tuple[int, ...], outputs: int) -> Callable[[nnx.State, Array], Array]:
+def _forward(channels: tuple[int, ...], outputs: int) -> Callable[[PyTree, Array], Array]:
     """Return the compiled network of an architecture: weights and (b, h, w, 1) uint8 to maps."""
     graph = nnx.graphdef(abstract_model(channels, outputs))
 
     @jax.jit
-    def forward(weights: nnx.State, tiles: Array) -> Array:
+    def forward(weights: PyTree, tiles: Array) -> Array:
         network = nnx.merge(graph, weights)
         network.eval()
         return jax.nn.sigmoid(network(tiles.astype(np.float32) / 255))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from unet.augment import draw_batch
 from unet.losses import border_weights, cross_entropy
@@ -27,9 +27,9 @@ class TrainState(NamedTuple):
     """
 
     step: Int[Array, ""]
-    parameters: nnx.State
-    statistics: nnx.State
-    averages: tuple[nnx.State, nnx.State]
+    parameters: PyTree
+    statistics: PyTree
+    averages: tuple[PyTree, PyTree]
     optimizer: optax.OptState
     losses: Float[Array, "t"]
 
@@ -49,18 +49,16 @@ def initial_state(settings: TrainSettings) -> TrainState:
         parameters=parameters,
         statistics=statistics,
         averages=jax.tree.map(jnp.copy, (parameters, statistics)),
-        optimizer=make_optimizer(settings).init(parameters),
+        optimizer=optax.adam(make_schedule(settings)).init(parameters),
         losses=jnp.zeros(outputs),
     )
 
 
-def make_optimizer(settings: TrainSettings) -> optax.GradientTransformation:
-    """Return Adam with the schedule of the settings."""
+def make_schedule(settings: TrainSettings) -> optax.Schedule:
+    """Return the learning rate by step: constant, or one cosine rise and fall."""
     if settings.schedule == "constant":
-        return optax.adam(settings.learning_rate)
-    return optax.adam(
-        optax.cosine_onecycle_schedule(settings.steps, settings.learning_rate, pct_start=0.2)
-    )
+        return optax.constant_schedule(settings.learning_rate)
+    return optax.cosine_onecycle_schedule(settings.steps, settings.learning_rate, pct_start=0.2)
 
 
 def make_step(settings: TrainSettings) -> Step:
@@ -69,7 +67,7 @@ def make_step(settings: TrainSettings) -> Step:
     What is random in a step depends on the seed and its number alone.
     """
     graph = nnx.graphdef(abstract_model(settings.channels, len(settings.targets)))
-    optimizer = make_optimizer(settings)
+    optimizer = optax.adam(make_schedule(settings))
     key = jax.random.key(settings.seed)
 
     @partial(jax.jit, donate_argnums=0)
@@ -79,7 +77,7 @@ def make_step(settings: TrainSettings) -> Step:
         batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation)
         weights = border_weights(batch.targets, settings.targets, settings.border_weight)
 
-        def loss(parameters: nnx.State) -> tuple[Array, tuple[Array, nnx.State]]:
+        def loss(parameters: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
             network = nnx.merge(graph, parameters, state.statistics, copy=True)
             network.train()
             losses = cross_entropy(network(batch.images), batch.targets, weights)

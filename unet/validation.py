@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import tifffile
 from jaxtyping import Float, Int, UInt8, UInt16
@@ -46,8 +47,8 @@ def keep_predictions(
         tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
         if image.truth is not None:
             threshold = model.card.training.threshold
-            truth = (image.truth > 0).astype(np.float32)
-            counts = count_pixels(maps["foreground"], truth, threshold)
+            truth = jnp.asarray(image.truth > 0, jnp.float32)
+            counts = count_pixels(jnp.asarray(maps["foreground"]), truth, threshold)
             scores[image.name] = float(pixel_f1(counts))
     return scores
 

@@ -1,0 +1,126 @@
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from nanorender.errors import InputError
+from unet.checkpoint import (
+    LAST_NAME,
+    Preprocessing,
+    read_checkpoint,
+    read_model,
+    write_arrays,
+    write_checkpoint,
+    write_model,
+)
+from unet.model import initial_weights
+
+
+class State(NamedTuple):
+    step: np.ndarray
+    weights: dict
+
+
+def state_at(step):
+    return State(np.int32(step), {"kernel": np.full((2, 3), step, np.float32)})
+
+
+@pytest.fixture
+def weights(small, rng):
+    return initial_weights(small.channels, len(small.targets), rng)
+
+
+def test_a_model_file_gives_back_header_and_weights(tmp_path, card, weights):
+    write_model(tmp_path / "model.safetensors", card, weights)
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        card_read, weights_read = read_model(path)
+        assert card_read == card
+        for name, array in weights.items():
+            np.testing.assert_array_equal(weights_read[name], array)
+
+
+def test_a_missing_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist; give a run folder or a model file"):
+        read_model(tmp_path)
+
+
+def test_a_text_file_is_no_model(tmp_path):
+    path = tmp_path / "notes.safetensors"
+    path.write_text("not a model")
+    with pytest.raises(InputError, match="not a model file, or cut off"):
+        read_model(path)
+
+
+def test_a_cut_off_model_file_is_refused(tmp_path, card, weights):
+    path = tmp_path / "model.safetensors"
+    write_model(path, card, weights)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cut off"):
+        read_model(path)
+
+
+def test_safetensors_of_another_program_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"layer": np.zeros(3, np.float32)}, path)
+    with pytest.raises(InputError, match="not a model of this version: 'training'"):
+        read_model(path)
+
+
+def test_weights_of_another_architecture_are_refused_by_name_and_shape(tmp_path, card, rng):
+    write_model(tmp_path / "model.safetensors", card, initial_weights((3, 5), 4, rng))
+    with pytest.raises(InputError, match=r"weight 'decoder/0/.*|weight 'encoder/1/.*shape"):
+        read_model(tmp_path)
+
+
+def test_a_model_with_other_preprocessing_is_refused(tmp_path, card, weights):
+    other = card.model_copy(update={"preprocessing": Preprocessing(clahe_clip=7.0)})
+    write_model(tmp_path / "model.safetensors", other, weights)
+    with pytest.raises(InputError, match=r"other preprocessing: .*clahe_clip=7\.0"):
+        read_model(tmp_path)
+
+
+def test_the_last_state_comes_back(tmp_path):
+    for step in (1, 2):
+        write_checkpoint(tmp_path, state_at(step), "same")
+    state = read_checkpoint(tmp_path, state_at(0), "same")
+    assert int(state.step) == 2
+    np.testing.assert_array_equal(state.weights["kernel"], np.full((2, 3), 2))
+
+
+def test_without_a_checkpoint_there_is_no_state(tmp_path):
+    assert read_checkpoint(tmp_path, state_at(0), "same") is None
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 5, 60, -1])
+def test_of_a_cut_off_checkpoint_the_one_before_is_used_with_a_word(tmp_path, kept_bytes):
+    for step in (1, 2):
+        write_checkpoint(tmp_path, state_at(step), "same")
+    last = tmp_path / LAST_NAME
+    last.write_bytes(last.read_bytes()[:kept_bytes])
+    with pytest.warns(UserWarning, match=r"last.safetensors is damaged"):
+        state = read_checkpoint(tmp_path, state_at(0), "same")
+    assert int(state.step) == 1
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path):
+    for step in (1, 2):
+        write_checkpoint(tmp_path, state_at(step), "same")
+    (tmp_path / LAST_NAME).write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="damaged"):
+        state = read_checkpoint(tmp_path, state_at(0), "same")
+    write_checkpoint(tmp_path, state, "same")
+    (tmp_path / LAST_NAME).write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert read_checkpoint(tmp_path, state_at(0), "same") is not None
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    write_checkpoint(tmp_path, state_at(1), "one")
+    with pytest.raises(InputError, match="other settings or another dataset"):
+        read_checkpoint(tmp_path, state_at(0), "two")
+
+
+def test_nothing_half_written_is_left(tmp_path, rng):
+    write_arrays(tmp_path / "a.safetensors", {"x": rng.random((3, 4))[:, ::2]}, {"k": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]

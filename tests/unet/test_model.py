@@ -1,0 +1,101 @@
+from itertools import pairwise
+
+import flax.linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from unet.model import (
+    UpSampling,
+    abstract_model,
+    get_weights,
+    initial_weights,
+    pool,
+    reach_px,
+    set_weights,
+    weight_shapes,
+)
+from unet.presets import PAPER, PRESETS
+
+
+def count(channels, outputs):
+    """Parameters counted by hand: kernels, scale and shift of each norm, biases."""
+    total, inputs = 0, 1
+    for features in channels:
+        total += 9 * inputs * features + 9 * features**2 + 4 * features
+        inputs = features
+    for fine, coarse in pairwise(channels):
+        total += 4 * coarse * fine + fine
+        total += 9 * 2 * fine * fine + 9 * fine**2 + 4 * fine
+    return total + channels[0] * outputs + outputs
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_the_parameters_counted_by_hand(name):
+    settings = PRESETS[name]
+    outputs = len(settings.targets)
+    model = abstract_model(settings.channels, outputs)
+    parameters = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    counted = sum(int(np.prod(value.shape)) for _, value in parameters)
+    assert counted == count(settings.channels, outputs)
+
+
+def test_the_network_of_the_paper_has_31_million_parameters():
+    assert count(PAPER.channels, 1) == pytest.approx(31.0e6, abs=0.05e6)
+
+
+def test_pooling_is_flax_max_pooling(rng):
+    x = rng.normal(size=(2, 8, 6, 3)).astype(np.float32)
+    expected = flax.linen.max_pool(jnp.asarray(x), (2, 2), strides=(2, 2))
+    np.testing.assert_array_equal(pool(jnp.asarray(x)), expected)
+
+
+def test_up_sampling_is_a_transposed_convolution_of_stride_2(rng):
+    up = UpSampling(3, 5, nnx.Rngs(0))
+    up.bias[...] = jnp.arange(5.0)
+    x = jnp.asarray(rng.normal(size=(2, 4, 6, 3)), jnp.float32)
+    kernel = up.kernel[...].reshape(3, 2, 2, 5).transpose(1, 2, 0, 3)
+    # conv_transpose is a convolution of the dilated input: it runs through its kernel backwards.
+    expected = jax.lax.conv_transpose(
+        x, kernel[::-1, ::-1], (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(up(x), expected + jnp.arange(5.0), atol=1e-5)
+
+
+def test_the_first_weights_have_the_variance_of_he():
+    weights = initial_weights((16, 32), 1, np.random.default_rng(0))
+    kernel = weights["encoder/1/convolution2/kernel"]
+    assert kernel.shape == (3, 3, 32, 32)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 32)), rel=0.03)
+    assert np.all(weights["encoder/0/norm1/scale"] == 1)
+
+
+def test_weights_come_back_as_they_were_set():
+    weights = initial_weights((2, 3), 2, np.random.default_rng(0))
+    model = set_weights(abstract_model((2, 3), 2), weights)
+    back = get_weights(nnx.state(model))
+    assert {name: array.shape for name, array in back.items()} == weight_shapes(model)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4])
+def test_a_logit_depends_on_nothing_beyond_its_reach(levels):
+    channels = tuple(range(2, 2 + levels))
+    rng = np.random.default_rng(0)
+    model = set_weights(abstract_model(channels, 1), initial_weights(channels, 1, rng))
+    model.eval()
+    reach = reach_px(levels)
+    size = 4 * reach
+    column = size // 2 + 1
+
+    @jax.jit
+    def sensitivity(image):
+        return jax.grad(lambda x: model(x)[0, column, column, 0])(image)
+
+    gradient = np.abs(sensitivity(jnp.asarray(rng.random((1, size, size, 1)), jnp.float32)))
+    seen = np.flatnonzero(gradient[0, :, :, 0].any(axis=0))
+    assert column - reach <= seen.min() < column - reach / 2
+    assert column + reach / 2 < seen.max() <= column + reach

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from unet.data import equalize
+from unet.model import initial_weights, reach_px
+from unet.predict import make_model, predict, predict_averaged, predict_equalized
+
+
+@pytest.fixture
+def model(card, rng):
+    """A network of three levels with random weights."""
+    training = card.training.model_copy(update={"channels": (2, 3, 4)})
+    weights = initial_weights((2, 3, 4), len(training.targets), rng)
+    return make_model(card.model_copy(update={"training": training}), weights)
+
+
+def test_maps_have_the_names_and_the_size_of_what_was_asked(model, discs):
+    image = discs(0)[0][:50, :61]
+    maps = predict(model, image, 6.0)
+    assert tuple(maps) == model.card.training.targets
+    for probability in maps.values():
+        assert probability.shape == image.shape
+        assert 0 <= probability.min() < probability.max() <= 1
+
+
+def test_tiles_have_no_seams(model, discs):
+    image = equalize(discs(1, size_px=203)[0])
+    whole = predict_equalized(model, image, tile_px=1024)
+    tiled = predict_equalized(model, image, tile_px=96)
+    # Where the image ends, the tiles are padded by different amounts.
+    inside = 203 - reach_px(3)
+    np.testing.assert_allclose(tiled[:inside, :inside], whole[:inside, :inside], atol=1e-6)
+    assert tiled.shape == whole.shape == (203, 203, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 300), (97, 96)])
+def test_any_shape_of_image_is_taken(model, shape, rng):
+    image = rng.integers(0, 255, shape).astype(np.uint8)
+    maps = predict_equalized(model, image, tile_px=96)
+    assert maps.shape == (*shape, 4)
+    assert np.isfinite(maps).all()
+
+
+def test_an_image_of_another_scale_gets_maps_of_its_own_size(model, discs):
+    image, _ = discs(0)
+    with pytest.warns(UserWarning, match="resampled to 6 nm"):
+        maps = predict(model, image, 11.0)
+    assert maps["foreground"].shape == image.shape
+
+
+def test_averaging_over_flips_gives_the_same_for_a_flipped_image(model, discs):
+    image = np.ascontiguousarray(discs(0)[0][:64, :64])
+    upright = predict_averaged(model, image, 6.0)
+    flipped = predict_averaged(model, np.ascontiguousarray(image[::-1]), 6.0)
+    for name, probability in upright.items():
+        np.testing.assert_allclose(flipped[name][::-1], probability, atol=1e-5)

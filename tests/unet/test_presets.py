@@ -1,0 +1,43 @@
+import pytest
+
+from nanorender.errors import InputError
+from unet.presets import PRESETS, TrainSettings, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_survives_toml(name):
+    settings = preset(name)
+    assert TrainSettings.from_toml(settings.to_toml(), name) == settings
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="'tpu' is unknown; choose one of paper, cpu, gpu, demo"):
+        preset("tpu")
+
+
+def refusal(**changes):
+    text = preset("cpu").model_copy(update=changes).to_toml()
+    with pytest.raises(InputError) as caught:
+        TrainSettings.from_toml(text, "settings")
+    return str(caught.value)
+
+
+def test_patches_that_pooling_cannot_halve_are_refused():
+    assert "patch_px (=100) must be a multiple of 8" in refusal(patch_px=100)
+
+
+def test_targets_must_hold_the_foreground_once():
+    assert "must hold 'foreground'" in refusal(targets=("interior",))
+    assert "must not repeat" in refusal(targets=("foreground", "foreground"))
+
+
+def test_an_unknown_target_is_refused():
+    assert "'foreground', 'interior'" in refusal(targets=("foreground", "halo"))
+
+
+def test_the_preset_of_the_paper_trains_as_the_paper_says():
+    paper = preset("paper")
+    assert paper.channels == (64, 128, 256, 512, 1024)
+    assert (paper.patch_px, paper.batch, paper.steps_per_epoch, paper.epochs) == (400, 2, 150, 500)
+    assert (paper.learning_rate, paper.schedule, paper.threshold) == (1e-3, "constant", 0.51)
+    assert paper.targets == ("foreground",)

@@ -1,0 +1,141 @@
+import json
+import os
+import signal
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nanorender.errors import InputError
+from unet.checkpoint import LAST_NAME, MODEL_NAME, read_arrays, read_model
+from unet.data import equalize, targets
+from unet.predict import load_model, predict
+from unet.step import initial_state, make_schedule, make_step
+from unet.train import RUN_NAME, read_log, train
+from unet.validation import ValidationImage, read_prediction
+
+
+class KilledError(Exception):
+    """Stands for a process that is killed."""
+
+
+def losses(run):
+    return [line["loss"] for line in read_log(run)]
+
+
+@pytest.fixture
+def uninterrupted(dataset, small, tmp_path):
+    """Return the run folder of a training that nothing disturbed."""
+    run = tmp_path / "uninterrupted"
+    train(dataset, small, run)
+    return run
+
+
+def test_a_small_network_learns_one_image_by_heart(small, discs):
+    settings = small.model_copy(
+        update={
+            "channels": (8, 16),
+            "targets": ("foreground", "interior"),
+            "steps_per_epoch": 60,
+            "epochs": 1,
+            "learning_rate": 3e-2,
+            "augmentation": small.augmentation.model_copy(update={"noise": 0.0, "blur": 0.0}),
+        }
+    )
+    image, labels = discs(0)
+    pixels = jnp.dstack([equalize(image), targets(labels, settings)])[None]
+    step, state = make_step(settings), initial_state(settings)
+    history = []
+    for _ in range(settings.steps):
+        before = np.asarray(state.losses)
+        state = step(state, pixels, jnp.array([image.shape]))
+        history.append(float((np.asarray(state.losses) - before).mean()))
+    assert np.mean(history[-5:]) < 0.25 * np.mean(history[:5])
+
+
+def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
+    image, labels = discs(9)
+    run = tmp_path / "run"
+    seen = []
+    train(dataset, small, run, [ValidationImage("real", image, 6.0, labels)], seen.append)
+    assert [progress.step for progress in seen] == list(range(1, 7))
+    assert [line["epoch"] for line in read_log(run)] == [1, 2, 3]
+    assert all(0 <= line["pixel_f1"]["real"] <= 1 for line in read_log(run))
+    provenance = json.loads((run / RUN_NAME).read_text())
+    assert provenance["training"]["channels"] == [3, 4]
+    assert len(list((run / "epochs").iterdir())) == 3
+    card, weights = read_model(run)
+    assert card.epoch == 3
+    assert (card.pixel_sizes.lowest_nm, card.pixel_sizes.highest_nm) == (5, 7)
+    last = read_model(run / "epochs" / "0003.safetensors")[1]
+    assert all(np.array_equal(weights[name], last[name]) for name in weights)
+    kept = read_prediction(run, 3, "real", small.targets)
+    for name, probability in predict(load_model(run), image, 6.0).items():
+        np.testing.assert_allclose(kept[name], probability, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 4])
+def test_a_killed_training_goes_on_to_the_same_losses(
+    dataset, small, tmp_path, uninterrupted, killed_at
+):
+    run = tmp_path / "run"
+
+    def kill(progress):
+        if progress.step == killed_at:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(dataset, small, run, on_progress=kill)
+    train(dataset, small, run)
+    assert losses(run) == losses(uninterrupted)
+    assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
+
+
+def test_an_interrupt_leaves_a_model_and_goes_on_to_the_same_losses(
+    dataset, small, tmp_path, uninterrupted
+):
+    run = tmp_path / "run"
+
+    def interrupt(progress):
+        if progress.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, small, run, on_progress=interrupt)
+    assert read_model(run)[0].epoch == 1
+    assert int(read_arrays(run / LAST_NAME)[1][".step"]) == 3
+    train(dataset, small, run)
+    assert losses(run) == losses(uninterrupted)
+    assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
+
+
+def test_after_a_cut_off_checkpoint_training_goes_on_from_the_one_before(
+    dataset, small, uninterrupted
+):
+    expected, model = losses(uninterrupted), (uninterrupted / MODEL_NAME).read_bytes()
+    last = uninterrupted / LAST_NAME
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="is damaged"):
+        train(dataset, small, uninterrupted)
+    assert losses(uninterrupted) == expected
+    assert (uninterrupted / MODEL_NAME).read_bytes() == model
+
+
+def test_a_finished_training_is_not_repeated(dataset, small, uninterrupted):
+    seen = []
+    train(dataset, small, uninterrupted, on_progress=seen.append)
+    assert seen == []
+    assert len(losses(uninterrupted)) == 3
+
+
+def test_a_run_folder_of_other_settings_is_refused(dataset, small, uninterrupted):
+    with pytest.raises(InputError, match="other settings or another dataset"):
+        train(dataset, small.model_copy(update={"seed": 1}), uninterrupted)
+
+
+def test_one_cycle_rises_to_its_peak_and_ends_near_zero(small):
+    schedule = make_schedule(small.model_copy(update={"steps_per_epoch": 100, "epochs": 1}))
+    rates = [float(schedule(step)) for step in range(101)]
+    assert max(rates) == pytest.approx(small.learning_rate, rel=1e-3)
+    assert rates[0] < 0.1 * small.learning_rate
+    assert rates[100] < 1e-3 * small.learning_rate
