@@ -124,12 +124,12 @@ def pixel_scores(
     """
     check_shapes(predicted, truth)
     found, real = predicted > 0, truth > 0
-    hits = np.count_nonzero(found & real)
-    n_found, n_real = np.count_nonzero(found), np.count_nonzero(real)
+    hits = int(np.count_nonzero(found & real))
+    n_found, n_real = int(found.sum()), int(real.sum())
     return PixelScores(
         precision=_ratio(hits, n_found),
         recall=_ratio(hits, n_real),
-        accuracy=_ratio(np.count_nonzero(found == real), truth.size),
+        accuracy=float((found == real).mean()) if truth.size else 1.0,
         f1=_ratio(2 * hits, n_found + n_real),
     )
 

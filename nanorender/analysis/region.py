@@ -33,7 +33,8 @@ class Region:
     @cached_property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of each pixel in the window."""
-        return np.nonzero(self.mask)
+        y, x = np.nonzero(self.mask)
+        return y, x
 
     @cached_property
     def area(self) -> int:

@@ -12,6 +12,7 @@ from nanorender.analysis.watershed import (
     CHAMFER_WEIGHTS,
     Connectivity,
     chamfer_distance,
+    connected_regions,
     extended_maxima,
     flood,
 )
@@ -115,10 +116,8 @@ def _without_small_regions(
     mask: np.ndarray, least_px: int, connectivity: Connectivity
 ) -> Bool[np.ndarray, "h w"]:
     """Return the regions of at least `least_px` pixels."""
-    _, regions, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity
-    )
-    kept = stats[:, cv2.CC_STAT_AREA] >= least_px
+    regions = connected_regions(mask, connectivity)
+    kept = np.bincount(regions.ravel()) >= least_px
     kept[0] = False
     return kept[regions]
 
@@ -152,9 +151,8 @@ def _part(
     MorphoLibJ loses regions too thin to hold a maximum deeper than the dynamic: they would be
     missing in the counts although the area opening kept them, so they stay here.
     """
-    count, regions = cv2.connectedComponents(
-        mask.astype(np.uint8), connectivity=settings.connectivity
-    )
+    regions = connected_regions(mask, settings.connectivity)
+    count = regions.max(initial=0) + 1
     marked = markers > 0
     pairs = np.unique(np.stack([regions[marked], markers[marked]]), axis=1)
     markers_in = np.bincount(pairs[0], minlength=count)
@@ -212,10 +210,8 @@ def _interior_markers(
     markers = extended_maxima(distance, dynamic, settings.connectivity)
     seeds = _part(distance, markers, inside, settings)
     area = np.bincount(seeds.ravel())
-    count, regions = cv2.connectedComponents(
-        mask.astype(np.uint8), connectivity=settings.connectivity
-    )
-    seeded = np.zeros(count, bool)
+    regions = connected_regions(mask, settings.connectivity)
+    seeded = np.zeros(regions.max(initial=0) + 1, bool)
     seeded[regions[(area >= settings.marker_area_px)[seeds] & (seeds > 0)]] = True
     small = (area < settings.marker_area_px)[seeds]
     kept = np.where(small, 0, seeds)

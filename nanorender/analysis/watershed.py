@@ -74,6 +74,16 @@ def _sweep(padded: np.ndarray, weights: ChamferWeights) -> None:
         np.minimum(row, shifted, out=row)
 
 
+def connected_regions(
+    mask: Bool[np.ndarray, "h w"], connectivity: Connectivity
+) -> Int32[np.ndarray, "h w"]:
+    """Return the connected regions of `mask`, numbered from 1, 0 outside."""
+    _, regions = cv2.connectedComponents(
+        mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
+    )
+    return np.asarray(regions, np.int32)
+
+
 def extended_maxima(
     height: Float32[np.ndarray, "h w"], dynamic: float, connectivity: Connectivity
 ) -> Int32[np.ndarray, "h w"]:
@@ -88,9 +98,9 @@ def extended_maxima(
     summit = (cv2.dilate(lowered, kernel) <= lowered) & ground
     # A flat summit that continues in a pixel with a higher neighbor is no maximum.
     slope = np.where(summit, -np.inf, lowered).astype(np.float32)
-    continued = summit & (cv2.dilate(slope, kernel) == lowered)
-    count, labels = cv2.connectedComponents(summit.astype(np.uint8), connectivity=connectivity)
-    kept = np.ones(count, bool)
+    continued = summit & np.equal(cv2.dilate(slope, kernel), lowered)
+    labels = connected_regions(summit, connectivity)
+    kept = np.ones(labels.max(initial=0) + 1, bool)
     kept[labels[continued]] = False
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
