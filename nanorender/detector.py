@@ -4,7 +4,7 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float, Float32, UInt8, UInt16
 from pydantic import Field
 from scipy.special import ndtri
 
@@ -96,6 +96,19 @@ class Noise(NamedTuple):
     seed: np.uint32
 
 
+class Lines(NamedTuple):
+    """Where every scan line is read, and how much brighter it is.
+
+    source_y: (height) row of the radiance, a fraction
+    shift_x: (height) columns of the radiance
+    offset: (height) gray levels
+    """
+
+    source_y: Float32[np.ndarray, "n"]
+    shift_x: Float32[np.ndarray, "n"]
+    offset: Float32[np.ndarray, "n"]
+
+
 @kernel
 def _blurred(image, weights):
     """Return the image under nine weights, (3, 3); edges repeat their pixels."""
@@ -167,58 +180,90 @@ def _draw_line(target, line, seed, quantiles):
 
 
 @kernel
-def _exposed(levels, image, source_y, shift_x, offset, noise, quantiles):
+def _place(left, part, shift, scale):
+    """Find the columns that the pixels of a line lie between.
+
+    left: (width) column to the left; part: (width) how far on to the next, 0 to 1
+    """
+    last = np.float32(round(scale * left.shape[0]) - 1)
+    half, zero = np.float32(0.5), np.float32(0)
+    for j in range(left.shape[0]):
+        x = (np.float32(j) + half) * scale - half + shift
+        x = min(max(x, zero), last)
+        column = np.int32(x)
+        left[j] = column
+        part[j] = x - np.float32(column)
+
+
+@kernel
+def _stretch(signal, source, step, left, part):
+    """Fill a line with linear interpolation; `step` is the difference to the next column."""
+    for j in range(signal.shape[0]):
+        column = left[j]
+        signal[j] = source[column] + part[j] * step[column]
+
+
+@kernel
+def _average(averaged, drawn, drawn_next, noise):
+    """Fill `averaged` with a moving average of noise over two pixels of two lines."""
+    for j in range(averaged.shape[0]):
+        here = drawn[j] + noise.along * drawn[j + 1]
+        averaged[j] = here + noise.across * (drawn_next[j] + noise.along * drawn_next[j + 1])
+
+
+@kernel
+def _add_noise(signal, drawn, noise):
+    """Add normal noise of the variance that each level has."""
+    for j in range(signal.shape[0]):
+        counted = max(signal[j], np.float32(0)) * noise.shot_variance
+        signal[j] += drawn[j] * np.sqrt(noise.gaussian_variance + counted)
+
+
+@kernel
+def _store(target, signal, white):
+    """Round to whole levels, saturated at black and white."""
+    for j in range(target.shape[0]):
+        level = min(max(signal[j] + np.float32(0.5), np.float32(0)), white)
+        target[j] = np.int32(level)
+
+
+@kernel
+def _expose(image, levels, lines, noise, quantiles):
     """Fill `image` with `levels` resampled bilinearly, with noise, rounded and saturated.
 
-    levels: (h, w) gray levels
-    source_y: (height) row of `levels`, a fraction, that each line shows
-    shift_x: (height) by which each line is shifted, in columns of `levels`
-    offset: (height) gray levels added to each line
+    Strategy: line by line, with buffers of a line's length and one plain loop a step, each of
+    which the compiler vectorises; fused into one loop they took twice as long.
     """
     rows, columns = levels.shape
     height, width = image.shape
     white = np.float32(255 if image.itemsize == 1 else 65535)
-    zero, half = np.float32(0), np.float32(0.5)
-    scale = np.float32(columns / width)
-    source = np.empty(columns + 1, np.float32)
-    signal = np.empty(width, np.float32)
-    drawn = np.empty(width + 1, np.float32)
-    drawn_next = np.empty(width + 1, np.float32)
-    correlated = noise.along != zero or noise.across != zero
-    noisy = noise.gaussian_variance > zero or noise.shot_variance > zero
-    if correlated:
-        _draw_line(drawn_next, 0, noise.seed, quantiles)
+    left, part = np.empty(width, np.int32), np.empty(width, np.float32)
+    source, step = np.empty(columns, np.float32), np.zeros(columns, np.float32)
+    signal, averaged = np.empty(width, np.float32), np.empty(width, np.float32)
+    drawn = np.empty((2, width + 1), np.float32)
+    correlated = noise.along != 0 or noise.across != 0
+    noisy = noise.gaussian_variance > 0 or noise.shot_variance > 0
+    _draw_line(drawn[0], 0, noise.seed, quantiles)
     for i in range(height):
-        y = min(max(source_y[i], zero), np.float32(rows - 1))
+        y = min(max(lines.source_y[i], np.float32(0)), np.float32(rows - 1))
         top = int(y)
-        part = y - np.float32(top)
+        down = y - np.float32(top)
         above, below = levels[top], levels[min(top + 1, rows - 1)]
         for j in range(columns):
-            source[j] = above[j] + part * (below[j] - above[j]) + offset[i]
-        source[columns] = source[columns - 1]
-        for j in range(width):
-            x = (np.float32(j) + half) * scale - half + shift_x[i]
-            x = min(max(x, zero), np.float32(columns - 1))
-            left = int(x)
-            start = source[left]
-            signal[j] = start + (x - np.float32(left)) * (source[left + 1] - start)
-        if noisy:
-            if correlated:
-                drawn, drawn_next = drawn_next, drawn
-                _draw_line(drawn_next, i + 1, noise.seed, quantiles)
-                for j in range(width):
-                    here = drawn[j] + noise.along * drawn[j + 1]
-                    drawn[j] = here + noise.across * (
-                        drawn_next[j] + noise.along * drawn_next[j + 1]
-                    )
-            else:
-                _draw_line(drawn, i, noise.seed, quantiles)
-            for j in range(width):
-                counted = max(signal[j], zero) * noise.shot_variance
-                signal[j] += drawn[j] * np.sqrt(noise.gaussian_variance + counted)
-        target = image[i]
-        for j in range(width):
-            target[j] = np.int32(min(max(signal[j] + half, zero), white))
+            source[j] = above[j] + down * (below[j] - above[j]) + lines.offset[i]
+        for j in range(columns - 1):
+            step[j] = source[j + 1] - source[j]
+        if i == 0 or lines.shift_x[i] != lines.shift_x[i - 1]:
+            _place(left, part, lines.shift_x[i], np.float32(columns / width))
+        _stretch(signal, source, step, left, part)
+        if noisy and correlated:
+            _draw_line(drawn[(i + 1) % 2], i + 1, noise.seed, quantiles)
+            _average(averaged, drawn[i % 2], drawn[(i + 1) % 2], noise)
+            _add_noise(signal, averaged, noise)
+        elif noisy:
+            _draw_line(drawn[0], i, noise.seed, quantiles)
+            _add_noise(signal, drawn[0], noise)
+        _store(image[i], signal, white)
 
 
 def detect(
@@ -259,33 +304,47 @@ def detect(
     if drawn["gradient_strength"] > 0:
         levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
     levels *= white
+    lines = _lines(drawn, levels.shape, image_px, per_level, rng)
+    noise = _noise(drawn, white, rng)
+    _expose(image, levels, lines, noise, _NORMAL)
+    return image
+
+
+def _lines(
+    drawn: dict[str, float],
+    radiance_px: tuple[int, int],
+    image_px: tuple[int, int],
+    per_level: float,
+    rng: np.random.Generator,
+) -> Lines:
+    """Return where the scan lines lie; `per_level` is how many levels one of 8 bits is."""
+    height, width = image_px
     angle = rng.uniform(0, 2 * np.pi)
     built_up = drawn["drift_px"] * np.linspace(0, 1, height)
     shift_x = built_up * np.cos(angle) + drawn["line_jitter_px"] * rng.standard_normal(height)
-    source_y = (np.arange(height) + 0.5 + built_up * np.sin(angle)) * per_pixel[1] - 0.5
+    source_y = np.arange(height) + 0.5 + built_up * np.sin(angle)
     offset = drawn["line_noise_levels"] * per_level * rng.standard_normal(height)
+    return Lines(
+        source_y=(source_y * (radiance_px[0] / height) - 0.5).astype(np.float32),
+        shift_x=(shift_x * (radiance_px[1] / width)).astype(np.float32),
+        offset=offset.astype(np.float32),
+    )
+
+
+def _noise(drawn: dict[str, float], white: int, rng: np.random.Generator) -> Noise:
+    """Return the noise that has the variances and correlations drawn for an image."""
     along = _next_weight(drawn["noise_correlation"])
     across = _next_weight(drawn["line_correlation"])
     # Neighbors' weights enlarge the variance of the average; take that off beforehand.
     averaged = (1 + along**2) * (1 + across**2)
     counts = drawn["counts_at_white"]
-    noise = Noise(
-        gaussian_variance=np.float32((drawn["noise_levels"] * per_level) ** 2 / averaged),
+    return Noise(
+        gaussian_variance=np.float32((drawn["noise_levels"] * white / 255) ** 2 / averaged),
         shot_variance=np.float32(white / counts / averaged if counts > 0 else 0),
         along=np.float32(along),
         across=np.float32(across),
         seed=np.uint32(rng.integers(2**32)),
     )
-    _exposed(
-        levels,
-        image,
-        source_y.astype(np.float32),
-        (shift_x * per_pixel[0]).astype(np.float32),
-        offset.astype(np.float32),
-        noise,
-        _NORMAL,
-    )
-    return image
 
 
 def _covariance(blur_px: float, astigmatism: float, angle_deg: float) -> Float[np.ndarray, "2 2"]:
