@@ -160,3 +160,13 @@ def _not_negative(value: Constant | Uniform | Normal | LogNormal | Mixture):
 
 
 NonNegativeDistribution = Annotated[Distribution, AfterValidator(_not_negative)]
+
+
+def scaled(distribution: Distribution, factor: float) -> Distribution:
+    """Return the distribution of `factor` times a quantity; factor > 0."""
+    if isinstance(distribution, Mixture):
+        parts = tuple(scaled(component, factor) for component in distribution.components)
+        return distribution.model_copy(update={"components": parts})
+    lengths = ("value", "low", "high", "mean", "sd", "median", "minimum", "maximum")
+    fields = {key: value * factor for key, value in distribution if key in lengths}
+    return distribution.model_copy(update=fields)

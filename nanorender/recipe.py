@@ -1,0 +1,89 @@
+"""Recipes: everything that makes one kind of synthetic image, in one TOML file."""
+
+from importlib import resources
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from nanorender.detector import DetectorSettings
+from nanorender.dirt import DirtSettings
+from nanorender.distributions import scaled
+from nanorender.errors import InputError
+from nanorender.labels import LabelSettings
+from nanorender.lighting import Lighting
+from nanorender.scene import SceneSettings
+from nanorender.shaders import Material, Substrate
+
+
+class Recipe(SceneSettings):
+    """A kind of sample and a way of imaging it.
+
+    materials: by the names that the populations use
+    """
+
+    description: str = ""
+    materials: dict[str, Material] = Field(min_length=1)
+    substrate: Substrate = Substrate()
+    dirt: DirtSettings = DirtSettings()
+    lighting: Lighting = Lighting()
+    detector: DetectorSettings = DetectorSettings()
+    labels: LabelSettings = LabelSettings()
+
+    @model_validator(mode="after")
+    def _materials_exist(self) -> "Recipe":
+        for kind in self.particles:
+            if kind.material not in self.materials:
+                raise ValueError(
+                    f"no material '{kind.material}'; there are {', '.join(sorted(self.materials))}"
+                )
+        return self
+
+    def population_materials(self) -> tuple[Material, ...]:
+        """Return the material of each population, in their order."""
+        return tuple(self.materials[kind.material] for kind in self.particles)
+
+    def at_scale(self, pixel_size_nm: float, image_px: int) -> "Recipe":
+        """Return the recipe for images of `image_px` pixels of about `pixel_size_nm`.
+
+        The zoom keeps its spread, every pixel is rendered, and the field grows if it has to, with
+        as many more particles, so that the density stays what it was.
+        """
+        zoom = scaled(
+            self.camera.pixel_size_nm, pixel_size_nm / self.camera.pixel_size_nm.typical()
+        )
+        camera = self.camera.model_copy(
+            update={"pixel_size_nm": zoom, "image_px": image_px, "render_px": image_px}
+        )
+        larger = max(1.0, 1.5 * zoom.typical() * image_px / self.field_nm)
+        return self.model_copy(
+            update={
+                "camera": camera,
+                "field_nm": self.field_nm * larger,
+                "particle_count": scaled(self.particle_count, larger**2),
+            }
+        )
+
+
+def preset_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = resources.files("nanorender") / "recipes"
+    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def read_recipe(name_or_path: str | Path) -> Recipe:
+    """Return a preset by its name, or the recipe in a TOML file.
+
+    Raises
+    ------
+    InputError
+        If there is neither, or the file does not hold a recipe.
+    """
+    if str(name_or_path) in preset_names():
+        file = resources.files("nanorender") / "recipes" / f"{name_or_path}.toml"
+        return Recipe.from_toml(file.read_text(encoding="utf-8"), f"preset {name_or_path}")
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise InputError(
+            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) or a .toml file"
+        )
+    return Recipe.read(path)
