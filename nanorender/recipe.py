@@ -84,6 +84,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise InputError(
-            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) or a .toml file"
+            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) "
+            "or a .toml file"
         )
     return Recipe.read(path)
