@@ -1,14 +1,16 @@
 """Label maps at any resolution, exact to the pixel, and the table of what they show."""
 
+import math
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int32, Int64
 from pydantic import Field
 
+from nanorender.instances import place
 from nanorender.jit import kernel
 from nanorender.outlines import Outlines, amodal_outlines
-from nanorender.raymarch import Surface, empty_buffers, trace_items
+from nanorender.raymarch import NOW, Buffers, Cells, Surface, rows_nm, trace_cells
 from nanorender.scene import Scene, View
 from nanorender.settings import Settings
 
@@ -55,36 +57,112 @@ def labelled(scene: Scene, surface: Surface, view: View, settings: LabelSettings
 def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:
     """Return the particle that each pixel of a view sees: its row in the scene plus one, or 0.
 
-    `surface` is the same field of view in fewer pixels. Pixels between four equal pixels of it
-    take their label, unless a cell next to theirs is mixed; all others are traced.
+    `surface` is the same field of view in fewer pixels. Between four equal pixels of it lie
+    cells of their label; other cells are traced, and so is every cell beside which a traced cell
+    ends in another label. Only what fits unseen between the pixels of `surface` escapes.
     """
-    labels, wanted = _spread(surface.particle, view.height_px, view.width_px)
-    buffers = empty_buffers(view)
-    trace_items(scene, view, wanted, buffers)
-    return np.where(wanted, buffers.particle, labels)
+    cells = _mixed_cells(surface.particle, view.height_px, view.width_px)
+    items, placed = place(scene, view)
+    shape = (view.height_px, view.width_px)
+    buffers = Buffers(
+        depth=np.empty(shape, np.float32),
+        normal=np.empty((3, 0, 0), np.float32),
+        particle=np.empty(shape, np.int32),
+        part=np.empty((0, 0), np.int32),
+    )
+    substrate = rows_nm(view) * np.float32(math.tan(math.radians(view.tilt_deg)))
+    _fill_uniform(surface.particle, cells, buffers.particle)
+    while _prepare(cells, substrate, buffers.depth, buffers.particle):
+        trace_cells(items, placed, np.float32(view.pixel_size_nm), cells, buffers)
+        _spread(cells, buffers.particle)
+    return buffers.particle
 
 
-def _spread(coarse: Int32[np.ndarray, "a b"], height: int, width: int):
-    """Return labels (height, width) of pixels inside uniform cells, and which others to trace."""
-    mixed = np.zeros((coarse.shape[0] + 1, coarse.shape[1] + 1), np.bool_)
+_WAITING, _UNIFORM, _TRACED = 2, 0, 3
+
+
+def _mixed_cells(coarse: Int32[np.ndarray, "a b"], height: int, width: int) -> Cells:
+    """Return cells between the centers of coarse pixels; those of several labels are waiting."""
     padded = np.pad(coarse, 1, mode="edge")
-    corners = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-    for corner in corners[1:]:
-        mixed |= corners[0] != corner
-    near = mixed.copy()
-    near[1:] |= mixed[:-1]
-    near[:-1] |= mixed[1:]
-    near[:, 1:] |= mixed[:, :-1]
-    near[:, :-1] |= mixed[:, 1:]
-    near[[0, -1]] = True
-    near[:, [0, -1]] = True
-    rows, columns = _cells(height, coarse.shape[0]), _cells(width, coarse.shape[1])
-    return corners[0][rows[:, None], columns], near[rows[:, None], columns]
+    first = padded[:-1, :-1]
+    mixed = (first != padded[:-1, 1:]) | (first != padded[1:, :-1]) | (first != padded[1:, 1:])
+    # Beyond the outermost centers, no coarse pixel knows.
+    mixed[[0, -1]] = True
+    mixed[:, [0, -1]] = True
+    state = np.where(mixed, _WAITING, _UNIFORM).astype(np.uint8)
+    row_cell, column_cell = _cells(height, coarse.shape[0]), _cells(width, coarse.shape[1])
+    return Cells(
+        state,
+        np.searchsorted(row_cell, np.arange(len(state) + 1)),
+        np.searchsorted(column_cell, np.arange(state.shape[1] + 1)),
+        row_cell,
+        column_cell,
+    )
 
 
-def _cells(fine: int, coarse: int) -> Int[np.ndarray, "n"]:
+def _cells(fine: int, coarse: int) -> Int64[np.ndarray, "n"]:
     """Return between which coarse pixel centers each fine pixel center lies: 0 is before all."""
     return np.floor((np.arange(fine) + 0.5) * (coarse / fine) + 0.5).astype(np.int64)
+
+
+@kernel
+def _fill_uniform(coarse, cells, labels):
+    """Give the pixels of every cell the label of its lower right coarse pixel."""
+    for a in range(cells.state.shape[0]):
+        start, stop = cells.row_edges[a], cells.row_edges[a + 1]
+        if start == stop:
+            continue
+        known = coarse[min(a, coarse.shape[0] - 1)]
+        for c in range(labels.shape[1]):
+            labels[start, c] = known[min(cells.column_cell[c], known.size - 1)]
+        for r in range(start + 1, stop):
+            labels[r] = labels[start]
+
+
+@kernel
+def _prepare(cells, substrate, depth, labels):
+    """Clear the pixels of waiting cells, whose turn it is now; return how many cells these are."""
+    count = 0
+    for a in range(cells.state.shape[0]):
+        for b in range(cells.state.shape[1]):
+            if cells.state[a, b] != _WAITING:
+                continue
+            cells.state[a, b] = NOW
+            count += 1
+            for r in range(cells.row_edges[a], cells.row_edges[a + 1]):
+                for c in range(cells.column_edges[b], cells.column_edges[b + 1]):
+                    depth[r, c] = substrate[r]
+                    labels[r, c] = 0
+    return count
+
+
+@kernel
+def _spread(cells, labels):
+    """Make uniform cells wait beside which a pixel of a cell just traced has another label."""
+    state = cells.state
+    for a in range(state.shape[0]):
+        r0, r1 = cells.row_edges[a], cells.row_edges[a + 1]
+        for b in range(state.shape[1]):
+            c0, c1 = cells.column_edges[b], cells.column_edges[b + 1]
+            if state[a, b] != NOW or r0 == r1 or c0 == c1:
+                continue
+            state[a, b] = _TRACED
+            for r in range(r0, r1):
+                if c0 > 0 and labels[r, c0] != labels[r, c0 - 1]:
+                    _wait(state, a, b - 1)
+                if c1 < labels.shape[1] and labels[r, c1 - 1] != labels[r, c1]:
+                    _wait(state, a, b + 1)
+            for c in range(c0, c1):
+                if r0 > 0 and labels[r0, c] != labels[r0 - 1, c]:
+                    _wait(state, a - 1, b)
+                if r1 < labels.shape[0] and labels[r1 - 1, c] != labels[r1, c]:
+                    _wait(state, a + 1, b)
+
+
+@kernel
+def _wait(state, a, b):
+    if state[a, b] == _UNIFORM:
+        state[a, b] = _WAITING
 
 
 def widen_borders(labels: Int32[np.ndarray, "h w"], border_px: float) -> Int32[np.ndarray, "h w"]:

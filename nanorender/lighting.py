@@ -8,7 +8,7 @@ import math
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from pydantic import Field
 
 from nanorender.distributions import Constant, Distribution, PositiveDistribution, Uniform
@@ -17,9 +17,11 @@ from nanorender.raymarch import Surface
 from nanorender.settings import Settings
 
 _ZERO = np.float32(0)
+_HALF = np.float32(0.5)
 _ONE = np.float32(1)
 _STEEPEST = np.float32(0.15)  # smallest z of a normal that a tangent is taken from
-_TAPS_PER_SHADOW = 24
+_SHADOW_TAPS = 24
+_BLUR_REACH_PX = (1, 3, 8)
 
 
 class Occlusion(Settings):
@@ -78,11 +80,12 @@ def light(surface: Surface, settings: Lighting, rng: np.random.Generator) -> Lig
     elevation = math.radians(float(np.clip(_draw(settings.elevation_deg, rng), 5.0, 90.0)))
     strength = float(np.clip(_draw(settings.strength, rng), 0.0, 1.0))
     length_nm = _draw(settings.shadow_length_nm, rng)
+    levels = soften(surface.height_nm)
     openness = np.ones_like(surface.height_nm)
     for reach in settings.occlusion:
         radius_nm, power = _draw(reach.radius_nm, rng), _draw(reach.strength, rng)
         turn = rng.uniform(0.0, 2 * math.pi)
-        openness *= ambient_occlusion(surface, radius_nm, reach, turn) ** np.float32(power)
+        openness *= ambient_occlusion(surface, levels, radius_nm, reach, turn) ** np.float32(power)
     direction = np.array(
         [
             math.cos(elevation) * math.cos(azimuth),
@@ -90,7 +93,7 @@ def light(surface: Surface, settings: Lighting, rng: np.random.Generator) -> Lig
             math.sin(elevation),
         ]
     )
-    shadow = soft_shadow(surface, direction, length_nm, settings.shadow_softness)
+    shadow = soft_shadow(surface, levels, direction, length_nm, settings.shadow_softness)
     return Light(openness, shadow, direction, strength)
 
 
@@ -98,111 +101,176 @@ def _draw(distribution: Distribution, rng: np.random.Generator) -> float:
     return float(distribution.sample(rng, 1)[0])
 
 
+def soften(height_nm: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "l h w"]:
+    """Return the height field sharp, and blurred by boxes of ever more pixels.
+
+    Distant taps read blurred heights: a tap then stands for the area between it and the next, and
+    outlines do not show again in the light as arcs.
+    """
+    return _soften(height_nm, np.array(_BLUR_REACH_PX))
+
+
 def ambient_occlusion(
-    surface: Surface, radius_nm: float, settings: Occlusion, turn: float
+    surface: Surface,
+    levels: Float32[np.ndarray, "l h w"],
+    radius_nm: float,
+    settings: Occlusion,
+    turn: float,
 ) -> Float32[np.ndarray, "h w"]:
     """Return the share of ambient light that reaches each pixel, from what lies in `radius_nm`.
 
-    The first of the directions points `turn` radians from x to y. Horizon-based (Bavoil, Sainz
-    and Dimitrov, 2008): the mean over the directions of sine of horizon minus sine of tangent,
-    each tap fading with its distance.
+    `levels` are the surface's heights from `soften`; the first of the directions points `turn`
+    radians from x to y. Horizon-based (Bavoil, Sainz and Dimitrov, 2008): the mean over the
+    directions of sine of horizon minus sine of tangent. Heights fade with their distance.
     """
     radius_px = max(radius_nm / surface.pixel_size_nm, 1.0)
     angles = turn + 2 * math.pi * np.arange(settings.directions) / settings.directions
     # Distances grow quadratically, so that contacts are sampled densely and the far side too.
-    steps = (np.arange(1, settings.taps + 1) / settings.taps) ** 2 * radius_px
-    distances = np.maximum(steps, np.arange(1, settings.taps + 1))
-    shifts = np.rint(np.stack([np.sin(angles), np.cos(angles)])[:, :, None] * distances).astype(
-        np.int64
-    )
-    occluded = _occlusion(
-        surface.height_nm,
+    growing = (np.arange(1, settings.taps + 1) / settings.taps) ** 2 * radius_px
+    distances = np.maximum(growing, np.arange(1, settings.taps + 1))
+    towards = np.stack([np.sin(angles), np.cos(angles)])
+    shifts = np.rint(towards[:, :, None] * distances).astype(np.int64)
+    fades = np.maximum(1 - (distances / (radius_px + 1)) ** 2, 0).astype(np.float32)
+    return _occlusion(
+        levels,
         surface.normal,
         shifts,
-        angles,
-        surface.pixel_size_nm,
-        np.float32(radius_px),
+        _level_at(distances * 2 * math.pi / settings.directions),
+        fades,
+        towards.astype(np.float32),
+        np.float32(surface.pixel_size_nm),
     )
-    return occluded
-
-
-@kernel
-def _occlusion(height_nm, normal, shifts, angles, pixel_size_nm, radius_px):
-    """Strategy: for every row and direction, taps are rows of the height field, read shifted."""
-    height, width = height_nm.shape
-    directions, taps = shifts.shape[1], shifts.shape[2]
-    openness = np.ones_like(height_nm)
-    tangent, horizon = np.empty(width, np.float32), np.empty(width, np.float32)
-    share = np.float32(1 / directions)
-    for r in range(height):
-        for d in range(directions):
-            cosine, sine = np.float32(math.cos(angles[d])), np.float32(math.sin(angles[d]))
-            for c in range(width):
-                nz = max(normal[2, r, c], _STEEPEST)
-                slope = -(cosine * normal[0, r, c] + sine * normal[1, r, c]) / nz
-                tangent[c] = slope / math.sqrt(_ONE + slope * slope)
-                horizon[c] = _ZERO
-            for t in range(taps):
-                dy, dx = shifts[0, d, t], shifts[1, d, t]
-                row = r + dy
-                if row < 0 or row >= height:
-                    continue
-                apart = np.float32(math.sqrt(float(dy * dy + dx * dx)))
-                fade = max(_ONE - (apart / (radius_px + _ONE)) ** 2, _ZERO)
-                scale = np.float32(1 / (apart * pixel_size_nm))
-                start, stop = max(0, -dx), min(width, width - dx)
-                for c in range(start, stop):
-                    slope = (height_nm[row, c + dx] - height_nm[r, c]) * scale
-                    rise = slope / math.sqrt(_ONE + slope * slope) - tangent[c]
-                    horizon[c] = max(horizon[c], fade * rise)
-            for c in range(width):
-                openness[r, c] -= share * min(horizon[c], _ONE)
-    return openness
 
 
 def soft_shadow(
-    surface: Surface, direction: Float[np.ndarray, "3"], length_nm: float, softness: float
+    surface: Surface,
+    levels: Float32[np.ndarray, "l h w"],
+    direction: Float[np.ndarray, "3"],
+    length_nm: float,
+    softness: float,
 ) -> Float32[np.ndarray, "h w"]:
     """Return the share of the light from `direction` that reaches each pixel.
 
-    The penumbra is `softness` times as wide, in height, as the distance to what casts it.
+    The penumbra is `softness` times as wide as the distance to what casts the shadow, which falls
+    at most `length_nm` far.
     """
     across = math.hypot(direction[0], direction[1])
     if across < 1e-6:
         return np.ones_like(surface.height_nm)
     length_px = max(length_nm / surface.pixel_size_nm, 2.0)
-    distances = 1 + (length_px - 1) * (np.arange(_TAPS_PER_SHADOW) / (_TAPS_PER_SHADOW - 1)) ** 1.5
+    distances = 1 + (length_px - 1) * (np.arange(_SHADOW_TAPS) / (_SHADOW_TAPS - 1)) ** 1.5
     towards = np.array([direction[1], direction[0]]) / across
-    shifts = np.unique(np.rint(towards[:, None] * distances).astype(np.int64), axis=1)
-    shifts = shifts[:, np.any(shifts != 0, axis=0)]
     return _shadow(
-        surface.height_nm,
-        shifts,
-        np.float32(direction[2] / across),
-        np.float32(softness),
-        np.float32(surface.pixel_size_nm),
+        levels,
+        np.rint(towards[:, None] * distances).astype(np.int64),
+        _level_at(distances * softness),
+        (distances * surface.pixel_size_nm * direction[2] / across).astype(np.float32),
+        (1 / (softness * distances * surface.pixel_size_nm)).astype(np.float32),
     )
 
 
+def _level_at(width_px: Float[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
+    """Return the most blurred level whose box is no wider than each width."""
+    return np.searchsorted(2 * np.array(_BLUR_REACH_PX) + 1, width_px, side="right")
+
+
 @kernel
-def _shadow(height_nm, shifts, climb, softness, pixel_size_nm):
-    """Lower each pixel's light where a tap towards the light rises above the ray."""
+def _soften(height_nm, reaches):
+    """Strategy: running sums down the columns, a row at a time, then along each row."""
     height, width = height_nm.shape
-    lit = np.ones_like(height_nm)
-    half = np.float32(0.5)
+    levels = np.empty((len(reaches) + 1, height, width), np.float32)
+    levels[0] = height_nm
+    total = np.empty(width, np.float32)
+    for level in range(len(reaches)):
+        reach = reaches[level]
+        share = np.float32(1 / (2 * reach + 1))
+        source, blurred = levels[level], levels[level + 1]
+        total[:] = 0
+        for r in range(-reach, reach):
+            total += source[max(0, min(r, height - 1))]
+        for r in range(height):
+            coming, going = source[min(r + reach, height - 1)], source[max(r - reach - 1, 0)]
+            if r > 0:
+                for c in range(width):
+                    total[c] += coming[c] - going[c]
+            else:
+                for c in range(width):
+                    total[c] += coming[c]
+            running = _ZERO
+            for c in range(-reach, reach):
+                running += total[max(0, min(c, width - 1))]
+            for c in range(width):
+                running += total[min(c + reach, width - 1)]
+                blurred[r, c] = running * share * share
+                running -= total[max(c - reach, 0)]
+    return levels
+
+
+@kernel
+def _read_shifted(row, shift, there):
+    """Write the row read `shift` columns on, its ends repeated beyond the frame."""
+    width = row.size
+    start, stop = min(max(0, -shift), width), max(0, min(width, width - shift))
+    for c in range(start):
+        there[c] = row[0]
+    source, target = row[start + shift :], there[start:]
+    for c in range(stop - start):
+        target[c] = source[c]
+    for c in range(max(start, stop), width):
+        there[c] = row[width - 1]
+
+
+@kernel
+def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
+    """Strategy: for every row and direction, taps are rows of the height field, read shifted."""
+    height, width = levels.shape[1:]
+    directions, taps = shifts.shape[1], shifts.shape[2]
+    openness = np.ones((height, width), np.float32)
+    tangent = np.empty(width, np.float32)
+    above, there = np.empty_like(tangent), np.empty_like(tangent)
+    share = np.float32(1 / directions)
     for r in range(height):
-        for t in range(shifts.shape[1]):
-            dy, dx = shifts[0, t], shifts[1, t]
-            row = r + dy
-            if row < 0 or row >= height:
-                continue
-            apart = np.float32(math.sqrt(float(dy * dy + dx * dx))) * pixel_size_nm
-            rise, sharpness = apart * climb, _ONE / (softness * apart)
-            start, stop = max(0, -dx), min(width, width - dx)
-            for c in range(start, stop):
-                over = (height_nm[row, c + dx] - height_nm[r, c] - rise) * sharpness
-                lit[r, c] = min(lit[r, c], max(half - over, _ZERO))
+        here, open_row = levels[0, r], openness[r]
+        for d in range(directions):
+            sine, cosine = towards[0, d], towards[1, d]
+            nx, ny, nz = normal[0, r], normal[1, r], normal[2, r]
+            for c in range(width):
+                tangent[c] = -(cosine * nx[c] + sine * ny[c]) / max(nz[c], _STEEPEST)
+                above[c] = _ZERO
+            for t in range(taps):
+                dy, dx = shifts[0, d, t], shifts[1, d, t]
+                _read_shifted(levels[level_at[t], max(0, min(r + dy, height - 1))], dx, there)
+                fade = fades[t]
+                apart = np.float32(math.sqrt(float(dy * dy + dx * dx)))
+                scale = fade / (apart * pixel_size_nm)
+                for c in range(width):
+                    rise = (there[c] - here[c]) * scale - tangent[c] * fade
+                    above[c] = max(above[c], rise)
+            for c in range(width):
+                low, high = tangent[c], tangent[c] + above[c]
+                sine_low = low / math.sqrt(_ONE + low * low)
+                open_row[c] -= share * (high / math.sqrt(_ONE + high * high) - sine_low)
     for r in range(height):
         for c in range(width):
-            lit[r, c] = min(lit[r, c], _ONE)
+            openness[r, c] = max(openness[r, c], _ZERO)
+    return openness
+
+
+@kernel
+def _shadow(levels, shifts, level_at, climbs, sharpness):
+    """Lower each pixel's light where a tap towards the light rises above the ray."""
+    height, width = levels.shape[1:]
+    lit = np.ones((height, width), np.float32)
+    there = np.empty(width, np.float32)
+    for r in range(height):
+        here, row = levels[0, r], lit[r]
+        for t in range(shifts.shape[1]):
+            dy, dx = shifts[0, t], shifts[1, t]
+            _read_shifted(levels[level_at[t], max(0, min(r + dy, height - 1))], dx, there)
+            climb, sharp = climbs[t], sharpness[t]
+            for c in range(width):
+                clear = _HALF + (here[c] + climb - there[c]) * sharp
+                row[c] = min(row[c], clear)
+        for c in range(width):
+            row[c] = max(row[c], _ZERO)
     return lit

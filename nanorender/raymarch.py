@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Float32, Int32, Int64, UInt8
 
 from nanorender.instances import place
 from nanorender.jit import kernel
@@ -45,13 +45,31 @@ class Buffers(NamedTuple):
     """The pixels while they are traced.
 
     depth: (h, w) height of the nearest point so far in the camera's frame, nm
-    normal, particle, part: as in `Surface`
+    normal, particle, part: as in `Surface`; normal and part without pixels are not kept
     """
 
     depth: Float32[np.ndarray, "h w"]
     normal: Float32[np.ndarray, "3 h w"]
     particle: Int32[np.ndarray, "h w"]
     part: Int32[np.ndarray, "h w"]
+
+
+class Cells(NamedTuple):
+    """A view's pixels in rectangles, of which those of state `NOW` are traced.
+
+    state: (a, b) of each cell
+    row_edges, column_edges: (a + 1), (b + 1) first row and column of each cell, and the end
+    row_cell, column_cell: (h), (w) cell of each row and column of pixels
+    """
+
+    state: UInt8[np.ndarray, "a b"]
+    row_edges: Int64[np.ndarray, "a+1"]
+    column_edges: Int64[np.ndarray, "b+1"]
+    row_cell: Int64[np.ndarray, "h"]
+    column_cell: Int64[np.ndarray, "w"]
+
+
+NOW = 1
 
 
 class _Block(NamedTuple):
@@ -74,11 +92,18 @@ def trace(scene: Scene, view: View) -> Surface:
     """Return the surface that `view` shows of a scene."""
     tilt = math.radians(view.tilt_deg)
     buffers = empty_buffers(view)
-    wanted = np.ones((view.height_px, view.width_px), np.bool_)
-    trace_items(scene, view, wanted, buffers)
+    whole = Cells(
+        np.full((1, 1), NOW, np.uint8),
+        np.array([0, view.height_px]),
+        np.array([0, view.width_px]),
+        np.zeros(view.height_px, np.int64),
+        np.zeros(view.width_px, np.int64),
+    )
+    items, placed = place(scene, view)
+    trace_cells(items, placed, np.float32(view.pixel_size_nm), whole, buffers)
     height = buffers.depth
     if tilt:
-        y = _rows_nm(view)[:, None]
+        y = rows_nm(view)[:, None]
         height = (buffers.depth - y * np.float32(math.tan(tilt))) * np.float32(math.cos(tilt))
     return Surface(height, buffers.normal, buffers.particle, buffers.part, view.pixel_size_nm)
 
@@ -87,20 +112,13 @@ def empty_buffers(view: View) -> Buffers:
     """Return the buffers of a bare substrate."""
     tilt = math.radians(view.tilt_deg)
     shape = (view.height_px, view.width_px)
-    depth = np.repeat(_rows_nm(view)[:, None] * np.float32(math.tan(tilt)), shape[1], axis=1)
+    depth = np.repeat(rows_nm(view)[:, None] * np.float32(math.tan(tilt)), shape[1], axis=1)
     normal = np.zeros((3, *shape), np.float32)
     normal[1], normal[2] = -math.sin(tilt), math.cos(tilt)
     return Buffers(depth, normal, np.zeros(shape, np.int32), np.zeros(shape, np.int32))
 
 
-def trace_items(scene: Scene, view: View, wanted: Bool[np.ndarray, "h w"], buffers: Buffers):
-    """Trace the wanted pixels of a view into the buffers."""
-    items, placed = place(scene, view)
-    pixel_size = np.float32(view.pixel_size_nm)
-    _trace(items, placed, pixel_size, wanted, buffers)
-
-
-def _rows_nm(view: View) -> Float32[np.ndarray, "h"]:
+def rows_nm(view: View) -> Float32[np.ndarray, "h"]:
     """Return y of each row of pixels in the camera's frame, whose origin is the view's middle."""
     rows = (np.arange(view.height_px) + 0.5 - view.height_px / 2) * view.pixel_size_nm
     return rows.astype(np.float32)
@@ -274,6 +292,8 @@ def _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers):
         if height > depth[pixel]:
             depth[pixel] = height
             particle[pixel] = items.particle[t]
+            if part.size == 0:
+                continue
             part[pixel] = items.part[t] if lone else arrived.part[i]
             gx, gy, gz = arrived.rays.gx[i], arrived.rays.gy[i], arrived.rays.gz[i]
             scale = _ONE / math.sqrt(gx * gx + gy * gy + gz * gz)
@@ -320,11 +340,11 @@ def row_span(strips, y, left, right):
 
 
 @kernel
-def _trace(items, placed, pixel_size, wanted, buffers):
+def trace_cells(items, placed, pixel_size, cells, buffers):
     """Trace all items, highest first, in blocks of rays that something nearer does not hide."""
-    height, width = wanted.shape
+    height, width = buffers.depth.shape
     blocks = new_block(), new_block(), new_block()
-    block = blocks[0]
+    rays, floor, pixel = blocks[0].rays, blocks[0].floor, blocks[0].pixel
     for t in range(items.first.size):
         top = items.top[t]
         ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
@@ -338,16 +358,23 @@ def _trace(items, placed, pixel_size, wanted, buffers):
             left, right = row_span(items.strips[t], y, -reach_x, reach_x)
             c0 = max(0, math.ceil((ox + left) / pixel_size + width / 2 - 0.5))
             c1 = min(width, math.floor((ox + right) / pixel_size + width / 2 + 0.5))
-            for c in range(c0, c1):
-                if wanted[r, c] and buffers.depth[r, c] < top:
-                    block.rays.x[count] = np.float32((c + 0.5 - width / 2) * pixel_size) - ox
-                    block.rays.y[count] = y
-                    block.rays.z[count] = top - oz
-                    block.floor[count] = buffers.depth[r, c] - oz
-                    block.pixel[count] = r * width + c
-                    count += 1
-                    if count == BLOCK:
-                        _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
-                        count = 0
+            if c0 >= c1:
+                continue
+            states, depth = cells.state[cells.row_cell[r]], buffers.depth[r]
+            for cell in range(cells.column_cell[c0], cells.column_cell[c1 - 1] + 1):
+                if states[cell] != NOW:
+                    continue
+                start, stop = cells.column_edges[cell], cells.column_edges[cell + 1]
+                for c in range(max(c0, start), min(c1, stop)):
+                    if depth[c] < top:
+                        rays.x[count] = np.float32((c + 0.5 - width / 2) * pixel_size) - ox
+                        rays.y[count] = y
+                        rays.z[count] = top - oz
+                        floor[count] = depth[c] - oz
+                        pixel[count] = r * width + c
+                        count += 1
+                        if count == BLOCK:
+                            _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
+                            count = 0
         if count:
             _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
