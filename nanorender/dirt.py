@@ -5,7 +5,6 @@ holes in a film leave (whole rings, more often arcs), flakes, smears, and slow s
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -19,21 +18,21 @@ from nanorender.distributions import (
     Uniform,
 )
 from nanorender.jit import kernel
+from nanorender.rims import Rims, draw_rims, fill, flattening, wobble
 from nanorender.settings import Settings
-
-HARMONICS = 3  # of the wobble that turns an ellipse into an outline found in nature
 
 
 class DirtSettings(Settings):
     """What lies on the substrate; every strength is a change of the factor, and 0 turns it off."""
 
-    patch_strength: NonNegativeDistribution = Uniform(low=0.01, high=0.05)
+    patch_strength: NonNegativeDistribution = Uniform(low=0.02, high=0.08)
     patch_roughness: float = Field(default=0.6, ge=0, le=1)
-    rings_per_um2: NonNegativeDistribution = LogNormal(median=12.0, gsd=1.7, maximum=40.0)
+    rings_per_um2: NonNegativeDistribution = LogNormal(median=18.0, gsd=1.7, maximum=60.0)
     ring_strength: NonNegativeDistribution = LogNormal(median=0.35, gsd=1.5, maximum=1.5)
     ring_diameter_nm: PositiveDistribution = LogNormal(median=105.0, gsd=1.6, maximum=600.0)
     ring_width_nm: PositiveDistribution = Constant(value=9.0)
     ring_closed_fraction: float = Field(default=0.12, ge=0, le=1)
+    ring_chained_fraction: float = Field(default=0.6, ge=0, le=1)
     flakes_per_um2: NonNegativeDistribution = Uniform(low=0.0, high=0.15)
     flake_strength: NonNegativeDistribution = Uniform(low=0.3, high=1.0)
     flake_diameter_nm: PositiveDistribution = LogNormal(median=90.0, gsd=1.5, maximum=400.0)
@@ -41,28 +40,6 @@ class DirtSettings(Settings):
     smear_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.1)
     smear_length_nm: PositiveDistribution = LogNormal(median=1500.0, gsd=1.6, maximum=8000.0)
     shading_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
-
-
-class Outlines(NamedTuple):
-    """Wobbly ellipses in pixels, of which an arc is drawn; one row each.
-
-    center: (n, 2) x, y, px
-    radius: (n, 2) half axes, px
-    angle: (n) of the first half axis to x, rad
-    wobble: (n, 3, 2) amplitude as a fraction of the radius, and phase, of harmonics 2, 3, 4
-    start, extent: (n) where the arc starts and how far it goes, rad
-    strength: (n) brightness of the rim at the middle of the arc, as a change of the factor
-    width_px: standard deviation of the rim's profile, px
-    """
-
-    center: Float[np.ndarray, "n 2"]
-    radius: Float[np.ndarray, "n 2"]
-    angle: Float[np.ndarray, "n"]
-    wobble: Float[np.ndarray, "n 3 2"]
-    start: Float[np.ndarray, "n"]
-    extent: Float[np.ndarray, "n"]
-    strength: Float[np.ndarray, "n"]
-    width_px: float
 
 
 @kernel
@@ -131,63 +108,6 @@ def diamond_square(
 
 
 @kernel
-def _draw_rims(factor, outlines, shift):
-    """Add the arcs to `factor`, a Gaussian dab every half pixel along them.
-
-    shift: (n) 1 for rims that fade towards their ends, 0 for rims of even brightness.
-    """
-    height, width = factor.shape
-    sigma = max(outlines.width_px, 0.35)
-    reach = math.ceil(2.5 * sigma)
-    # A line of dabs half a pixel apart then peaks at the rim's strength.
-    dab = np.float32(0.5 / (math.sqrt(2 * math.pi) * sigma))
-    for k in range(outlines.angle.shape[0]):
-        a, b = outlines.radius[k]
-        cosine, sine = math.cos(outlines.angle[k]), math.sin(outlines.angle[k])
-        count = int(2 * max(a, b) * outlines.extent[k]) + 2
-        for step in range(count):
-            along = step / count
-            phi = outlines.start[k] + along * outlines.extent[k]
-            scale = 1.0
-            for m in range(HARMONICS):
-                scale += outlines.wobble[k, m, 0] * math.cos(
-                    (m + 2) * phi + outlines.wobble[k, m, 1]
-                )
-            u, v = a * scale * math.cos(phi), b * scale * math.sin(phi)
-            x = outlines.center[k, 0] + cosine * u - sine * v - 0.5
-            y = outlines.center[k, 1] + sine * u + cosine * v - 0.5
-            fade = 1.0 - shift[k] * (1.0 - math.sin(math.pi * along))
-            weight = dab * outlines.strength[k] * fade
-            for i in range(max(0, round(y) - reach), min(height, round(y) + reach + 1)):
-                row = weight * math.exp(-0.5 * ((i - y) / sigma) ** 2)
-                for j in range(max(0, round(x) - reach), min(width, round(x) + reach + 1)):
-                    factor[i, j] += row * math.exp(-0.5 * ((j - x) / sigma) ** 2)
-
-
-@kernel
-def _fill(factor, outlines, level):
-    """Add `level` inside closed outlines, softened over a pixel at the rim."""
-    height, width = factor.shape
-    for k in range(outlines.angle.shape[0]):
-        a, b = outlines.radius[k]
-        cosine, sine = math.cos(outlines.angle[k]), math.sin(outlines.angle[k])
-        x0, y0 = outlines.center[k, 0] - 0.5, outlines.center[k, 1] - 0.5
-        reach = math.ceil(1.8 * max(a, b)) + 1
-        for i in range(max(0, int(y0) - reach), min(height, int(y0) + reach + 1)):
-            for j in range(max(0, int(x0) - reach), min(width, int(x0) + reach + 1)):
-                u = (cosine * (j - x0) + sine * (i - y0)) / a
-                v = (cosine * (i - y0) - sine * (j - x0)) / b
-                phi = math.atan2(v, u)
-                scale = 1.0
-                for m in range(HARMONICS):
-                    scale += outlines.wobble[k, m, 0] * math.cos(
-                        (m + 2) * phi + outlines.wobble[k, m, 1]
-                    )
-                inside = 0.5 + (scale - math.hypot(u, v)) * math.sqrt(a * b)
-                factor[i, j] += level[k] * min(max(inside, 0.0), 1.0)
-
-
-@kernel
 def _smear(factor, smears, strength):
     """Add streaks of Gaussian cross-section.
 
@@ -234,12 +154,12 @@ def substrate_texture(
         strength = sign * settings.smear_strength.sample(rng, smears)
         _smear(texture, np.column_stack((place, length / 4, across / 4, angle)), strength)
     rings = rng.poisson(_draw(settings.rings_per_um2, rng) * area_um2)
-    outlines = _rings(settings, rings, shape, pixel_size_nm, rng)
-    _draw_rims(texture, outlines, (outlines.extent < 2 * np.pi).astype(np.float32))
+    rims = _rings(settings, rings, shape, pixel_size_nm, rng)
+    draw_rims(texture, rims, (rims.extent < 2 * np.pi).astype(np.float32))
     flakes = rng.poisson(_draw(settings.flakes_per_um2, rng) * area_um2)
-    outlines = _flakes(settings, flakes, shape, pixel_size_nm, rng)
-    _fill(texture, outlines, 0.5 * outlines.strength)
-    _draw_rims(texture, outlines, np.zeros(flakes, np.float32))
+    rims = _flakes(settings, flakes, shape, pixel_size_nm, rng)
+    fill(texture, rims, 0.5 * rims.strength)
+    draw_rims(texture, rims, np.zeros(flakes, np.float32))
     return np.maximum(texture, 0, out=texture)
 
 
@@ -262,7 +182,7 @@ def _rings(
     shape: tuple[int, int],
     pixel_size_nm: float,
     rng: np.random.Generator,
-) -> Outlines:
+) -> Rims:
     """Return rims of rings, most of them arcs."""
     diameter = settings.ring_diameter_nm.sample(rng, count) / pixel_size_nm
     closed = rng.random(count) < settings.ring_closed_fraction
@@ -271,16 +191,37 @@ def _rings(
     extent = np.where(closed, 2 * np.pi, rng.uniform(0.2, 1.4, count) * np.pi)
     angle = rng.uniform(0, 2 * np.pi, count)
     strength = settings.ring_strength.sample(rng, 1) * rng.lognormal(0.0, 0.6, count)
-    return Outlines(
-        center=rng.uniform((0, 0), shape[::-1], (count, 2)),
-        radius=diameter[:, None] / 2 * np.column_stack((np.ones(count), _flattening(rng, count))),
+    return Rims(
+        center=_chained(diameter, settings.ring_chained_fraction, shape, rng),
+        radius=diameter[:, None] / 2 * np.column_stack((np.ones(count), flattening(rng, count))),
         angle=angle,
-        wobble=_wobble(rng, count),
+        wobble=wobble(rng, count),
         start=middle - angle - extent / 2,
         extent=extent,
         strength=strength,
         width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
     )
+
+
+def _chained(
+    diameter: Float[np.ndarray, "n"],
+    fraction: float,
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n 2"]:
+    """Return x, y of rings, a fraction of which continues a winding chain from the one before.
+
+    Fronts that dry leave such scalloped lines.
+    """
+    count = len(diameter)
+    first = rng.random(count) >= fraction
+    first[:1] = True
+    chain = np.cumsum(first) - 1
+    heading = rng.uniform(0, 2 * np.pi, count)[chain] + rng.normal(0, 0.6, count)
+    steps = 0.9 * diameter[:, None] * np.column_stack((np.cos(heading), np.sin(heading)))
+    path = np.cumsum(steps, axis=0)
+    start = rng.uniform((0, 0), shape[::-1], (count, 2))
+    return (start - path)[first][chain] + path
 
 
 def _flakes(
@@ -289,27 +230,16 @@ def _flakes(
     shape: tuple[int, int],
     pixel_size_nm: float,
     rng: np.random.Generator,
-) -> Outlines:
-    """Return closed outlines of flakes."""
+) -> Rims:
+    """Return closed rims of flakes."""
     radius = settings.flake_diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
-    return Outlines(
+    return Rims(
         center=rng.uniform((0, 0), shape[::-1], (count, 2)),
-        radius=radius * np.column_stack((np.ones(count), _flattening(rng, count))),
+        radius=radius * np.column_stack((np.ones(count), flattening(rng, count))),
         angle=rng.uniform(0, 2 * np.pi, count),
-        wobble=1.5 * _wobble(rng, count) * (1, 1 / 1.5),
+        wobble=1.5 * wobble(rng, count) * (1, 1 / 1.5),
         start=np.zeros(count),
         extent=np.full(count, 2 * np.pi),
         strength=settings.flake_strength.sample(rng, count),
         width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
     )
-
-
-def _flattening(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
-    """Return minor over major axes."""
-    return rng.uniform(0.5, 1.0, count)
-
-
-def _wobble(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n m 2"]:
-    """Return amplitudes, falling with the harmonic, and phases."""
-    amplitude = rng.normal(0, 0.12, (count, HARMONICS)) / np.arange(1, HARMONICS + 1)
-    return np.stack((amplitude, rng.uniform(0, 2 * np.pi, (count, HARMONICS))), axis=-1)
