@@ -206,3 +206,8 @@ def save(figure: Figure, stem: Path) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(stem.with_name(stem.name + ".png"), dpi=200, metadata={"Software": None})
     figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
+
+
+def save_pixels(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG file, pixel for pixel."""
+    figure.savefig(path, metadata={"Software": None})

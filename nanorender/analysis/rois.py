@@ -1,6 +1,5 @@
 """Outlines of the particles of a label map, and ImageJ region-of-interest files of them."""
 
-import os
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 from skimage.measure import find_contours
+
+from nanorender.atomic import aside
 
 # Segments of ImageJ's composite regions, as java.awt.geom.PathIterator numbers them.
 MOVE_TO, LINE_TO, CLOSE = 0.0, 1.0, 4.0
@@ -58,14 +59,12 @@ def write_rois(path: Path, labels: Int[np.ndarray, "h w"]) -> None:
     A region covers the particle's pixels exactly. A particle with holes or several parts becomes
     a composite region. The same labels give the same bytes.
     """
-    aside = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+    with aside(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for label, pieces in outlines(labels).items():
             region = _traced(pieces[0]) if len(pieces) == 1 else _composite(pieces)
             region.name = f"{label:05d}"
             # A ZipInfo made by hand is dated 1980, so that the file does not depend on the clock.
             archive.writestr(zipfile.ZipInfo(f"{region.name}.roi"), region.tobytes())
-    os.replace(aside, path)
 
 
 def _traced(corners: Int[np.ndarray, "n 2"]) -> ImagejRoi:

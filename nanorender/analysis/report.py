@@ -1,0 +1,132 @@
+"""The report of a study: an HTML page, with its figures, tables and outlines as files beside it."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nanorender.analysis import figures, page
+from nanorender.analysis.contents import ImageResult, Provenance, contents, versions
+from nanorender.analysis.findings import Findings
+from nanorender.analysis.rois import write_rois
+from nanorender.atomic import ASIDE_PREFIX
+from nanorender.errors import InputError
+
+
+def report(
+    folder: Path, results: Sequence[ImageResult], found: Findings, provenance: Provenance
+) -> Path:
+    """Write the report into `folder` and return the path of its page, `index.html`.
+
+    Beside the page come summary.json, particles.csv, figures/ (PNG and SVG) and rois/ (ImageJ).
+    The folder appears when all of it is written; an earlier report in its place is replaced.
+
+    Raises
+    ------
+    InputError
+        If there is no image, two images have the same name, or `folder` holds other files.
+    """
+    _check(folder, results)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f"{ASIDE_PREFIX}{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        _write(part, results, found, provenance)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _check(folder: Path, results: Sequence[ImageResult]) -> None:
+    """Raise InputError unless the report can be written."""
+    if not results:
+        raise InputError("a report needs at least one image; check the folder of labels")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder for the report")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").exists():
+        raise InputError(f"{folder} holds other files; name a new folder or an earlier report's")
+    names = [result.name for result in results]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"several images are named '{twice[0]}'; rename them to tell them apart")
+
+
+def _write(
+    folder: Path, results: Sequence[ImageResult], found: Findings, provenance: Provenance
+) -> None:
+    """Write all files of the report into a new folder."""
+    drawings, rois = folder / "figures", folder / "rois"
+    drawings.mkdir(parents=True)
+    rois.mkdir()
+    figures.save(figures.size_histogram(found.sizes), drawings / "size_histogram")
+    figures.save(figures.cumulative_curve(found.sizes), drawings / "cumulative_curve")
+    for result in results:
+        overlay = figures.numbered_overlay(result.image, result.labels)
+        figures.save_pixels(overlay, drawings / f"{result.name}_overlay.png")
+        write_rois(rois / f"{result.name}.zip", result.labels)
+    particles(results).to_csv(folder / "particles.csv", index=False)
+    record = json.dumps(_record(results, found, provenance), indent=2, allow_nan=False)
+    (folder / "summary.json").write_text(record + "\n", encoding="utf-8")
+    plots = [
+        page.plot((drawings / f"{name}.svg").read_text(encoding="utf-8"), *words)
+        for name, words in found.captions.items()
+    ]
+    text = page.html(contents(results, found, provenance, plots))
+    (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def particles(results: Sequence[ImageResult]) -> pd.DataFrame:
+    """Return the particle tables of all images as one, the image's name first."""
+    tables = [result.table.assign(image=result.name) for result in results]
+    filled = [table for table in tables if len(table)]
+    together = pd.concat(filled, ignore_index=True) if filled else tables[0]
+    return together[["image", *(name for name in together.columns if name != "image")]]
+
+
+def _record(
+    results: Sequence[ImageResult], found: Findings, provenance: Provenance
+) -> dict[str, object]:
+    """Return what summary.json holds: numbers that are not known are null."""
+    images = [
+        {
+            "name": result.name,
+            "particles": len(result.table),
+            "width_px": result.image.shape[1],
+            "height_px": result.image.shape[0],
+            "pixel_size_nm": result.pixel_size_nm,
+            "pixel_size_source": result.pixel_size_source,
+            "pixel_scores": result.scores and result.scores.pixels.to_dict(),
+            "object_scores": result.scores and result.scores.objects.to_dict(),
+        }
+        for result in results
+    ]
+    record = {
+        "title": provenance.title,
+        "summary": found.record,
+        "images": images,
+        "parameters": provenance.parameters,
+        "versions": versions(provenance),
+        "command": provenance.command,
+    }
+    return _plain(record)
+
+
+def _plain(value: object) -> Any:
+    """Return the value in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
