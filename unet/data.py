@@ -7,9 +7,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt16
-from nanorender.dataset import read_sample, whole_samples
 from pydantic import PositiveFloat
 
+from nanorender.dataset import read_sample, whole_samples
 from nanorender.errors import InputError
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
@@ -118,7 +118,7 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     Raises
     ------
     InputError
-        If the folder holds no whole sample.
+        If the folder is no dataset or holds no whole sample, or an image has no pixel size.
     """
     indices = list(whole_samples(folder))
     if not indices:
@@ -134,6 +134,8 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
         here = pixels[row, : image.shape[0], : image.shape[1]]
         here[..., 0] = equalize(image)
         here[..., 1:] = targets(labels.astype(np.int32), settings)
+        if pixel_size_nm is None:
+            raise InputError(f"image {index} of {folder} has no pixel size; write one into it")
         pixel_sizes.append(pixel_size_nm)
     lowest, median, highest = (float(q) for q in np.quantile(pixel_sizes, (0, 0.5, 1)))
     spread = PixelSizes(lowest_nm=lowest, median_nm=median, highest_nm=highest)

@@ -1,7 +1,7 @@
 """One compiled training step: its state, the optimizer, and the step itself."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -61,6 +61,7 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
     return optax.cosine_onecycle_schedule(settings.steps, settings.learning_rate, pct_start=0.2)
 
 
+@lru_cache
 def make_step(settings: TrainSettings) -> Step:
     """Return the compiled training step: state, pixels and sizes of `Samples` to the next state.
 

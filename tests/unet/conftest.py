@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from nanorender.dataset import create_dataset, write_sample
 from unet.checkpoint import ModelCard
 from unet.data import PixelSizes
 from unet.presets import CPU
@@ -30,11 +31,13 @@ def discs():
 
 
 @pytest.fixture
-def dataset(monkeypatch, tmp_path, discs):
+def dataset(tmp_path, discs):
     """Return the folder of a dataset of three images of discs at 5, 6 and 7 nm per pixel."""
-    monkeypatch.setattr("unet.data.whole_samples", lambda folder: range(3))
-    monkeypatch.setattr("unet.data.read_sample", lambda folder, i: (*discs(i), 5.0 + i))
-    return tmp_path / "dataset"
+    folder = tmp_path / "dataset"
+    create_dataset(folder, "discs", "", seed=0, count=3)
+    for index in range(3):
+        write_sample(folder, index, *discs(index), {}, 5.0 + index)
+    return folder
 
 
 @pytest.fixture

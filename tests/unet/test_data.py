@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanorender.dataset import create_dataset, write_sample
 from nanorender.errors import InputError
 from unet.data import (
     boundary_distance,
@@ -95,19 +96,20 @@ def test_an_image_without_particles_has_empty_targets():
     assert not targets(np.zeros((16, 16), np.int32), CPU).any()
 
 
-def test_images_of_several_sizes_are_loaded_beside_each_other(monkeypatch, discs, tmp_path):
-    samples = {0: (*discs(0, 48), 5.0), 1: (*discs(1, 64), 8.0)}
-    monkeypatch.setattr("unet.data.whole_samples", lambda folder: [0, 1])
-    monkeypatch.setattr("unet.data.read_sample", lambda folder, i: samples[i])
+def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
+    small, large = discs(0, 48), discs(1, 64)
+    create_dataset(tmp_path, "discs", "", seed=0, count=2)
+    write_sample(tmp_path, 0, *small, {}, 5.0)
+    write_sample(tmp_path, 1, *large, {}, 8.0)
     loaded = load_dataset(tmp_path, CPU)
     np.testing.assert_array_equal(loaded.sizes, [[48, 48], [64, 64]])
-    np.testing.assert_array_equal(loaded.pixels[0, :48, :48, 0], equalize(samples[0][0]))
-    np.testing.assert_array_equal(loaded.pixels[1, ..., 1] > 0, samples[1][1] > 0)
+    np.testing.assert_array_equal(loaded.pixels[0, :48, :48, 0], equalize(small[0]))
+    np.testing.assert_array_equal(loaded.pixels[1, ..., 1] > 0, large[1] > 0)
     assert loaded.pixel_sizes.median_nm == 6.5
 
 
-def test_a_dataset_without_samples_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr("unet.data.whole_samples", lambda folder: [])
+def test_a_dataset_without_samples_is_refused(tmp_path):
+    create_dataset(tmp_path, "discs", "", seed=0, count=2)
     with pytest.raises(InputError, match="no whole sample"):
         load_dataset(tmp_path, CPU)
 

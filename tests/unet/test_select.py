@@ -1,0 +1,101 @@
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+
+from nanorender.analysis.separate import Separation
+from nanorender.errors import InputError
+from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.model import initial_weights
+from unet.select import rank_by_truth, rank_without_truth, select_epoch
+from unet.train import epoch_path, train
+from unet.validation import ValidationImage, prediction_path
+
+
+@pytest.fixture
+def annotated(discs):
+    """An annotated validation image."""
+    image, labels = discs(9)
+    return ValidationImage("real", image, 6.0, labels)
+
+
+@pytest.fixture
+def run(tmp_path, card, rng, annotated):
+    """A run of three epochs: nothing found, all found, the foreground in one piece."""
+    foreground = annotated.truth > 0
+    interior = eroded(annotated.truth)
+    kept = {
+        1: (0 * foreground, 0 * foreground),
+        2: (foreground, interior),
+        3: (foreground, foreground),
+    }
+    for epoch, (found, inside) in kept.items():
+        path = epoch_path(tmp_path, epoch)
+        path.parent.mkdir(exist_ok=True)
+        weights = initial_weights(card.training.channels, len(card.training.targets), rng)
+        write_model(path, card.model_copy(update={"epoch": epoch}), weights)
+        pages = np.stack([found, inside, 0 * found, inside]).astype(np.uint8) * 255
+        prediction = prediction_path(tmp_path, epoch, "real")
+        prediction.parent.mkdir(parents=True)
+        tifffile.imwrite(prediction, pages, photometric="minisblack")
+    return tmp_path
+
+
+def eroded(labels):
+    """Pixels whose eight neighbours all have their label."""
+    padded = np.pad(labels, 1)
+    height, width = labels.shape
+    shifts = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return (labels > 0) & np.all([shifted == labels for shifted in shifts], axis=0)
+
+
+def test_with_truth_the_epoch_that_parts_the_particles_is_first(run, annotated):
+    ranked = rank_by_truth(run, [annotated], Separation(area_opening_px=1), "object_f1")
+    assert [item.epoch for item in ranked] == [2, 3, 1]
+    assert ranked[0].parts["object_f1"] > ranked[1].parts["object_f1"]
+    assert ranked[2].score == 0
+
+
+def test_without_truth_finding_nothing_comes_last(run, annotated):
+    unknown = ValidationImage("real", annotated.image, 6.0)
+    ranked = rank_without_truth(run, [unknown])
+    assert ranked[-1].epoch == 1
+    assert ranked[-1].score == 0
+    assert {"stability", "agreement", "sharpness"} == ranked[0].parts.keys()
+    assert all(0 <= part <= 1 for item in ranked for part in item.parts.values())
+
+
+def test_the_chosen_epoch_becomes_the_model(run):
+    path = select_epoch(run, 2)
+    assert path == run / MODEL_NAME
+    assert read_model(run)[0].epoch == 2
+
+
+def test_an_epoch_that_was_not_kept_is_refused(run):
+    with pytest.raises(InputError, match=r"epoch 7 were not kept .* kept: 1, 2, 3"):
+        select_epoch(run, 7)
+
+
+def test_ranking_by_truth_needs_a_truth(run, annotated):
+    with pytest.raises(InputError, match="no validation image is annotated"):
+        rank_by_truth(
+            run, [ValidationImage("real", annotated.image, 6.0)], Separation(), "object_f1"
+        )
+
+
+def test_an_image_that_was_not_predicted_is_refused(run, annotated):
+    with pytest.raises(InputError, match="keeps no epoch with predictions of these images"):
+        rank_without_truth(run, [ValidationImage("other", annotated.image, 6.0)])
+
+
+def test_epochs_without_predictions_are_left_out(run, annotated):
+    shutil.rmtree(run / "validation" / "0002")
+    assert {item.epoch for item in rank_without_truth(run, [annotated])} == {1, 3}
+
+
+def test_a_run_just_trained_can_be_ranked(dataset, small, tmp_path, annotated):
+    run = tmp_path / "run"
+    train(dataset, small, run, [annotated])
+    ranked = rank_by_truth(run, [annotated], Separation(), "pixel_f1")
+    assert sorted(item.epoch for item in ranked) == [1, 2, 3]
