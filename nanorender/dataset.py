@@ -110,7 +110,7 @@ def _make_folders(folder: Path) -> None:
     """Make an empty dataset's folders; refuse a folder that holds anything else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        expected = {*SAMPLE_FOLDERS, "recipe.toml", "lock"}
+        expected = {*SAMPLE_FOLDERS, "recipe.toml"}
         for entry in folder.iterdir():
             if entry.name not in expected and not entry.name.startswith(ASIDE_PREFIX):
                 raise InputError(f"{folder} holds {entry.name} but no dataset; give a new folder")

@@ -1,0 +1,129 @@
+"""Datasets from a recipe: every sample once, on all cores, whatever is killed meanwhile."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+
+from nanorender.atomic import ASIDE_PREFIX
+from nanorender.dataset import (
+    SAMPLE_FOLDERS,
+    DatasetInfo,
+    create_dataset,
+    whole_samples,
+    write_sample,
+)
+from nanorender.errors import InputError
+from nanorender.recipe import Recipe
+from nanorender.render import render
+from nanorender.workers import run_tasks
+
+WHOLE = (1, 1)
+"""The shard that is everything."""
+
+
+def generate(
+    recipe: Recipe,
+    count: int,
+    seed: int,
+    folder: Path,
+    *,
+    workers: int,
+    shard: tuple[int, int] = WHOLE,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DatasetInfo:
+    """Make the samples that a dataset folder lacks of `count`.
+
+    The files are the same for any number of workers, any sharding and any interruption.
+
+    Parameters
+    ----------
+    recipe, seed
+        What sample i is drawn from; those of an existing dataset must be the same.
+    count
+        How many samples there are to be in all.
+    folder
+        New, empty, or a dataset to go on with.
+    workers
+        Processes; 1 stays in this one.
+    shard
+        (i, n): every n-th sample from the i-th, i from 1, for a job array on one folder.
+    on_progress
+        Is called with how many of this shard's samples are whole, and how many there are to be.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, another process generates into it, the disk is full or
+        read-only, or the recipe cannot be rendered.
+    """
+    number, of = shard
+    if not 1 <= number <= of:
+        raise InputError(f"shard {number}/{of} is impossible; give i/n with i from 1 to n")
+    if count < 0 or seed < 0 or workers < 1:
+        raise InputError(
+            f"count (={count}) and seed (={seed}) must not be negative, workers (={workers}) not "
+            "below 1"
+        )
+    text = recipe.to_toml()
+    if not (folder / "dataset.json").is_file():
+        create_dataset(folder, recipe.description, text, seed, count)
+    with _locked(folder, shard):
+        # Whoever came second when two processes began at once, or wants more samples, sees here
+        # what there is.
+        info = create_dataset(folder, recipe.description, text, seed, count)
+        _remove_torn_files(folder, shard)
+        wanted = range(number - 1, count, of)
+        missing = sorted(set(wanted).difference(whole_samples(folder)))
+        done = len(wanted) - len(missing)
+        on_progress(done, len(wanted))
+        for _ in run_tasks(partial(make_sample, text, seed, folder), missing, workers):
+            done += 1
+            on_progress(done, len(wanted))
+    return info
+
+
+def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
+    """Render one sample and write it into a dataset folder; raises InputError as `generate`."""
+    sample = render(_recipe(recipe_toml), seed, index)
+    write_sample(folder, index, sample.image, sample.labels, sample.truth, sample.pixel_size_nm)
+
+
+@lru_cache(maxsize=1)
+def _recipe(text: str) -> Recipe:
+    return Recipe.from_toml(text, "the recipe")
+
+
+@contextmanager
+def _locked(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """Keep other processes from generating the same samples; the lock ends with the process.
+
+    Shards share the folder's lock and have one each of their own.
+    """
+    number, of = shard
+    with ExitStack() as files:
+        _lock(files, folder / "lock", fcntl.LOCK_EX if shard == WHOLE else fcntl.LOCK_SH, folder)
+        if shard != WHOLE:
+            _lock(files, folder / f"lock-{number}-of-{of}", fcntl.LOCK_EX, folder)
+        yield
+
+
+def _lock(files: ExitStack, path: Path, kind: int, folder: Path) -> None:
+    try:
+        file = files.enter_context(path.open("w"))
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another process generates into {folder}; wait for it, or give each a --shard"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _remove_torn_files(folder: Path, shard: tuple[int, int]) -> None:
+    """Remove what killed processes left; other shards may be at work, so not in theirs."""
+    if shard == WHOLE:
+        for name in SAMPLE_FOLDERS:
+            for torn in (folder / name).glob(f"{ASIDE_PREFIX}*"):
+                torn.unlink(missing_ok=True)
