@@ -1,4 +1,4 @@
-"""Labelled images in the layouts that other programs train on: COCO, Cellpose, StarDist, nnU-Net."""
+"""Labelled images in the layouts of other programs: COCO, Cellpose, StarDist, nnU-Net."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -139,35 +139,22 @@ def _whole_list(counts: np.ndarray) -> list[int]:
 
 def _cellpose(images: Iterable[Labelled], out: Path) -> int:
     """Write name.tif and name_masks.tif side by side, as Cellpose's --train reads them."""
-    _folder(out)
-    number = 0
-    for number, (name, image, labels, pixel_size_nm) in enumerate(images, start=1):
-        write_image(out / f"{name}.tif", image, pixel_size_nm)
-        write_labels(out / f"{name}_masks.tif", labels, pixel_size_nm)
-    return number
+    return _write_pairs(images, out, "{}.tif", "{}_masks.tif")
 
 
 def _stardist(images: Iterable[Labelled], out: Path) -> int:
     """Write images/ and masks/ with the same names, as StarDist's examples read them."""
-    image_folder, mask_folder = _folder(out / "images"), _folder(out / "masks")
-    number = 0
-    for number, (name, image, labels, pixel_size_nm) in enumerate(images, start=1):
-        write_image(image_folder / f"{name}.tif", image, pixel_size_nm)
-        write_labels(mask_folder / f"{name}.tif", labels, pixel_size_nm)
-    return number
+    return _write_pairs(images, out, "images/{}.tif", "masks/{}.tif")
 
 
 def _nnunet(images: Iterable[Labelled], out: Path) -> int:
-    """nnU-Net v2's raw data: imagesTr/name_0000.tif, labelsTr/name.tif, dataset.json.
+    """Write nnU-Net v2's raw data: imagesTr/name_0000.tif, labelsTr/name.tif, dataset.json.
 
     nnU-Net knows classes, not particles: 1 is a particle's interior, 2 its outermost pixels, which
     part it from its neighbors.
     """
-    image_folder, label_folder = _folder(out / "imagesTr"), _folder(out / "labelsTr")
-    number = 0
-    for number, (name, image, labels, pixel_size_nm) in enumerate(images, start=1):
-        write_image(image_folder / f"{name}_0000.tif", image, pixel_size_nm)
-        write_labels(label_folder / f"{name}.tif", interior_and_border(labels), pixel_size_nm)
+    classes = (image._replace(labels=interior_and_border(image.labels)) for image in images)
+    number = _write_pairs(classes, out, "imagesTr/{}_0000.tif", "labelsTr/{}.tif")
     content = {
         "channel_names": {"0": "SEM"},
         "labels": {"background": 0, "interior": 1, "border": 2},
@@ -176,6 +163,18 @@ def _nnunet(images: Iterable[Labelled], out: Path) -> int:
     }
     write_text(out / "dataset.json", json.dumps(content, indent=2))
     return number
+
+
+def _write_pairs(images: Iterable[Labelled], out: Path, image_name: str, label_name: str) -> int:
+    """Write images and labels under names with a place for the name of each; return how many."""
+    _folder((out / image_name).parent)
+    _folder((out / label_name).parent)
+    written = 0
+    for name, image, labels, pixel_size_nm in images:
+        write_image(out / image_name.format(name), image, pixel_size_nm)
+        write_labels(out / label_name.format(name), labels, pixel_size_nm)
+        written += 1
+    return written
 
 
 def interior_and_border(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "h w"]:
