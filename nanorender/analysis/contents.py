@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Int, Integer
 
 from nanorender.analysis import page
 from nanorender.analysis.findings import Findings
-from nanorender.analysis.matching import ObjectScores, PixelScores
 from nanorender.analysis.measure import MEASUREMENTS
 from nanorender.analysis.page import Cells, Page
+from nanorender.analysis.results import MIN_TRUE_AREA_PX, Comparison, ImageResult
 
 LIBRARIES = ("nanorender", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "roifile")
 # Columns of the particle table that the page shows, without their unit; the CSV file has them all.
@@ -34,8 +32,8 @@ CONTACTS = (
 )
 SCORING = (
     "Pixels: agreement of foreground and background; mean of the images. Particles: one-to-one "
-    "matching at an intersection over union of 0.5; true regions too small to count are left "
-    "out. Found / true is the ratio of the counts, 1 at best."
+    f"matching at an intersection over union of 0.5; true regions of less than {MIN_TRUE_AREA_PX} "
+    "pixels are left out. Found / true is the ratio of the counts, 1 at best."
 )
 FILES = (
     ("summary.json", "every figure of this page, for programs"),
@@ -43,37 +41,6 @@ FILES = (
     ("figures/", "the figures as PNG and SVG, the numbered overlays as PNG"),
     ("rois/", "outlines of the particles of each image, for ImageJ's ROI Manager"),
 )
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Agreement of one image's labels with its truth."""
-
-    pixels: PixelScores
-    objects: ObjectScores
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """One micrograph, its labels and what was measured on them.
-
-    Attributes
-    ----------
-    name: of the image, unique in the report
-    image: (h, w) gray
-    labels: (h, w) label map of the same shape
-    pixel_size_nm: None where it is unknown; `pixel_size_source` says where it came from
-    table: one row per particle, as `measure` returns it
-    scores: None without a truth
-    """
-
-    name: str
-    image: Integer[np.ndarray, "h w"]
-    labels: Int[np.ndarray, "h w"]
-    pixel_size_nm: float | None
-    pixel_size_source: str
-    table: pd.DataFrame
-    scores: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +80,7 @@ def contents(
     count = sum(len(result.table) for result in results)
     hidden = f" The first {len(rows)} of {count} are shown." if len(rows) < count else ""
     images = "1 image" if len(results) == 1 else f"{len(results)} images"
-    scores = {result.name: result.scores for result in results if result.scores is not None}
+    scores = {each.name: each.comparison for each in results if each.comparison is not None}
     return Page(
         title=provenance.title,
         subtitle=f"{count} particles in {images}",
@@ -169,7 +136,7 @@ def _image_table(results: Sequence[ImageResult]) -> Cells:
                 "unknown" if result.pixel_size_nm is None else f"{result.pixel_size_nm:.6g}",
                 result.pixel_size_source,
                 page.number(len(result.table)),
-                page.number(int(result.table["touches_frame"].sum())),
+                page.number(np.count_nonzero(result.table["touches_frame"])),
                 f"{100 * covered:.1f} %",
                 f"{median} {unit}" if median else "",
             )
@@ -178,7 +145,7 @@ def _image_table(results: Sequence[ImageResult]) -> Cells:
     return Cells((*columns, "Area covered", "Median equivalent diameter"), rows)
 
 
-def _score_table(scores: Mapping[str, Scores]) -> Cells:
+def _score_table(scores: Mapping[str, Comparison]) -> Cells:
     """Return the scores of each image by name, and their mean."""
     columns = ("precision", "recall", "accuracy", "F1", "precision", "recall", "F1", "found / true")
     values = {name: _score_values(each) for name, each in scores.items()}
@@ -189,7 +156,7 @@ def _score_table(scores: Mapping[str, Scores]) -> Cells:
     return Cells(("Image", *names), rows)
 
 
-def _score_values(scores: Scores) -> list[float]:
+def _score_values(scores: Comparison) -> list[float]:
     """Return the scores of one image in the order of the columns."""
     pixels, objects = scores.pixels, scores.objects
     found = objects.n_predicted / objects.n_truth if objects.n_truth else math.nan

@@ -3,21 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
+from nanorender.analysis.bootstrap import Estimate
+from nanorender.analysis.fits import Fit
 from nanorender.analysis.overlay import number_places, overlay
 
 INK = "#24292f"  # of text and axes; the report replaces it by the color of its own text
 MEASURED, FIT, TRUE = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito, as in the overlays
 MAX_BINS = 60
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
@@ -33,38 +37,31 @@ STYLE = {
 
 
 @dataclass(frozen=True)
-class Percentile:
-    """A percentile of the sizes and its interval, in the unit of the sizes."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A fitted distribution: density per unit and cumulative share at each of `sizes`."""
-
-    name: str
-    sizes: Float[np.ndarray, "m"]
-    density: Float[np.ndarray, "m"]
-    cumulative: Float[np.ndarray, "m"]
-
-
-@dataclass(frozen=True)
 class SizeDistribution:
     """What the size figures show; every length in `unit`.
 
-    `floor` is the size under which nothing could be seen; `percentiles` maps the share in percent
-    to the percentile; `true_sizes` are those of the annotation or the rendered scene.
+    Attributes
+    ----------
+    sizes: (n,) of the particles
+    weights: (n,) what each particle adds to its size class, 1 for a plain count
+    quantity: what the sizes are, in words
+    amount: what the classes add up, in words: number of particles, share of the volume
+    cumulative: what the cumulative curve shows, in words
+    floor: the size under which nothing could be seen
+    percentiles: by their share in percent
+    fit: of the sizes by number
+    true_sizes: (k,) of the annotation or the rendered scene, to compare with
     """
 
     sizes: Float[np.ndarray, "n"]
+    weights: Float[np.ndarray, "n"]
     quantity: str
     unit: str
+    amount: str = "number of particles"
+    cumulative: str = "cumulative share by number, $Q_0$"
     floor: float | None = None
-    percentiles: Mapping[int, Percentile] = field(default_factory=dict)
-    fit: Curve | None = None
+    percentiles: Mapping[int, Estimate] = field(default_factory=dict)
+    fit: Fit | None = None
     true_sizes: Float[np.ndarray, "k"] | None = None
 
 
@@ -76,16 +73,18 @@ def size_histogram(distribution: SizeDistribution) -> Figure:
     edges = _class_edges(distribution)
     width = edges[1] - edges[0]
     label = f"measured (N = {len(sizes)})"
-    axes.hist(sizes, edges, color=MEASURED, alpha=0.35, edgecolor=MEASURED, label=label)
+    counts, _ = np.histogram(sizes, edges, weights=distribution.weights)
+    style = {"color": MEASURED, "alpha": 0.35, "edgecolor": MEASURED}
+    axes.bar(edges[:-1], counts, width, align="edge", label=label, **style)
     if distribution.true_sizes is not None:
         counts, _ = np.histogram(distribution.true_sizes, edges)
         label = f"true (N = {len(distribution.true_sizes)})"
         axes.stairs(counts, edges, color=TRUE, linewidth=1.6, label=label)
     if distribution.fit is not None:
-        fit = distribution.fit
-        expected = fit.density * width * len(sizes)
-        axes.plot(fit.sizes, expected, color=FIT, linewidth=1.4, label=f"{fit.name} fit")
-    for share, percentile in distribution.percentiles.items():
+        along = _along(edges[-1])
+        expected = distribution.fit.density(along) * width * distribution.weights.sum()
+        axes.plot(along, expected, color=FIT, linewidth=1.4, label=distribution.fit.name)
+    for share, percentile in _known(distribution.percentiles).items():
         axes.axvline(percentile.value, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
         axes.annotate(
             f"D{share}",
@@ -94,9 +93,9 @@ def size_histogram(distribution: SizeDistribution) -> Figure:
             ha="center",
             va="bottom",
         )
-    axes.set_ylabel("number of particles per class")
+    axes.set_ylabel(f"{distribution.amount} per class")
     axes.set_ylim(bottom=0)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, distribution)
     return figure
 
@@ -106,13 +105,15 @@ def cumulative_curve(distribution: SizeDistribution) -> Figure:
     """Return the share of particles up to each size, with percentile intervals, fit and truth."""
     figure, axes = _figure(distribution)
     if len(distribution.sizes):
-        axes.ecdf(distribution.sizes, color=MEASURED, linewidth=1.6, label="measured")
+        style = {"color": MEASURED, "linewidth": 1.6, "label": "measured"}
+        axes.ecdf(distribution.sizes, distribution.weights, **style)
     if distribution.true_sizes is not None and len(distribution.true_sizes):
         axes.ecdf(distribution.true_sizes, color=TRUE, linewidth=1.2, label="true")
     if distribution.fit is not None:
-        fit = distribution.fit
-        axes.plot(fit.sizes, fit.cumulative, color=FIT, linewidth=1.2, label=f"{fit.name} fit")
-    for share, percentile in distribution.percentiles.items():
+        along = _along(_class_edges(distribution)[-1])
+        shares = distribution.fit.cumulative(along)
+        axes.plot(along, shares, color=FIT, linewidth=1.2, label=distribution.fit.name)
+    for share, percentile in _known(distribution.percentiles).items():
         interval = [percentile.low, percentile.high]
         axes.plot(interval, [share / 100] * 2, color=INK, linewidth=1.2, marker="|", markersize=7)
         axes.annotate(
@@ -121,7 +122,7 @@ def cumulative_curve(distribution: SizeDistribution) -> Figure:
             ha="right",
             va="center",
         )
-    axes.set_ylabel("cumulative share by number, $Q_0$")
+    axes.set_ylabel(distribution.cumulative)
     axes.set_ylim(0, 1.02)
     _finish(axes, distribution)
     return figure
@@ -134,6 +135,16 @@ def _figure(distribution: SizeDistribution) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set_xlabel(f"{distribution.quantity} ({distribution.unit})")
     return figure, axes
+
+
+def _along(largest: float) -> Float[np.ndarray, "m"]:
+    """Return sizes at which a fit is drawn; logarithms of them are taken."""
+    return np.linspace(largest / 400, largest, 400)
+
+
+def _known(percentiles: Mapping[int, Estimate]) -> dict[int, Estimate]:
+    """Return the percentiles that are numbers: there are none without particles."""
+    return {share: each for share, each in percentiles.items() if np.isfinite(each.value)}
 
 
 def _class_edges(distribution: SizeDistribution) -> Float[np.ndarray, "n"]:
@@ -176,7 +187,9 @@ def _finish(axes: Axes, distribution: SizeDistribution) -> None:
         axes.legend(loc="best")
 
 
-def numbered_overlay(image: Integer[np.ndarray, "h w"], labels: Int[np.ndarray, "h w"]) -> Figure:
+def numbered_overlay(
+    image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
+) -> Figure:
     """Return the coloured overlay of the image, pixel for pixel, every particle numbered."""
     height, width = image.shape
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)

@@ -23,10 +23,10 @@ OUTLINES_ACROSS = 700  # an outline is one pixel wide for every so many pixels o
 
 
 def neighbour_pairs(
-    labels: Int[np.ndarray, "h w"], nearby_px: float = NEARBY_PX
+    labels: Integer[np.ndarray, "h w"], nearby_px: int = NEARBY_PX
 ) -> Int[np.ndarray, "n 2"]:
     """Return the pairs (smaller, larger) of labels that touch or lie about `nearby_px` apart."""
-    grown = expand_labels(labels, nearby_px / 2 + 0.5)
+    grown = expand_labels(labels, (nearby_px + 1) // 2)
     height, width = grown.shape
     found = [np.empty((0, 2), labels.dtype)]
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
@@ -37,7 +37,7 @@ def neighbour_pairs(
     return np.unique(np.concatenate(found), axis=0)
 
 
-def neighbour_colours(labels: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
+def neighbour_colours(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
     """Return a colour number for every label, 0 to the largest, neighbours never alike.
 
     Greedy colouring in smallest-last order (Matula and Beck, J. ACM 30, 417, 1983), which needs at
@@ -106,7 +106,7 @@ def displayed(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
 
 
 def overlay(
-    image: Integer[np.ndarray, "h w"], labels: Int[np.ndarray, "h w"]
+    image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return the gray image in RGB, every particle outlined and tinted in its colour."""
     colours = neighbour_colours(labels)
@@ -118,7 +118,7 @@ def overlay(
     return np.round(blend).astype(np.uint8)
 
 
-def inner_edges(labels: Int[np.ndarray, "h w"], width_px: int) -> Bool[np.ndarray, "h w"]:
+def inner_edges(labels: Integer[np.ndarray, "h w"], width_px: int) -> Bool[np.ndarray, "h w"]:
     """Return which pixels of particles lie within `width_px` of another label or background."""
     size = 2 * width_px + 1
     highest = ndimage.maximum_filter(labels, size, mode="nearest")
@@ -126,7 +126,7 @@ def inner_edges(labels: Int[np.ndarray, "h w"], width_px: int) -> Bool[np.ndarra
     return (labels > 0) & (highest != lowest)
 
 
-def number_places(labels: Int[np.ndarray, "h w"]) -> Float[np.ndarray, "n 3"]:
+def number_places(labels: Integer[np.ndarray, "h w"]) -> Float[np.ndarray, "n 3"]:
     """Return (label, x, y) in pixels for every particle: where its number is best written.
 
     The place is the pixel farthest from the particle's edge, which lies inside even where the
@@ -136,7 +136,7 @@ def number_places(labels: Int[np.ndarray, "h w"]) -> Float[np.ndarray, "n 3"]:
     for index, box in enumerate(ndimage.find_objects(labels)):
         if box is None:
             continue
-        depth = ndimage.distance_transform_edt(np.pad(labels[box] == index + 1, 1))
+        depth = np.asarray(ndimage.distance_transform_edt(np.pad(labels[box] == index + 1, 1)))
         row, column = np.unravel_index(np.argmax(depth), depth.shape)
         places.append((index + 1, box[1].start + column - 0.5, box[0].start + row - 0.5))
     return np.array(places, np.float64).reshape(-1, 3)

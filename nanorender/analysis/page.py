@@ -129,7 +129,7 @@ def number(value: object) -> str:
 
 
 def picture(
-    name: str, extent: str, image: Integer[np.ndarray, "h w"], labels: Int[np.ndarray, "h w"]
+    name: str, extent: str, image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> Picture:
     """Return the micrograph as a JPEG and its particles as outlines."""
     colours = neighbour_colours(labels)
@@ -167,9 +167,9 @@ def particle_rows(
     rows = []
     for index, (table, shown) in enumerate(zip(tables, pictures, strict=True)):
         boxes = {particle.label: particle.box for particle in shown.particles}
-        for record in table[: MOST_ROWS - len(rows)].to_dict("records"):
-            label = int(record["label"])
-            cells = [shown.name, *(number(record[column]) for column in columns)]
+        wanted = table.loc[:, ["label", *columns]].head(MOST_ROWS - len(rows))
+        for label, *values in wanted.itertuples(index=False, name=None):
+            cells = [shown.name, *map(number, values)]
             rows.append(Row(index, label, boxes[label], cells))
     return rows
 

@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from nanorender.analysis import figures, page
-from nanorender.analysis.contents import ImageResult, Provenance, contents, versions
-from nanorender.analysis.findings import Findings
+from nanorender.analysis.contents import Provenance, contents, versions
+from nanorender.analysis.findings import Findings, findings
+from nanorender.analysis.results import ImageResult
 from nanorender.analysis.rois import write_rois
+from nanorender.analysis.statistics import Summary
 from nanorender.atomic import ASIDE_PREFIX
 from nanorender.errors import InputError
 
 
 def report(
-    folder: Path, results: Sequence[ImageResult], found: Findings, provenance: Provenance
+    folder: Path, results: Sequence[ImageResult], summary: Summary, provenance: Provenance
 ) -> Path:
     """Write the report into `folder` and return the path of its page, `index.html`.
 
@@ -36,7 +38,7 @@ def report(
     part = folder.with_name(f"{ASIDE_PREFIX}{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        _write(part, results, found, provenance)
+        _write(part, results, findings(summary, results), provenance)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
@@ -88,7 +90,7 @@ def particles(results: Sequence[ImageResult]) -> pd.DataFrame:
     tables = [result.table.assign(image=result.name) for result in results]
     filled = [table for table in tables if len(table)]
     together = pd.concat(filled, ignore_index=True) if filled else tables[0]
-    return together[["image", *(name for name in together.columns if name != "image")]]
+    return together.loc[:, ["image", *(name for name in together.columns if name != "image")]]
 
 
 def _record(
@@ -103,8 +105,8 @@ def _record(
             "height_px": result.image.shape[0],
             "pixel_size_nm": result.pixel_size_nm,
             "pixel_size_source": result.pixel_size_source,
-            "pixel_scores": result.scores and result.scores.pixels.to_dict(),
-            "object_scores": result.scores and result.scores.objects.to_dict(),
+            "pixel_scores": result.comparison and result.comparison.pixels.to_dict(),
+            "object_scores": result.comparison and result.comparison.objects.to_dict(),
         }
         for result in results
     ]

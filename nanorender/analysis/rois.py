@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 from skimage.measure import find_contours
@@ -16,7 +16,7 @@ from nanorender.atomic import aside
 MOVE_TO, LINE_TO, CLOSE = 0.0, 1.0, 4.0
 
 
-def outlines(labels: Int[np.ndarray, "h w"]) -> dict[int, list[Int[np.ndarray, "_ 2"]]]:
+def outlines(labels: Integer[np.ndarray, "h w"]) -> dict[int, list[Int[np.ndarray, "_ 2"]]]:
     """Return for every label its closed outlines along the edges of its pixels.
 
     An outline is the (x, y) corners in pixels from the upper left corner of the image, where it
@@ -53,7 +53,7 @@ def _corners(mask: Bool[np.ndarray, "h w"]) -> list[Int[np.ndarray, "_ 2"]]:
     return outlines
 
 
-def write_rois(path: Path, labels: Int[np.ndarray, "h w"]) -> None:
+def write_rois(path: Path, labels: Integer[np.ndarray, "h w"]) -> None:
     """Write a ZIP file that ImageJ's ROI Manager opens: one region per particle, named by label.
 
     A region covers the particle's pixels exactly. A particle with holes or several parts becomes
