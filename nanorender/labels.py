@@ -44,11 +44,11 @@ class Labelled(NamedTuple):
 
 def labelled(scene: Scene, surface: Surface, view: View, settings: LabelSettings) -> Labelled:
     """Return the label map of a view with labels 1, 2, 3 ... and one row of truth for each."""
-    labels = label(scene, surface, view)
-    labels = widen_borders(labels, settings.border_px)
+    seen = label(scene, surface, view)
+    labels = widen_borders(seen, settings.border_px)
     labels = shrink_from_background(labels, settings.background_border_px)
     labels = drop_slivers(labels, settings.min_visible_px)
-    truth = truth_table(scene, labels, view)
+    truth = truth_table(scene, view, seen, labels)
     numbers = np.zeros(len(scene.particles.template) + 1, np.int32)
     numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
     return Labelled(numbers[labels], {**truth, "label": numbers[truth["label"]]})
@@ -218,14 +218,17 @@ def _erode(labels, border_px, from_background):
 
 
 def truth_table(
-    scene: Scene, labels: Int32[np.ndarray, "h w"], view: View
+    scene: Scene, view: View, seen: Int32[np.ndarray, "h w"], labels: Int32[np.ndarray, "h w"]
 ) -> dict[str, np.ndarray]:
     """Return one row for each particle that `labels` shows, as columns.
+
+    `seen` is the exact label map of the view, `labels` the one that is written: the same, but for
+    pixels that became background.
 
     label: as in `labels`; template, agglomerate, population: as in the scene
     center_x_nm, center_y_nm: projected middle of the particle, from the view's upper left corner
     min_feret_nm, max_feret_nm, amodal_area_nm2: of the whole outline, as if the particle were
-        alone and the frame unbounded, on the grid of pixels
+        alone on the substrate and the frame unbounded, on the grid of pixels
     diameter_nm: of the disc of the amodal area
     visible_area_nm2: of the particle's mask in `labels`
     visible_fraction: visible over amodal area
@@ -235,7 +238,7 @@ def truth_table(
     counts[0] = 0
     shown = np.flatnonzero(counts)
     rows = shown - 1
-    outlines: Outlines = amodal_outlines(scene, view, rows)
+    outlines: Outlines = amodal_outlines(scene, view, seen, rows)
     pixel_area = view.pixel_size_nm**2
     frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     particles = scene.particles

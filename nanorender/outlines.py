@@ -4,11 +4,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int32, UInt8
 
-from nanorender.instances import camera_from_scene, place_particles, view_middle_nm
+from nanorender.instances import Items, camera_from_scene, place_particles, view_middle_nm
 from nanorender.jit import kernel
-from nanorender.raymarch import BLOCK, hits, new_block, row_span
+from nanorender.raymarch import BLOCK, column_range, hits, new_block, row_range
 from nanorender.scene import Scene, View
 
 
@@ -27,103 +27,134 @@ class Outlines(NamedTuple):
     max_feret_px: Float[np.ndarray, "k"]
 
 
-def amodal_outlines(scene: Scene, view: View, rows: Int[np.ndarray, "k"]) -> Outlines:
-    """Return the outlines of the particles in the given rows of a scene."""
+class _Mask(NamedTuple):
+    """The pixels that may belong to one particle, as runs of a row each.
+
+    top: first row
+    left: (n) first column of each row's run
+    start: (n + 1) where each run starts in `member`
+    member: (p) whether the pixel shows the particle
+    """
+
+    top: int
+    left: Int[np.ndarray, "n"]
+    start: Int[np.ndarray, "n+1"]
+    member: UInt8[np.ndarray, "p"]
+
+
+def amodal_outlines(
+    scene: Scene, view: View, seen: Int32[np.ndarray, "h w"], rows: Int[np.ndarray, "k"]
+) -> Outlines:
+    """Return the whole outlines, above the substrate, of particles that a view shows.
+
+    seen: the exact label map of the view, row of the scene plus one. It tells all but what is
+        behind other particles or beyond the frame: only there, rays are traced.
+    rows: rows of the scene, ascending
+    """
     items, placed = place_particles(scene, view, rows)
     owner = np.searchsorted(rows, items.particle - 1)
     order = np.argsort(owner, kind="stable")
-    items = type(items)(*(column[order] for column in items))
+    items = Items(*(column[order] for column in items))
     first = np.searchsorted(owner[order], np.arange(len(rows) + 1))
+    pixel_size, slope = view.pixel_size_nm, math.tan(math.radians(view.tilt_deg))
     area, min_feret, max_feret = _outlines(
-        items, placed, first, np.float32(view.pixel_size_nm), view.height_px, view.width_px
+        items, placed, first, np.float32(pixel_size), np.float32(slope), seen
     )
     center = (scene.particles.center_nm[rows] - view_middle_nm(view)) @ camera_from_scene(view).T
-    corner = np.array([view.width_px, view.height_px]) * view.pixel_size_nm / 2
+    corner = np.array([view.width_px, view.height_px]) * pixel_size / 2
     return Outlines(center[:, :2] + corner, area, min_feret, max_feret)
 
 
 @kernel
-def _pixel_bounds(items, first, last, pixel_size, height, width):
-    """Return first and last row and column, exclusive, of the pixels that items may cover."""
-    r0, r1, c0, c1 = 1 << 40, -(1 << 40), 1 << 40, -(1 << 40)
-    for t in range(first, last):
-        x, y = items.origin[t, 0] / pixel_size, items.origin[t, 1] / pixel_size
-        wide, high = items.reach[t, 0] / pixel_size, items.reach[t, 1] / pixel_size
-        r0 = min(r0, math.ceil(y - high + height / 2 - 0.5))
-        r1 = max(r1, math.floor(y + high + height / 2 + 0.5))
-        c0 = min(c0, math.ceil(x - wide + width / 2 - 0.5))
-        c1 = max(c1, math.floor(x + wide + width / 2 + 0.5))
-    return r0, max(r1, r0), c0, max(c1, c0)
-
-
-@kernel
-def _outlines(items, placed, first, pixel_size, height, width):
+def _outlines(items, placed, first, pixel_size, slope, seen):
     count = first.size - 1
     area = np.zeros(count, np.int64)
     min_feret, max_feret = np.zeros(count), np.zeros(count)
     blocks = new_block(), new_block(), new_block()
     for k in range(count):
-        r0, r1, c0, c1 = _pixel_bounds(items, first[k], first[k + 1], pixel_size, height, width)
-        mask = np.zeros((r1 - r0, c1 - c0), np.uint8)
+        mask = _empty_mask(items, first[k], first[k + 1], pixel_size, seen)
         for t in range(first[k], first[k + 1]):
-            _cover(items, t, placed, pixel_size, height / 2 - r0, width / 2 - c0, mask, blocks)
-        points = _outer_points(mask)
-        area[k] = mask.sum()
-        min_feret[k], max_feret[k] = _feret(_hull(points))
+            _cover(items, t, placed, pixel_size, slope, seen, mask, blocks)
+        area[k] = mask.member.sum()
+        min_feret[k], max_feret[k] = _feret(_hull(_outer_points(mask)))
     return area, min_feret + 1, max_feret + 1
 
 
 @kernel
-def _cover(items, t, placed, pixel_size, middle_row, middle_column, mask, blocks):
-    """Set the pixels of the mask whose rays meet item t."""
-    block = blocks[0]
-    ox, oy = items.origin[t, 0], items.origin[t, 1]
-    reach_x, reach_y = items.reach[t, 0], items.reach[t, 1]
-    r0 = max(0, math.ceil((oy - reach_y) / pixel_size + middle_row - 0.5))
-    r1 = min(mask.shape[0], math.floor((oy + reach_y) / pixel_size + middle_row + 0.5))
-    count = 0
-    for r in range(r0, r1):
-        y = np.float32((r + 0.5 - middle_row) * pixel_size) - oy
-        left, right = row_span(items.strips[t], y, -reach_x, reach_x)
-        c0 = max(0, math.ceil((ox + left) / pixel_size + middle_column - 0.5))
-        c1 = min(mask.shape[1], math.floor((ox + right) / pixel_size + middle_column + 0.5))
-        for c in range(c0, c1):
-            if mask[r, c]:
-                continue
-            block.rays.x[count] = np.float32((c + 0.5 - middle_column) * pixel_size) - ox
-            block.rays.y[count] = y
-            block.rays.z[count] = items.top[t] - items.origin[t, 2]
-            block.floor[count] = np.float32(-1e30)
-            block.pixel[count] = r * mask.shape[1] + c
-            count += 1
-            if count == BLOCK:
-                _set_hits(items, t, placed, pixel_size, count, mask, blocks)
-                count = 0
-    _set_hits(items, t, placed, pixel_size, count, mask, blocks)
+def _empty_mask(items, first, last, pixel_size, seen):
+    """Return a mask with room for all the pixels in the bounds of items first to last."""
+    height, width = seen.shape
+    top, bottom = 1 << 40, -(1 << 40)
+    for t in range(first, last):
+        r0, r1 = row_range(items, t, pixel_size, height)
+        top, bottom = min(top, r0), max(bottom, r1)
+    rows = max(bottom - top, 0)
+    left, right = np.full(rows, 1 << 40), np.full(rows, -(1 << 40))
+    for t in range(first, last):
+        r0, r1 = row_range(items, t, pixel_size, height)
+        for r in range(r0, r1):
+            c0, c1 = column_range(items, t, r, pixel_size, height, width)
+            left[r - top] = min(left[r - top], c0)
+            right[r - top] = max(right[r - top], c1)
+    start = np.zeros(rows + 1, np.int64)
+    for r in range(rows):
+        start[r + 1] = start[r] + max(right[r] - left[r], 0)
+    return _Mask(top, left, start, np.zeros(start[rows], np.uint8))
 
 
 @kernel
-def _set_hits(items, t, placed, pixel_size, count, mask, blocks):
-    flat = mask.ravel()
-    reached = hits(items, t, placed, pixel_size, blocks, count)
-    for i in range(reached):
-        flat[blocks[2].pixel[i]] = 1
+def _cover(items, t, placed, pixel_size, slope, seen, mask, blocks):
+    """Set the pixels of the mask that show item t, or would but for another particle."""
+    rays, floor, pixel = blocks[0].rays, blocks[0].floor, blocks[0].pixel
+    height, width = seen.shape
+    ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
+    own = np.int64(items.particle[t])
+    count = 0
+    r0, r1 = row_range(items, t, pixel_size, height)
+    for r in range(r0, r1):
+        y = np.float32((r + 0.5 - height / 2) * pixel_size)
+        c0, c1 = column_range(items, t, r, pixel_size, height, width)
+        offset = mask.start[r - mask.top] - mask.left[r - mask.top]
+        for c in range(c0, c1):
+            if mask.member[offset + c]:
+                continue
+            there = np.int64(seen[r, c]) if 0 <= r < height and 0 <= c < width else -1
+            if there in (0, own):
+                mask.member[offset + c] = there == own
+                continue
+            rays.x[count] = np.float32((c + 0.5 - width / 2) * pixel_size) - ox
+            rays.y[count] = y - oy
+            rays.z[count] = items.top[t] - oz
+            floor[count] = slope * y - oz
+            pixel[count] = offset + c
+            count += 1
+            if count == BLOCK:
+                _set_hits(items, t, placed, pixel_size, blocks, count, mask.member)
+                count = 0
+    _set_hits(items, t, placed, pixel_size, blocks, count, mask.member)
+
+
+@kernel
+def _set_hits(items, t, placed, pixel_size, blocks, count, member):
+    for i in range(hits(items, t, placed, pixel_size, blocks, count)):
+        member[blocks[2].pixel[i]] = 1
 
 
 @kernel
 def _outer_points(mask):
     """Return column and row of the first and last set pixel of each row, sorted by row."""
-    points = np.empty((2 * mask.shape[0], 2), np.int64)
+    points = np.empty((2 * mask.left.size, 2), np.int64)
     count = 0
-    for r in range(mask.shape[0]):
-        c0, c1 = 0, mask.shape[1] - 1
-        while c0 <= c1 and not mask[r, c0]:
-            c0 += 1
-        while c1 > c0 and not mask[r, c1]:
-            c1 -= 1
-        if c0 <= c1:
-            points[count] = c0, r
-            points[count + 1] = c1, r
+    for r in range(mask.left.size):
+        low, high = mask.start[r], mask.start[r + 1] - 1
+        while low <= high and not mask.member[low]:
+            low += 1
+        while high > low and not mask.member[high]:
+            high -= 1
+        if low <= high:
+            points[count, 0], points[count + 1, 0] = low, high
+            points[count : count + 2, 0] += mask.left[r] - mask.start[r]
+            points[count : count + 2, 1] = r
             count += 2
     return points[:count]
 

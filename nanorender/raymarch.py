@@ -323,7 +323,30 @@ def new_block():
 
 
 @kernel
-def row_span(strips, y, left, right):
+def row_range(items, t, pixel_size, height):
+    """Return first and last row, exclusive, of the pixels in the bounds of item t.
+
+    Pixel (r, c) is centered at ((c + 1/2 - width/2) p, (r + 1/2 - height/2) p); ranges are not cut
+    to the frame.
+    """
+    middle, reach = items.origin[t, 1] / pixel_size, items.reach[t, 1] / pixel_size
+    offset = height / 2 - 0.5
+    return math.ceil(middle - reach + offset), math.floor(middle + reach + offset) + 1
+
+
+@kernel
+def column_range(items, t, r, pixel_size, height, width):
+    """Return first and last column, exclusive, of the pixels of row r in the bounds of item t."""
+    y = np.float32((r + 0.5 - height / 2) * pixel_size) - items.origin[t, 1]
+    reach = items.reach[t, 0]
+    left, right = _row_span(items.strips[t], y, -reach, reach)
+    middle, offset = items.origin[t, 0], width / 2 - 0.5
+    c0 = math.ceil((middle + left) / pixel_size + offset)
+    return c0, max(c0, math.floor((middle + right) / pixel_size + offset) + 1)
+
+
+@kernel
+def _row_span(strips, y, left, right):
     """Return where a row crosses a parallelogram-sided outline: the intersection of its strips.
 
     strips: (3, 3) normal x, y and half width of each strip about the origin
@@ -348,16 +371,12 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
     for t in range(items.first.size):
         top = items.top[t]
         ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
-        reach_x, reach_y = items.reach[t, 0], items.reach[t, 1]
-        # Pixel (r, c) is centered at ((c + 1/2 - w/2) p, (r + 1/2 - h/2) p).
-        r0 = max(0, math.ceil((oy - reach_y) / pixel_size + height / 2 - 0.5))
-        r1 = min(height, math.floor((oy + reach_y) / pixel_size + height / 2 + 0.5))
+        r0, r1 = row_range(items, t, pixel_size, height)
         count = 0
-        for r in range(r0, r1):
+        for r in range(max(0, r0), min(height, r1)):
             y = np.float32((r + 0.5 - height / 2) * pixel_size) - oy
-            left, right = row_span(items.strips[t], y, -reach_x, reach_x)
-            c0 = max(0, math.ceil((ox + left) / pixel_size + width / 2 - 0.5))
-            c1 = min(width, math.floor((ox + right) / pixel_size + width / 2 + 0.5))
+            c0, c1 = column_range(items, t, r, pixel_size, height, width)
+            c0, c1 = max(0, c0), min(width, c1)
             if c0 >= c1:
                 continue
             states, depth = cells.state[cells.row_cell[r]], buffers.depth[r]
