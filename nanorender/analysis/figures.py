@@ -73,9 +73,8 @@ def size_histogram(distribution: SizeDistribution) -> Figure:
     edges = _class_edges(distribution)
     width = edges[1] - edges[0]
     label = f"measured (N = {len(sizes)})"
-    counts, _ = np.histogram(sizes, edges, weights=distribution.weights)
-    style = {"color": MEASURED, "alpha": 0.35, "edgecolor": MEASURED}
-    axes.bar(edges[:-1], counts, width, align="edge", label=label, **style)
+    style = {"color": MEASURED, "alpha": 0.35, "edgecolor": MEASURED, "label": label}
+    axes.hist(sizes, edges.tolist(), weights=distribution.weights, **style)
     if distribution.true_sizes is not None:
         counts, _ = np.histogram(distribution.true_sizes, edges)
         label = f"true (N = {len(distribution.true_sizes)})"
@@ -95,7 +94,7 @@ def size_histogram(distribution: SizeDistribution) -> Figure:
         )
     axes.set_ylabel(f"{distribution.amount} per class")
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     _finish(axes, distribution)
     return figure
 

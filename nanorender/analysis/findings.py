@@ -12,7 +12,7 @@ from nanorender.analysis.figures import SizeDistribution
 from nanorender.analysis.nanoscale import DECISIVE_SHARE, LIMIT_NM
 from nanorender.analysis.page import KeyFigure, number
 from nanorender.analysis.results import ImageResult
-from nanorender.analysis.sampling import FieldOfView, frame_weights
+from nanorender.analysis.sampling import FieldOfView, SizeFloor, frame_weights
 from nanorender.analysis.statistics import Summary
 
 QUANTITIES = {
@@ -143,7 +143,7 @@ def _limits(summary: Summary) -> list[KeyFigure]:
     figures = []
     if summary.floor is not None:
         unit = summary.floor.unit
-        causes = [f"{name} {number(value)} {unit}" for name, value in summary.floor.causes.items()]
+        causes = [f"{name} {number(size)} {unit}" for name, size in _at_work(summary.floor)]
         value = f"{number(summary.floor.value)} {unit}"
         how = f"smaller ones could not be seen; the largest of: {', '.join(causes)}"
         figures.append(KeyFigure("Size floor", value, "", how))
@@ -153,6 +153,11 @@ def _limits(summary: Summary) -> list[KeyFigure]:
         how = f"for an interval of the median of ±{target:g} %; it narrows with the root of N"
         figures.append(KeyFigure("Needed in addition", value, "", how))
     return figures
+
+
+def _at_work(floor: SizeFloor) -> list[tuple[str, float]]:
+    """Return the causes of a size floor that have an effect."""
+    return [(name, size) for name, size in floor.causes.items() if size > 0]
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
