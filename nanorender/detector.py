@@ -18,7 +18,7 @@ from nanorender.exposure import Lines, Noise, expose
 from nanorender.jit import kernel
 from nanorender.settings import Settings
 
-WIDEST_STEP_PX2 = 0.4  # variance of one blurring step; its nine weights then fall outwards
+STEP_PX2 = 1 / 3  # variance of a blurring step; its fourth cumulant is then 0, as the Gaussian's
 
 
 class DetectorSettings(Settings):
@@ -50,9 +50,9 @@ class DetectorSettings(Settings):
     blur_px: NonNegativeDistribution = Uniform(low=0.5, high=0.9)
     astigmatism: PositiveDistribution = Uniform(low=1.0, high=1.2)
     astigmatism_deg: NonNegativeDistribution = Uniform(low=0.0, high=180.0)
-    gain: PositiveDistribution = Uniform(low=0.9, high=1.1)
+    gain: PositiveDistribution = Uniform(low=0.85, high=1.2)
     gamma: PositiveDistribution = Constant(value=1.0)
-    black_level: NonNegativeDistribution = Constant(value=0.0)
+    black_level: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
     contrast: PositiveDistribution = Constant(value=1.0)
     counts_at_white: NonNegativeDistribution = Uniform(low=900.0, high=2500.0)
     noise_levels: NonNegativeDistribution = Uniform(low=0.5, high=1.5)
@@ -151,6 +151,7 @@ def detect(
     image = np.empty(image_px, np.uint8 if settings.bits == 8 else np.uint16)
     white = 2**settings.bits - 1
     per_level = white / 255
+    noise = _noise(drawn, white, rng)
     spread = _covariance(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
     per_pixel = np.array((columns / width, rows / height))
     levels = _tone(_blur(radiance, spread * np.outer(per_pixel, per_pixel)), settings, drawn)
@@ -162,7 +163,6 @@ def detect(
         levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
     levels *= white
     lines = _lines(drawn, levels.shape, image_px, per_level, rng)
-    noise = _noise(drawn, white, rng)
     expose(image, levels, lines, noise)
     return image
 
@@ -221,9 +221,10 @@ def _blur(
     covariances and tends to the Gaussian; 10 times faster than sampled weights when the image is
     magnified afterwards, since the steps are few.
     """
-    steps = math.ceil(np.trace(covariance) / (2 * WIDEST_STEP_PX2))
-    if steps == 0:
+    widest = covariance.diagonal().max()
+    if widest == 0:
         return image
+    steps = max(1, round(widest / STEP_PX2))
     (xx, xy), (_, yy) = covariance / steps
     weights = np.outer((yy / 2, 1 - yy, yy / 2), (xx / 2, 1 - xx, xx / 2))
     weights += xy / 4 * np.outer((1, 0, -1), (1, 0, -1))

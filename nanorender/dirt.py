@@ -28,7 +28,7 @@ class DirtSettings(Settings):
     patch_strength: NonNegativeDistribution = Uniform(low=0.02, high=0.08)
     patch_roughness: float = Field(default=0.6, ge=0, le=1)
     rings_per_um2: NonNegativeDistribution = LogNormal(median=18.0, gsd=1.7, maximum=60.0)
-    ring_strength: NonNegativeDistribution = LogNormal(median=0.35, gsd=1.5, maximum=1.5)
+    ring_strength: NonNegativeDistribution = LogNormal(median=0.5, gsd=1.6, maximum=1.5)
     ring_diameter_nm: PositiveDistribution = LogNormal(median=105.0, gsd=1.6, maximum=600.0)
     ring_width_nm: PositiveDistribution = Constant(value=9.0)
     ring_closed_fraction: float = Field(default=0.12, ge=0, le=1)

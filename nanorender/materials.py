@@ -81,7 +81,7 @@ class Substrate(Settings):
     relief_nm: height of the dirt's texture per unit of its factor; slopes to the light brighten
     """
 
-    gray: Share = 0.12
+    gray: Share = 0.1
     occlusion: Share = 0.5
     shadow: Share = 0.2
     relief_nm: float = Field(default=0.0, ge=0)
