@@ -99,7 +99,7 @@ def _counts(summary: Summary) -> list[KeyFigure]:
     if summary.unit == "nm":
         area, unit = area / 1e6, "µm²"
     density = _scaled(summary.number_density, summary.field_area / area)
-    coverage = _scaled(summary.coverage, 100)
+    coverage = _scaled(summary.coverage, 100.0)
     frame = FRAME[summary.settings.frame_correction] + left_out
     images = "1 image" if summary.images == 1 else f"{summary.images} images"
     return [
@@ -133,7 +133,7 @@ def _nanoscale(summary: Summary) -> list[KeyFigure]:
             f"{QUANTITIES[share.quantity]}, by number; {share.method}; {share.verdict} the "
             f"{100 * DECISIVE_SHARE:g} % of recommendation 2022/C 229/01"
         )
-        estimate = _scaled(Estimate(share.value, share.low, share.high), 100)
+        estimate = _scaled(Estimate(share.value, share.low, share.high), 100.0)
         figures.append(_figure(f"Share below {LIMIT_NM:g} nm", estimate, "%", how))
     return figures
 

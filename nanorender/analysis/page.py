@@ -174,14 +174,15 @@ def particle_rows(
     return rows
 
 
-def plot(svg: str, description: str, caption: str) -> Plot:
-    """Return a figure in the colors of the page's text and paper, from matplotlib's SVG file."""
+def plot(name: str, svg: str, description: str, caption: str) -> Plot:
+    """Return a figure in the colors of the page's text and paper, from matplotlib's SVG file.
+
+    `name` sets its identifiers apart from those of other figures: each may occur once in a page.
+    """
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    # Groups are numbered in every figure alike, and an identifier may occur once in a page.
-    drawing = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", drawing)
-    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", drawing)
-    drawing = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", drawing)
+    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", drawing)
+    drawing = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
     drawing = drawing.replace(INK, "currentColor").replace("#ffffff", "none")
     label = f'<svg role="img" aria-label="{escape(description)}"'
     return Plot(Markup(drawing.replace("<svg", label, 1)), caption)

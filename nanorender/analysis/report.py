@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from nanorender.analysis import figures, page
 from nanorender.analysis.contents import Provenance, contents, versions
 from nanorender.analysis.findings import Findings, findings
-from nanorender.analysis.results import ImageResult
+from nanorender.analysis.results import ImageResult, particle_table
 from nanorender.analysis.rois import write_rois
 from nanorender.analysis.statistics import Summary
 from nanorender.atomic import ASIDE_PREFIX
@@ -74,23 +73,15 @@ def _write(
         overlay = figures.numbered_overlay(result.image, result.labels)
         figures.save_pixels(overlay, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels)
-    particles(results).to_csv(folder / "particles.csv", index=False)
+    particle_table(results).to_csv(folder / "particles.csv", index=False)
     record = json.dumps(_record(results, found, provenance), indent=2, allow_nan=False)
     (folder / "summary.json").write_text(record + "\n", encoding="utf-8")
     plots = [
-        page.plot((drawings / f"{name}.svg").read_text(encoding="utf-8"), *words)
+        page.plot(name, (drawings / f"{name}.svg").read_text(encoding="utf-8"), *words)
         for name, words in found.captions.items()
     ]
     text = page.html(contents(results, found, provenance, plots))
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-def particles(results: Sequence[ImageResult]) -> pd.DataFrame:
-    """Return the particle tables of all images as one, the image's name first."""
-    tables = [result.table.assign(image=result.name) for result in results]
-    filled = [table for table in tables if len(table)]
-    together = pd.concat(filled, ignore_index=True) if filled else tables[0]
-    return together.loc[:, ["image", *(name for name in together.columns if name != "image")]]
 
 
 def _record(

@@ -1,5 +1,6 @@
 """What is known about each image of a study: its labels, its particles, how they fit the truth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,3 +70,11 @@ def compare(
     objects = object_scores(labels, truth, min_area_px=MIN_TRUE_AREA_PX)
     counts = np.bincount(truth.ravel()) >= MIN_TRUE_AREA_PX
     return Comparison(pixels, objects, measure(np.where(counts[truth], truth, 0), pixel_size_nm))
+
+
+def particle_table(results: Sequence[ImageResult]) -> pd.DataFrame:
+    """Return the particle tables of all images as one, the image's name first."""
+    tables = [result.table.assign(image=result.name) for result in results]
+    filled = [table for table in tables if len(table)]
+    together = pd.concat(filled, ignore_index=True) if filled else tables[0]
+    return together.loc[:, ["image", *(name for name in together.columns if name != "image")]]
