@@ -181,7 +181,7 @@ def plot(name: str, svg: str, description: str, caption: str) -> Plot:
     """
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'(<svg [^>]*?) width="[^"]*" height="[^"]*"', r"\1", drawing)
+    drawing = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", drawing)
     drawing = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
     drawing = drawing.replace(INK, "currentColor").replace("#ffffff", "none")
     label = f'<svg role="img" aria-label="{escape(description)}"'

@@ -51,12 +51,12 @@ def test_a_large_micrograph_is_reduced_but_its_outlines_stay_in_its_own_pixels()
 def test_a_row_shows_the_box_of_its_own_particle():
     labels = np.zeros((30, 30), np.int32)
     labels[2:7, 3:9] = 2
-    labels[20:24, 10:30] = 9
+    labels[20:28, 10:20] = 9
     shown = picture("two", "", np.zeros((30, 30), np.uint8), labels)
     rows = particle_rows([measure(labels, 2.0)], [shown], ["area_nm2"])
     assert [(row.label, row.box, row.cells) for row in rows] == [
         (2, "3 2 6 5", ["two", "120.0"]),
-        (9, "10 20 20 4", ["two", "320.0"]),
+        (9, "10 20 10 8", ["two", "320.0"]),
     ]
 
 

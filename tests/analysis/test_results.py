@@ -8,7 +8,7 @@ def squares():
     """Return a true label map with a square of 100 pixels and a sliver of 49."""
     truth = np.zeros((40, 60), np.int32)
     truth[5:15, 5:15] = 1
-    truth[20:21, 5:54] = 2
+    truth[20:27, 5:12] = 2
     return truth
 
 
