@@ -51,7 +51,7 @@ def labelled(scene: Scene, surface: Surface, view: View, settings: LabelSettings
     truth = truth_table(scene, view, seen, labels)
     numbers = np.zeros(len(scene.particles.template) + 1, np.int32)
     numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
-    return Labelled(numbers[labels], {**truth, "label": numbers[truth["label"]]})
+    return Labelled(_renumber(labels, numbers), {**truth, "label": numbers[truth["label"]]})
 
 
 def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:
@@ -179,9 +179,34 @@ def shrink_from_background(
 
 def drop_slivers(labels: Int32[np.ndarray, "h w"], min_visible_px: int):
     """Return labels without the particles that show fewer pixels than `min_visible_px`."""
-    counts = np.bincount(labels.ravel())
-    numbers = np.where(counts >= min_visible_px, np.arange(len(counts)), 0).astype(np.int32)
-    return numbers[labels]
+    if min_visible_px <= 1:
+        return labels
+    counts = _count(labels, int(labels.max()) + 1)
+    kept = counts >= min_visible_px
+    return _renumber(labels, np.where(kept, np.arange(len(counts)), 0).astype(np.int32))
+
+
+@kernel
+def _count(labels, size):
+    """Return how many pixels each label below `size` has."""
+    counts = np.zeros(size, np.int64)
+    flat = labels.ravel()
+    start = 0
+    for i in range(1, flat.size + 1):
+        # By runs: adding one at a time waits for the sum before.
+        if i == flat.size or flat[i] != flat[start]:
+            counts[flat[start]] += i - start
+            start = i
+    return counts
+
+
+@kernel
+def _renumber(labels, numbers):
+    renumbered = np.empty_like(labels)
+    for r in range(labels.shape[0]):
+        for c in range(labels.shape[1]):
+            renumbered[r, c] = numbers[labels[r, c]]
+    return renumbered
 
 
 @kernel
@@ -234,7 +259,7 @@ def truth_table(
     visible_fraction: visible over amodal area
     touches_frame: whether the mask has pixels in the outermost rows or columns
     """
-    counts = np.bincount(labels.ravel(), minlength=len(scene.particles.template) + 1)
+    counts = _count(labels, len(scene.particles.template) + 1)
     counts[0] = 0
     shown = np.flatnonzero(counts)
     rows = shown - 1

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int, Int32, UInt8
 
 from nanorender.instances import Items, camera_from_scene, place_particles, view_middle_nm
 from nanorender.jit import kernel
-from nanorender.raymarch import BLOCK, column_range, hits, new_block, row_range
+from nanorender.march import BLOCK, hits, new_block
+from nanorender.raymarch import column_range, row_range
 from nanorender.scene import Scene, View
 
 

@@ -161,7 +161,8 @@ def _capsule_or_cylinder(axes, straight, radius, rounding, center, rays, count):
 def _polyhedron(planes, facets, rounding, center, rays, count):
     """Write the quadratic smooth maximum over the planes (Quilez, "Smooth minimum", 2013).
 
-    Its gradient is a weighted mean of the planes' normals: 1-Lipschitz, and convex.
+    Its gradient is a weighted mean of the planes' normals: 1-Lipschitz, and convex. Only the z of
+    the gradient would be enough to march, but takes as long: 1.0 against 0.8 ns a plane.
     """
     cx, cy, cz = center[0], center[1], center[2]
     slope = _HALF / rounding if rounding > _ZERO else _ZERO
@@ -232,27 +233,43 @@ def _enter_ellipsoid(axes, half, level, center, rays, count):
 
 @kernel
 def _enter_planes(planes, facets, level, center, rays, count):
-    """Write the lowest height of the planes that face the camera, moved outwards by `level`."""
+    """Write the height where each ray enters the planes moved outwards by `level`.
+
+    Rays that miss them are put far below. Overwrites the distance.
+    """
+    for i in range(count):
+        rays.distance[i] = _FAR_BELOW
     for j in range(facets):
         nx, ny, nz = planes[j, 0], planes[j, 1], planes[j, 2]
-        if nz > _LEVEL:
+        reach = planes[j, 3] + level + nx * center[0] + ny * center[1]
+        if abs(nz) > _LEVEL:
             steep = _ONE / nz
-            height = (planes[j, 3] + level + nx * center[0] + ny * center[1]) * steep + center[2]
-            ax, ay = nx * steep, ny * steep
+            height, ax, ay = reach * steep + center[2], nx * steep, ny * steep
+            if nz > _ZERO:
+                for i in range(count):
+                    z = rays.z[i]
+                    rays.z[i] = min(z, height - ax * rays.x[i] - ay * rays.y[i])
+            else:
+                for i in range(count):
+                    out = rays.distance[i]
+                    rays.distance[i] = max(out, height - ax * rays.x[i] - ay * rays.y[i])
+        else:
             for i in range(count):
-                z = rays.z[i]
-                rays.z[i] = min(z, height - ax * rays.x[i] - ay * rays.y[i])
+                out = rays.distance[i]
+                rays.distance[i] = -_FAR_BELOW if nx * rays.x[i] + ny * rays.y[i] > reach else out
+    for i in range(count):
+        z = rays.z[i]
+        rays.z[i] = z if z >= rays.distance[i] else _FAR_BELOW
 
 
 @kernel
 def _box_planes(axes, half):
-    """Return the three planes of a box that face the camera."""
-    planes = np.empty((3, 4), np.float32)
+    """Return the six planes of a box."""
+    planes = np.empty((6, 4), np.float32)
     for j in range(3):
-        side = _ONE if axes[j, 2] > _ZERO else -_ONE
         for i in range(3):
-            planes[j, i] = axes[j, i] * side
-        planes[j, 3] = half[j]
+            planes[j, i], planes[j + 3, i] = axes[j, i], -axes[j, i]
+        planes[j, 3] = planes[j + 3, 3] = half[j]
     return planes
 
 
@@ -269,4 +286,4 @@ def enter(placed, k, level, rays, count):
     elif placed.kind[k] == _PRISM or placed.kind[k] == _POLYHEDRON:
         _enter_planes(placed.planes[k], placed.facets[k], level, center, rays, count)
     else:
-        _enter_planes(_box_planes(axes, half), 3, level, center, rays, count)
+        _enter_planes(_box_planes(axes, half), 6, level, center, rays, count)
