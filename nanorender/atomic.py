@@ -33,7 +33,9 @@ def aside(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+        # NumPy says only how many values it could not write.
+        reason = error.strerror or f"{error}; the disk may be full"
+        raise InputError(f"{path} cannot be written: {reason}") from None
     finally:
         part.unlink(missing_ok=True)
 

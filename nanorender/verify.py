@@ -55,8 +55,11 @@ def verify(folder: Path) -> Verification:
 
 def _sample_problems(folder: Path, index: int) -> list[str]:
     """Return what is wrong with a sample."""
+    changed = _changed_files(folder, index)
+    if changed:
+        return changed
     try:
-        return [*_changed_files(folder, index), *_contradictions(folder, index)]
+        return _contradictions(folder, index)
     except InputError as error:
         return [str(error)]
 
@@ -65,7 +68,7 @@ def _changed_files(folder: Path, index: int) -> list[str]:
     """Return the files of a sample whose checksums are not as recorded."""
     paths = sample_paths(folder, index)
     recorded: dict[str, str] = {}
-    for line in paths.sums.read_text().splitlines():
+    for line in paths.sums.read_text(errors="replace").splitlines():
         checksum, _, name = line.partition("  ")
         recorded[name] = checksum
     changed = []

@@ -134,7 +134,8 @@ def _serve(connection: Connection, work: Callable[[int], None]) -> None:
             try:
                 work(task)
             except Exception as error:  # not swallowed: the parent raises it
-                error.add_note("".join(traceback.format_exception(error)))
+                if not isinstance(error, InputError):
+                    error.add_note("".join(traceback.format_exception(error)))
                 connection.send(error)
             else:
                 connection.send(None)
