@@ -86,7 +86,7 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
         raise InputError(f"{path} is not a model of this version: '{key}' in its header") from None
     if card.preprocessing != Preprocessing():
         raise InputError(f"{path} was trained with other preprocessing: {card.preprocessing}")
-    expected = weight_shapes(abstract_model(card.training.channels, len(card.training.targets)))
+    expected = weight_shapes(abstract_model(card.training.architecture))
     found = {name: array.shape for name, array in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

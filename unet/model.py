@@ -9,6 +9,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from unet.presets import Architecture
+
 
 class Convolutions(nnx.Module):
     """Two 3 x 3 convolutions, each with batch normalisation and ReLU.
@@ -41,9 +43,7 @@ class UpSampling(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         """Return the features at twice the resolution; columns of the kernel are (y, x, d)."""
-        b, h, w, _ = x.shape
-        x = (x @ self.kernel[...]).reshape(b, h, w, 2, 2, -1)
-        return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1) + self.bias[...]
+        return from_blocks(x @ self.kernel[...], 2) + self.bias[...]
 
 
 def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
@@ -55,22 +55,39 @@ def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
     return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
+def to_blocks(x: Float[Array, "b h w c"], block_px: int) -> Float[Array, "b _ _ _"]:
+    """Return squares of pixels as single pixels, with (y, x, c) in their channels."""
+    b, h, w, _ = x.shape
+    x = x.reshape(b, h // block_px, block_px, w // block_px, block_px, -1)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // block_px, w // block_px, -1)
+
+
+def from_blocks(x: Float[Array, "b h w c"], block_px: int) -> Float[Array, "b _ _ _"]:
+    """Return pixels as the squares that their channels (y, x, c) hold: undoes `to_blocks`."""
+    b, h, w, _ = x.shape
+    x = x.reshape(b, h, w, block_px, block_px, -1)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * block_px, w * block_px, -1)
+
+
 class UNet(nnx.Module):
     """An encoder and a decoder with skip connections; one logit per pixel and target.
 
-    Attributes
-    ----------
-    channels: features of each level, finest first
+    With blocks of 2 px, the finest level has half the image's resolution: it takes the four pixels
+    of a block as channels and gives the logits of all four. On a CPU, convolutions of few channels
+    at full resolution are half of a training step, and run at a quarter of the speed of the others.
     """
 
-    def __init__(self, channels: tuple[int, ...], outputs: int, rngs: nnx.Rngs):
-        self.encoder = nnx.List([Convolutions(a, b, rngs) for a, b in pairwise((1, *channels))])
+    def __init__(self, architecture: Architecture, rngs: nnx.Rngs):
+        channels, area = architecture.channels, architecture.block_px**2
+        self.block_px = architecture.block_px
+        self.encoder = nnx.List([Convolutions(a, b, rngs) for a, b in pairwise((area, *channels))])
         self.up = nnx.List([UpSampling(b, a, rngs) for a, b in pairwise(channels)])
         self.decoder = nnx.List([Convolutions(2 * a, a, rngs) for a in channels[:-1]])
-        self.head = nnx.Linear(channels[0], outputs, rngs=rngs)
+        self.head = nnx.Linear(channels[0], area * architecture.outputs, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w 1"]) -> Float[Array, "b h w t"]:
-        """Return the logits; height and width must be multiples of 2^(levels - 1)."""
+        """Return the logits; height and width must be multiples of the coarsest pixel."""
+        x = to_blocks(x, self.block_px)
         skips = []
         for level, convolutions in enumerate(self.encoder):
             x = convolutions(pool(x) if level else x)
@@ -80,35 +97,24 @@ class UNet(nnx.Module):
             list(zip(self.up, self.decoder, skips, strict=True))
         ):
             x = convolutions(jnp.concatenate([skip, up(x)], axis=-1))
-        return self.head(x)
-
-
-def reach_px(levels: int) -> int:
-    """Return how far from a pixel, in any direction, its logits look.
-
-    Two 3 x 3 convolutions reach 2 pixels of their level, once on the way down and once up; the
-    pooling grid adds up to one coarsest pixel less one. Rounded up to the coarsest pixel.
-    """
-    coarsest = 2 ** (levels - 1)
-    reach = 4 * (coarsest - 1) + 2 * coarsest + coarsest - 1
-    return -(-reach // coarsest) * coarsest
+        return from_blocks(self.head(x), self.block_px)
 
 
 Weights = dict[str, Shaped[np.ndarray, "..."]]
 
 
-def abstract_model(channels: tuple[int, ...], outputs: int) -> UNet:
+def abstract_model(architecture: Architecture) -> UNet:
     """Return the network with shapes in the place of weights: nothing is computed."""
-    return nnx.eval_shape(lambda: UNet(channels, outputs, nnx.Rngs(0)))
+    return nnx.eval_shape(lambda: UNet(architecture, nnx.Rngs(0)))
 
 
-def initial_weights(channels: tuple[int, ...], outputs: int, rng: np.random.Generator) -> Weights:
+def initial_weights(architecture: Architecture, rng: np.random.Generator) -> Weights:
     """Return weights after He et al. (2015), drawn with numpy: the same on every backend.
 
     Drawing them eagerly with JAX takes half a minute for the network of the paper.
     """
     weights = {}
-    for name, shape in weight_shapes(abstract_model(channels, outputs)).items():
+    for name, shape in weight_shapes(abstract_model(architecture)).items():
         match name.rsplit("/")[-1]:
             case "kernel":
                 spread = np.sqrt(2.0 / np.prod(shape[:-1]))

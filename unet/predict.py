@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, PyTree, UInt8, UInt16
 
 from unet.checkpoint import ModelCard, read_model
 from unet.data import equalize, to_trained_scale
-from unet.model import Weights, abstract_model, reach_px, set_weights
+from unet.model import Weights, abstract_model, set_weights
+from unet.presets import Architecture
 
 TILE_PX = 512
 EDGE_STEP_PX = 32  # few shapes, so that few programs are compiled for images of many sizes
@@ -41,7 +42,7 @@ def load_model(path: Path) -> Model:
 
 def make_model(card: ModelCard, weights: Weights) -> Model:
     """Return the model of these weights, put on the device."""
-    network = abstract_model(card.training.channels, len(card.training.targets))
+    network = abstract_model(card.training.architecture)
     return Model(card, nnx.state(set_weights(network, weights)))
 
 
@@ -86,14 +87,13 @@ def predict_equalized(
     that the parts kept are those of the image taken whole. All tiles have one shape: one program is
     compiled.
     """
-    training = model.card.training
-    levels = len(training.channels)
-    forward = _forward(training.channels, len(training.targets))
-    rows, columns = (list(_tiles(size, levels, tile_px)) for size in image.shape)
+    architecture = model.card.training.architecture
+    forward = _forward(architecture)
+    rows, columns = (list(_tiles(size, architecture, tile_px)) for size in image.shape)
     height, width = rows[-1].tile.stop, columns[-1].tile.stop
     padding = ((0, height - image.shape[0]), (0, width - image.shape[1]))
     padded = np.pad(image, padding, mode="symmetric")
-    maps = np.empty((height, width, len(training.targets)), np.float32)
+    maps = np.empty((height, width, architecture.outputs), np.float32)
     for row in rows:
         for column in columns:
             tile = padded[row.tile, column.tile][None, ..., None]
@@ -110,9 +110,9 @@ class _Span(NamedTuple):
     kept_of_tile: slice
 
 
-def _tiles(size: int, levels: int, tile_px: int) -> Iterator[_Span]:
+def _tiles(size: int, architecture: Architecture, tile_px: int) -> Iterator[_Span]:
     """Cover `size` pixels by tiles of one length, at most about `tile_px`, on the coarsest grid."""
-    grid, overlap = 2 ** (levels - 1), reach_px(levels)
+    grid, overlap = architecture.coarsest_px, architecture.reach_px
     room = max(tile_px - 2 * overlap, grid)
     count = max(1, -(-(size - 2 * overlap) // room))
     edge = _rounded_up(-(-(size - 2 * overlap) // count) + 2 * overlap, max(grid, EDGE_STEP_PX))
@@ -131,9 +131,9 @@ def _rounded_up(value: int, step: int) -> int:
 
 
 @lru_cache
-def _forward(channels: tuple[int, ...], outputs: int) -> Callable[[PyTree, Array], Array]:
+def _forward(architecture: Architecture) -> Callable[[PyTree, Array], Array]:
     """Return the compiled network of an architecture: weights and (b, h, w, 1) uint8 to maps."""
-    graph = nnx.graphdef(abstract_model(channels, outputs))
+    graph = nnx.graphdef(abstract_model(architecture))
 
     @jax.jit
     def forward(weights: PyTree, tiles: Array) -> Array:

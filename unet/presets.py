@@ -1,6 +1,6 @@
 """Training settings and the presets: each preset is a few fields that differ."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -9,6 +9,37 @@ from nanorender.settings import Settings
 
 TargetName = Literal["foreground", "interior", "boundary", "distance"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Architecture(NamedTuple):
+    """What decides the shapes of the network's weights.
+
+    Attributes
+    ----------
+    channels: features of each level, finest first
+    outputs: logits of a pixel
+    block_px: edge of the squares of pixels that the finest level takes as one
+    """
+
+    channels: tuple[int, ...]
+    outputs: int
+    block_px: int
+
+    @property
+    def coarsest_px(self) -> int:
+        """Return the edge of a pixel of the coarsest level, in pixels of the image."""
+        return self.block_px * 2 ** (len(self.channels) - 1)
+
+    @property
+    def reach_px(self) -> int:
+        """Return how far from a pixel, in any direction, its logits look.
+
+        Two 3 x 3 convolutions reach 2 pixels of their level, on the way down and on the way up; the
+        grid of the coarsest pixels adds up to one of them. Rounded up to the coarsest pixel.
+        """
+        finest, coarsest = self.block_px, self.coarsest_px
+        reach = 4 * (coarsest - finest) + 2 * coarsest + coarsest - 1
+        return -(-reach // coarsest) * coarsest
 
 
 class Augmentation(Settings):
@@ -39,10 +70,11 @@ class TrainSettings(Settings):
     Attributes
     ----------
     channels: features of each level of the U-Net, finest first
+    block_px: edge of the squares of pixels that the finest level takes as one
     targets: what the outputs of the network mean (see `unet.data.targets`)
     erosion_px: pixels that particles are shrunk by before targets are made, which parts them
     border_px: pixels along its boundary that an interior is short of, and width of a boundary
-    patch_px: edge of the training patches, a multiple of 2^(levels - 1)
+    patch_px: edge of the training patches, a multiple of the coarsest pixel
     batch, steps_per_epoch, epochs: patches a step, steps an epoch, epochs
     learning_rate, schedule: Adam's peak step, constant or one cycle (Smith and Topin, 2019)
     averaging: decay of the moving average of the weights that is kept as the model; 0 for none
@@ -54,6 +86,7 @@ class TrainSettings(Settings):
     """
 
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    block_px: Literal[1, 2] = 1
     targets: Annotated[tuple[TargetName, ...], Field(min_length=1)]
     erosion_px: NonNegativeFloat = 0.0
     border_px: NonNegativeFloat = 2.0
@@ -73,10 +106,10 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fitting(self) -> "TrainSettings":
-        coarsest = 2 ** (len(self.channels) - 1)
-        if self.patch_px % coarsest:
+        coarsest_px = self.architecture.coarsest_px
+        if self.patch_px % coarsest_px:
             raise ValueError(
-                f"patch_px (={self.patch_px}) must be a multiple of {coarsest}, "
+                f"patch_px (={self.patch_px}) must be a multiple of {coarsest_px}, "
                 f"the coarsest pixel of {len(self.channels)} levels"
             )
         if len(set(self.targets)) < len(self.targets):
@@ -84,6 +117,11 @@ class TrainSettings(Settings):
         if "foreground" not in self.targets:
             raise ValueError(f"targets (={', '.join(self.targets)}) must hold 'foreground'")
         return self
+
+    @property
+    def architecture(self) -> Architecture:
+        """Shapes of the network."""
+        return Architecture(self.channels, len(self.targets), self.block_px)
 
     @property
     def steps(self) -> int:
@@ -138,14 +176,19 @@ GPU = CPU.model_copy(
 PRESETS = {"paper": PAPER, "cpu": CPU, "gpu": GPU, "demo": DEMO}
 
 
-def preset(name: str) -> TrainSettings:
-    """Return the preset of this name.
+def preset(name_or_path: str) -> TrainSettings:
+    """Return the preset of this name, or the settings in a TOML file.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or the file does not hold training settings.
     """
-    if name not in PRESETS:
-        raise InputError(f"preset '{name}' is unknown; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    if name_or_path.endswith(".toml"):
+        return TrainSettings.read(Path(name_or_path))
+    raise InputError(
+        f"preset '{name_or_path}' is unknown; choose one of {', '.join(PRESETS)}, or give a .toml "
+        "file of training settings"
+    )

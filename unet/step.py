@@ -39,9 +39,8 @@ Step = Callable[[TrainState, Array, Array], TrainState]
 
 def initial_state(settings: TrainSettings) -> TrainState:
     """Return the state before the first step; depends on the settings alone."""
-    outputs = len(settings.targets)
-    weights = initial_weights(settings.channels, outputs, np.random.default_rng(settings.seed))
-    network = set_weights(abstract_model(settings.channels, outputs), weights)
+    weights = initial_weights(settings.architecture, np.random.default_rng(settings.seed))
+    network = set_weights(abstract_model(settings.architecture), weights)
     parameters = nnx.state(network, nnx.Param)
     statistics = nnx.state(network, nnx.BatchStat)
     return TrainState(
@@ -50,7 +49,7 @@ def initial_state(settings: TrainSettings) -> TrainState:
         statistics=statistics,
         averages=jax.tree.map(jnp.copy, (parameters, statistics)),
         optimizer=optax.adam(make_schedule(settings)).init(parameters),
-        losses=jnp.zeros(outputs),
+        losses=jnp.zeros(len(settings.targets)),
     )
 
 
@@ -67,7 +66,7 @@ def make_step(settings: TrainSettings) -> Step:
 
     What is random in a step depends on the seed and its number alone.
     """
-    graph = nnx.graphdef(abstract_model(settings.channels, len(settings.targets)))
+    graph = nnx.graphdef(abstract_model(settings.architecture))
     optimizer = optax.adam(make_schedule(settings))
     key = jax.random.key(settings.seed)
 

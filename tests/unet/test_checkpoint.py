@@ -15,6 +15,7 @@ from unet.checkpoint import (
     write_model,
 )
 from unet.model import initial_weights
+from unet.presets import Architecture
 
 
 class State(NamedTuple):
@@ -28,7 +29,7 @@ def state_at(step):
 
 @pytest.fixture
 def weights(small, rng):
-    return initial_weights(small.channels, len(small.targets), rng)
+    return initial_weights(small.architecture, rng)
 
 
 def test_a_model_file_gives_back_header_and_weights(tmp_path, card, weights):
@@ -68,7 +69,9 @@ def test_safetensors_of_another_program_are_refused(tmp_path):
 
 
 def test_weights_of_another_architecture_are_refused_by_name_and_shape(tmp_path, card, rng):
-    write_model(tmp_path / "model.safetensors", card, initial_weights((3, 5), 4, rng))
+    write_model(
+        tmp_path / "model.safetensors", card, initial_weights(Architecture((3, 5), 4, 1), rng)
+    )
     with pytest.raises(InputError, match=r"weight 'decoder/0/.*|weight 'encoder/1/.*shape"):
         read_model(tmp_path)
 

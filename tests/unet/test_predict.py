@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from unet.data import equalize
-from unet.model import initial_weights, reach_px
+from unet.model import initial_weights
 from unet.predict import make_model, predict, predict_averaged, predict_equalized
 
 
-@pytest.fixture
-def model(card, rng):
+@pytest.fixture(params=[1, 2], ids=["pixels", "blocks"])
+def model(request, card, rng):
     """A network of three levels with random weights."""
-    training = card.training.model_copy(update={"channels": (2, 3, 4)})
-    weights = initial_weights((2, 3, 4), len(training.targets), rng)
+    changes = {"channels": (2, 3, 4), "block_px": request.param}
+    training = card.training.model_copy(update=changes)
+    weights = initial_weights(training.architecture, rng)
     return make_model(card.model_copy(update={"training": training}), weights)
 
 
@@ -24,13 +25,13 @@ def test_maps_have_the_names_and_the_size_of_what_was_asked(model, discs):
 
 
 def test_tiles_have_no_seams(model, discs):
-    image = equalize(discs(1, size_px=203)[0])
+    image = equalize(discs(1, size_px=251)[0])
     whole = predict_equalized(model, image, tile_px=1024)
-    tiled = predict_equalized(model, image, tile_px=96)
+    tiled = predict_equalized(model, image, tile_px=160)
     # Where the image ends, the tiles are padded by different amounts.
-    inside = 203 - reach_px(3)
+    inside = 251 - model.card.training.architecture.reach_px
     np.testing.assert_allclose(tiled[:inside, :inside], whole[:inside, :inside], atol=1e-6)
-    assert tiled.shape == whole.shape == (203, 203, 4)
+    assert tiled.shape == whole.shape == (251, 251, 4)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 300), (97, 96)])

@@ -33,7 +33,7 @@ def run(tmp_path, card, rng, annotated):
     for epoch, (found, inside) in kept.items():
         path = epoch_path(tmp_path, epoch)
         path.parent.mkdir(exist_ok=True)
-        weights = initial_weights(card.training.channels, len(card.training.targets), rng)
+        weights = initial_weights(card.training.architecture, rng)
         write_model(path, card.model_copy(update={"epoch": epoch}), weights)
         pages = np.stack([found, inside, 0 * found, inside]).astype(np.uint8) * 255
         prediction = prediction_path(tmp_path, epoch, "real")
