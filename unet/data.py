@@ -35,7 +35,7 @@ class Samples(NamedTuple):
     pixels: (n, h, w, 1 + targets) uint8; channel 0 is the equalised image, the others are the
         targets, 255 for one; an image smaller than the largest is at the upper left
     sizes: (n, 2) height and width of each image in px
-    pixel_sizes: how far the images' pixel sizes spread
+    pixel_sizes: seen in training, the zoom of the augmentation included
     """
 
     pixels: UInt8[np.ndarray, "n h w c"]
@@ -138,8 +138,9 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
             raise InputError(f"image {index} of {folder} has no pixel size; write one into it")
         pixel_sizes.append(pixel_size_nm)
     lowest, median, highest = (float(q) for q in np.quantile(pixel_sizes, (0, 0.5, 1)))
-    spread = PixelSizes(lowest_nm=lowest, median_nm=median, highest_nm=highest)
-    return Samples(pixels, sizes, spread)
+    zoom = settings.augmentation.zoom
+    seen = PixelSizes(lowest_nm=lowest / zoom, median_nm=median, highest_nm=highest * zoom)
+    return Samples(pixels, sizes, seen)
 
 
 def to_trained_scale(

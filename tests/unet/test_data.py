@@ -105,7 +105,10 @@ def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
     np.testing.assert_array_equal(loaded.sizes, [[48, 48], [64, 64]])
     np.testing.assert_array_equal(loaded.pixels[0, :48, :48, 0], equalize(small[0]))
     np.testing.assert_array_equal(loaded.pixels[1, ..., 1] > 0, large[1] > 0)
+    zoom = CPU.augmentation.zoom
+    assert loaded.pixel_sizes.lowest_nm == 5.0 / zoom
     assert loaded.pixel_sizes.median_nm == 6.5
+    assert loaded.pixel_sizes.highest_nm == 8.0 * zoom
 
 
 def test_a_dataset_without_samples_is_refused(tmp_path):

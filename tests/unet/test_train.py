@@ -66,7 +66,7 @@ def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
     assert len(list((run / "epochs").iterdir())) == 3
     card, weights = read_model(run)
     assert card.epoch == 3
-    assert (card.pixel_sizes.lowest_nm, card.pixel_sizes.highest_nm) == (5, 7)
+    assert card.pixel_sizes.median_nm == 6
     last = read_model(run / "epochs" / "0003.safetensors")[1]
     assert all(np.array_equal(weights[name], last[name]) for name in weights)
     kept = read_prediction(run, 3, "real", small.targets)
