@@ -108,7 +108,7 @@ class Matching:
     n_ignored: int
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: int, whole: int) -> float:
     return float(part / whole) if whole else 1.0
 
 

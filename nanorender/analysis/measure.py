@@ -20,7 +20,7 @@ ROD_AREA_RATIO = 2.0
 remembered = lru_cache(maxsize=1)
 
 
-def area(region: Region) -> float:
+def area(region: Region) -> int:
     """Return the number of pixels, in px2."""
     return region.area
 
@@ -200,7 +200,7 @@ class Measurement(NamedTuple):
 
     name: str
     power: int
-    function: Callable[[Region], float]
+    function: Callable[[Region], float | int | bool]
     kind: type = float
 
     def column(self, pixel_size_nm: float | None) -> str:

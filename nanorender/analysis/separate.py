@@ -13,6 +13,7 @@ from nanorender.analysis.watershed import (
     Connectivity,
     chamfer_distance,
     connected_regions,
+    dams,
     extended_maxima,
     flood,
 )
@@ -174,8 +175,9 @@ def _part(
             np.where(inside, markers[window], 0).astype(np.int32),
             inside,
             settings.connectivity,
-            settings.dams,
         )
+        if settings.dams:
+            parted[dams(parted, settings.connectivity)] = 0
         basins[window][inside] = parted[inside]
     return basins
 

@@ -1,8 +1,7 @@
 """Chamfer distances, extended maxima and flooding from markers, as MorphoLibJ computes them.
 
 Legland, Arganda-Carreras and Andrey, "MorphoLibJ: integrated library and plugins for mathematical
-morphology with ImageJ", Bioinformatics 32 (2016) 3532. Whole arrays are worked on at a time, a
-row or a wavefront, so that no compiler is needed.
+morphology with ImageJ", Bioinformatics 32 (2016) 3532.
 """
 
 from typing import Literal, NamedTuple
@@ -10,6 +9,7 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
+from skimage import segmentation
 
 Connectivity = Literal[4, 8]
 
@@ -153,115 +153,46 @@ def _neighborhood(connectivity: Connectivity) -> np.ndarray:
     return cv2.getStructuringElement(shape, (3, 3))
 
 
-class _Flood(NamedTuple):
-    """The state of a flooding on flat arrays with a border of one pixel.
-
-    Attributes
-    ----------
-    labels: label of each pixel, 0 where not yet reached or a dam
-    waiting: pixels of the mask that are neither labelled nor dams
-    level: rank of the pixel's height, 0 the highest, flooded first
-    offsets: index differences of the 4 or 8 neighbors
-    """
-
-    labels: np.ndarray
-    waiting: np.ndarray
-    level: np.ndarray
-    offsets: tuple[int, ...]
-
-
 def flood(
     height: Float32[np.ndarray, "h w"],
     markers: Int32[np.ndarray, "h w"],
     mask: Bool[np.ndarray, "h w"],
     connectivity: Connectivity,
-    dams: bool,
 ) -> Int32[np.ndarray, "h w"]:
     """Return the basins that spread from labelled markers over `mask`, from high to low.
 
     Meyer and Beucher, "Morphological segmentation", J. Visual Communication and Image
-    Representation 1 (1990) 21. With `dams`, a pixel that two basins reach belongs to neither.
-
-    Strategy: the pixels of one height are reached in wavefronts, one neighborhood a step, each
-    one array operation; a queue of single pixels takes eight times as long in scikit-image.
+    Representation 1 (1990) 21, with pixels of one height in the order in which they are reached,
+    as in MorphoLibJ. Wavefronts as numpy arrays were no faster than scikit-image's queue, and
+    parted overlapping discs three times worse.
     """
-    shape = (height.shape[0] + 2, height.shape[1] + 2)
-    labels = np.zeros(shape, np.int32)
-    labels[1:-1, 1:-1] = markers
-    waiting = np.zeros(shape, bool)
-    waiting[1:-1, 1:-1] = mask & (markers == 0)
-    pixels = np.flatnonzero(waiting)
-    ranks = _ranks(height[mask & (markers == 0)])
-    level = np.zeros(labels.size, np.int32)
-    level[pixels] = ranks
-    order = pixels[np.argsort(ranks, kind="stable")].astype(np.int32)
-    ends = np.cumsum(np.bincount(ranks))
-    row = shape[1]
-    offsets = (-row, -1, 1, row)
-    if connectivity == 8:
-        offsets += (-row - 1, -row + 1, row - 1, row + 1)
-    state = _Flood(labels.ravel(), waiting.ravel(), level, offsets)
-    start = 0
-    for current, end in enumerate(ends):
-        front = order[start:end]
-        start = end
-        while front.size:
-            reached = _advance(state, front, dams)
-            front = _next_front(state, reached, current)
-    return labels[1:-1, 1:-1].copy()
+    if not markers.any():
+        return np.zeros_like(markers)
+    basins = segmentation.watershed(
+        -height, markers, connectivity=1 if connectivity == 4 else 2, mask=mask
+    )
+    return basins.astype(np.int32)
 
 
-def _ranks(heights: np.ndarray) -> np.ndarray:
-    """Return 0 for the highest and more for lower ones, uint16 where possible: sorted by radix."""
-    if not heights.size:
-        return np.zeros(0, np.uint16)
-    top = heights.max()
-    whole = (top - heights).astype(np.int32)
-    if top - heights.min() >= 2**16 or (whole != top - heights).any():
-        _, whole = np.unique(-heights, return_inverse=True)
-    return whole.astype(np.uint16 if whole.max() < 2**16 else np.int32)
+def dams(basins: Int32[np.ndarray, "h w"], connectivity: Connectivity) -> Bool[np.ndarray, "h w"]:
+    """Return the pixels of a line one pixel wide between every two basins that touch.
 
-
-def _advance(state: _Flood, front: np.ndarray, dams: bool) -> np.ndarray:
-    """Label the waiting pixels of `front` that have a labelled neighbor; return those labelled."""
-    front = front[state.waiting[front]]
-    highest, lowest = _neighboring_labels(state, front)
-    touched = highest > 0
-    if not touched.all():
-        front, highest, lowest = front[touched], highest[touched], lowest[touched]
-    state.waiting[front] = False
-    if not dams:
-        state.labels[front] = lowest
-        return front
-    single = highest == lowest
-    front, own = front[single], highest[single]
-    state.labels[front] = own
-    # Two waves that arrive side by side in the same step: the lower label stays.
-    _, lowest = _neighboring_labels(state, front)
-    yields = lowest < own
-    if yields.any():
-        state.labels[front[yields]] = 0
-        front = front[~yields]
-    return front
-
-
-def _neighboring_labels(state: _Flood, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest and the lowest label next to each pixel; the highest is 0 for none."""
-    highest = np.zeros(len(pixels), np.int32)
-    lowest = np.full(len(pixels), -1, np.int32).view(np.uint32)
-    for offset in state.offsets:
-        label = state.labels[pixels + offset]
-        np.maximum(highest, label, out=highest)
-        # 0 - 1 wraps to the largest number: no label is never the lowest.
-        np.minimum(lowest, label.view(np.uint32) - np.uint32(1), out=lowest)
-    return highest, (lowest + np.uint32(1)).view(np.int32)
-
-
-def _next_front(state: _Flood, reached: np.ndarray, current: int) -> np.ndarray:
-    """Return the waiting neighbors of `reached` that are not below the level being flooded."""
-    if not reached.size:
-        return reached
-    near = (reached[:, None] + np.array(state.offsets, reached.dtype)).ravel()
-    near = near[state.waiting[near]]
-    near = near[state.level[near] <= current]
-    return np.unique(near)
+    Of two neighbors the one in the larger basin is the dam, which changes its area least.
+    (scikit-image's `watershed_line` is within a pixel of it and takes three times the flooding.)
+    """
+    area = np.bincount(basins.ravel())
+    # Rank of a basin by area, then by label; background never is a dam.
+    rank = np.zeros(len(area), np.int32)
+    rank[1:][np.argsort(area[1:], kind="stable")] = np.arange(1, len(area))
+    ranked = rank[basins]
+    found = np.zeros(basins.shape, bool)
+    offsets = ((0, 1), (1, 0)) if connectivity == 4 else ((0, 1), (1, 0), (1, 1), (1, -1))
+    height, width = basins.shape
+    for down, right in offsets:
+        left, columns = max(-right, 0), width - abs(right)
+        here = (slice(0, height - down), slice(left, left + columns))
+        there = (slice(down, height), slice(left + right, left + right + columns))
+        touching = (ranked[here] != ranked[there]) & (ranked[here] > 0) & (ranked[there] > 0)
+        found[here] |= touching & (ranked[here] > ranked[there])
+        found[there] |= touching & (ranked[there] > ranked[here])
+    return found
