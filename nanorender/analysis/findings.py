@@ -24,9 +24,9 @@ QUANTITIES = {
 }
 # Name, whether it is a length, how it was obtained: the figures of `Summary.sizes`.
 SIZE_FIGURES = {
-    "d10": ("D10", True, "10 % of the particles are smaller"),
-    "d50": ("Median, D50", True, "half of the particles are smaller"),
-    "d90": ("D90", True, "90 % of the particles are smaller"),
+    "d10": ("D10", True, "10 % of the {amount} below it"),
+    "d50": ("Median, D50", True, "half of the {amount} below it"),
+    "d90": ("D90", True, "90 % of the {amount} below it"),
     "mean": ("Mean", True, "arithmetic mean"),
     "mode": ("Mode", True, "most frequent size, by kernel density of the logarithms"),
     "standard_deviation": ("Standard deviation", True, "with n - 1 in the denominator"),
@@ -74,12 +74,17 @@ class Findings:
 def findings(summary: Summary, results: Sequence[ImageResult]) -> Findings:
     """Return the summary of the results in words and plots."""
     sizes = _distribution(summary, results)
-    notes = [NORMS, f"Intervals: {summary.interval_method}."]
+    settings = summary.settings
+    notes = [
+        NORMS,
+        f"Size is the {QUANTITIES[settings.quantity]}, weighted by {settings.weighting}. "
+        f"Intervals: {summary.interval_method}.",
+    ]
     if summary.unit == "px":
         notes.append("The pixel size is unknown: sizes are in pixels, and none is in nm.")
     return Findings(
         notes=notes,
-        interval=f"{100 * summary.settings.confidence:g} % interval",
+        interval=f"{100 * settings.confidence:g} % interval",
         key_figures=[
             *_counts(summary),
             *_sizes(summary),
@@ -112,12 +117,11 @@ def _counts(summary: Summary) -> list[KeyFigure]:
 
 def _sizes(summary: Summary) -> list[KeyFigure]:
     """Return the figures of the size distribution."""
-    weighting = summary.settings.weighting
-    quantity = f"{QUANTITIES[summary.settings.quantity]}, weighted by {weighting}"
+    amount = {"number": "particles", "volume": "volume"}[summary.settings.weighting]
     figures = []
     for key, (name, is_length, how) in SIZE_FIGURES.items():
         unit = summary.unit if is_length else ""
-        figures.append(_figure(name, summary.sizes[key], unit, f"{quantity}: {how}"))
+        figures.append(_figure(name, summary.sizes[key], unit, how.format(amount=amount)))
     if summary.fit is not None:
         criterion = summary.settings.criterion.upper()
         how = f"lowest {criterion} of {len(summary.fits)} fits by maximum likelihood, by number"
@@ -129,12 +133,15 @@ def _nanoscale(summary: Summary) -> list[KeyFigure]:
     """Return the shares below the limit of a nanomaterial, with the verdicts."""
     figures = []
     for share in summary.nanoscale:
+        name = (
+            f"Share below {LIMIT_NM:g} nm, {QUANTITIES[share.quantity].removesuffix(' diameter')}"
+        )
         how = (
-            f"{QUANTITIES[share.quantity]}, by number; {share.method}; {share.verdict} the "
-            f"{100 * DECISIVE_SHARE:g} % of recommendation 2022/C 229/01"
+            f"by number; {share.method}; {share.verdict} the {100 * DECISIVE_SHARE:g} % of "
+            "recommendation 2022/C 229/01"
         )
         estimate = _scaled(Estimate(share.value, share.low, share.high), 100.0)
-        figures.append(_figure(f"Share below {LIMIT_NM:g} nm", estimate, "%", how))
+        figures.append(_figure(name, estimate, "%", how))
     return figures
 
 
@@ -149,9 +156,10 @@ def _limits(summary: Summary) -> list[KeyFigure]:
         figures.append(KeyFigure("Size floor", value, "", how))
     if summary.needed.particles is not None:
         target = 100 * summary.settings.target
-        value = f"{summary.needed.particles} particles or {summary.needed.images} images"
-        how = f"for an interval of the median of ±{target:g} %; it narrows with the root of N"
-        figures.append(KeyFigure("Needed in addition", value, "", how))
+        how = f"for a median within ±{target:g} %, as intervals narrow with the root of the number"
+        for name in ("particles", "images"):
+            value = str(getattr(summary.needed, name))
+            figures.append(KeyFigure(f"More {name} needed", value, "", how))
     return figures
 
 

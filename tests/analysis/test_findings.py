@@ -52,6 +52,8 @@ def test_volumes_add_up_to_100_percent_and_have_no_fit_by_number():
     shares = words.sizes.sizes**3 / (words.sizes.sizes**3).sum()
     assert words.sizes.weights == pytest.approx(100 * shares)
     assert words.sizes.fit is None
+    median = next(each for each in words.key_figures if each.name == "Median, D50")
+    assert median.how == "half of the volume below it"
     assert "Q_3" in words.sizes.cumulative
 
 
@@ -71,10 +73,12 @@ def test_without_a_pixel_size_nothing_is_said_in_nm():
 
 def test_every_share_below_the_limit_has_its_verdict():
     summary, words = found(squares(pixel_size_nm=1.0))
-    shares = [figure for figure in words.key_figures if figure.name == "Share below 100 nm"]
+    shares = [
+        figure for figure in words.key_figures if figure.name.startswith("Share below 100 nm, ")
+    ]
     assert len(shares) == len(summary.nanoscale) == 2
     assert all(figure.value == "100.0 %" for figure in shares)
-    assert all("; above the 50 % of recommendation 2022/C 229/01" in each.how for each in shares)
+    assert all("above the 50 % of recommendation 2022/C 229/01" in each.how for each in shares)
 
 
 def test_every_figure_and_quantity_of_the_summary_has_its_words():
