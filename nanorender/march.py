@@ -9,7 +9,7 @@ from nanorender.jit import kernel
 from nanorender.primitives import Rays, enter, signed_distance
 
 BLOCK = 1024
-_MAX_STEPS = 96
+_MAX_STEPS = 512  # near misses take many: a tenth of a pixel each, for tens of pixels
 _SETTLED_PX = np.float32(0.002)  # a Newton step shorter than this ends a march
 _NEAR_PX = np.float32(0.1)  # closer to a smooth union than this, steps are Newton's
 _GRAZING = np.float32(0.1)  # smallest slope of such a step, which then moves at most one pixel

@@ -205,9 +205,9 @@ def _satellites(*directions: Vector) -> Template:
 
 
 def _named_templates() -> dict[str, Template]:
-    octahedron = _facets(_signs(1, 1, 1), 0.5 / np.sqrt(3))
+    octahedron = _facets(_signs(1.0, 1.0, 1.0), 0.5 / np.sqrt(3))
     truncated = _facets(
-        np.concatenate([_AXES, _signs(1, 1, 1)]),
+        np.concatenate([_AXES, _signs(1.0, 1.0, 1.0)]),
         np.append(np.full(6, 0.5), np.full(8, 1.2 / np.sqrt(3))),
     )
     return {
@@ -280,7 +280,10 @@ def _named_templates() -> dict[str, Template]:
 def _tip_facets(side: int):
     """Return facets of a five-sided pyramid that points to `side`, cut off before its apex."""
     planes = _prism_planes(5)[:5].copy()
-    planes[:, 0] = side * 0.6 * np.linalg.norm(planes[:, 1:3], axis=1)
+    across = np.linalg.norm(planes[:, 1:3], axis=1)
+    planes[:, 0] = side * 0.3 * across
+    # As wide as the shaft where it sits on it, half a box before its middle.
+    planes[:, 3] -= 0.15 * across
     ends = np.array([[side, 0, 0, 0.5], [-side, 0, 0, 0.5]])
     return _facets(
         np.concatenate([planes[:, :3], ends[:, :3]]), np.append(planes[:, 3], ends[:, 3])

@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from nanorender.labels import (
+    LabelSettings,
+    drop_slivers,
+    label,
+    labelled,
+    shrink_from_background,
+    truth_table,
+    widen_borders,
+)
+from nanorender.raymarch import trace
+from nanorender.scene import Particles, Scene, View
+from nanorender.templates import BUILT_IN, template_table
+
+
+def make_scene(names, count=40, image_px=401, seed=0, stretch=(1.0, 1.0, 1.0)) -> Scene:
+    rng = np.random.default_rng(seed)
+    particles = Particles(
+        template=rng.integers(0, len(names), count),
+        center_nm=np.column_stack([rng.uniform(0, 1000, (count, 2)), rng.uniform(70, 200, count)]),
+        size_nm=rng.uniform(60, 130, (count, 1)) * np.array(stretch),
+        rotation=Rotation.random(count, random_state=rng).as_matrix(),
+        agglomerate=rng.integers(0, 9, count),
+        population=rng.integers(0, 2, count),
+        brightness=np.ones(count),
+    )
+    view = View(0.0, 0.0, 1000 / image_px, image_px, image_px, 0.0)
+    return Scene(particles, template_table([BUILT_IN[name] for name in names]), view)
+
+
+def coarse_surface(scene: Scene):
+    return trace(scene, scene.view.resampled(100, 100))
+
+
+@pytest.mark.parametrize("names", [["sphere"], ["grain_0", "grain_5"], ["cube", "octahedron"]])
+@pytest.mark.parametrize("tilt_deg", [0.0, 40.0])
+def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
+    scene = make_scene(names)
+    scene = scene._replace(view=scene.view._replace(tilt_deg=tilt_deg))
+    labels = label(scene, coarse_surface(scene), scene.view)
+    assert np.array_equal(labels, trace(scene, scene.view).particle)
+
+
+@pytest.mark.parametrize("name", ["satellite_3", "dimer", "wire", "rod", "hexagonal_plate"])
+def test_refined_labels_miss_only_what_hides_between_coarse_pixels(name):
+    stretch = (4.0, 0.5, 0.5) if name in ("wire", "rod") else (1.0, 1.0, 1.0)
+    scene = make_scene([name], stretch=stretch)
+    labels = label(scene, coarse_surface(scene), scene.view)
+    assert np.mean(labels != trace(scene, scene.view).particle) < 2e-5
+
+
+def alone(scene: Scene, row: int, margin_px: int = 200):
+    """Return the mask of one particle in a frame that is wider on all sides."""
+    view = scene.view
+    wide = view._replace(
+        left_nm=-margin_px * view.pixel_size_nm,
+        top_nm=-margin_px * view.pixel_size_nm,
+        height_px=view.height_px + 2 * margin_px,
+        width_px=view.width_px + 2 * margin_px,
+    )
+    only = Particles(*(column[row : row + 1] for column in scene.particles))
+    return trace(scene._replace(particles=only), wide).particle == 1
+
+
+@pytest.mark.parametrize("names", [["sphere"], ["grain_3", "satellite_2", "rod"]])
+def test_areas_in_the_truth_are_those_of_the_masks(names):
+    scene = make_scene(names, count=25, image_px=200)
+    seen = trace(scene, scene.view).particle
+    truth = truth_table(scene, scene.view, seen, seen)
+    pixel_area = scene.view.pixel_size_nm**2
+    for place, number in enumerate(truth["label"]):
+        whole = alone(scene, number - 1)
+        visible = seen == number
+        assert truth["visible_area_nm2"][place] == pytest.approx(visible.sum() * pixel_area)
+        assert np.all(whole[200:-200, 200:-200][visible])
+        area = truth["amodal_area_nm2"][place] / pixel_area
+        # One pixel may fall either way, since the wider frame rounds positions differently.
+        assert abs(area - whole.sum()) <= 2
+        frame = np.ones_like(visible)
+        frame[1:-1, 1:-1] = False
+        assert truth["touches_frame"][place] == (visible & frame).any()
+    assert np.all(truth["visible_fraction"] <= 1)
+
+
+def test_spheres_have_their_diameter_however_it_is_measured():
+    scene = make_scene(["sphere"], image_px=800)
+    seen = trace(scene, scene.view).particle
+    truth = truth_table(scene, scene.view, seen, seen)
+    rows = truth["label"] - 1
+    diameter = scene.particles.size_nm[rows, 0]
+    pixel = scene.view.pixel_size_nm
+    for column in ("diameter_nm", "min_feret_nm", "max_feret_nm"):
+        np.testing.assert_allclose(truth[column], diameter, atol=1.1 * pixel)
+    np.testing.assert_allclose(truth["center_x_nm"], scene.particles.center_nm[rows, 0])
+    np.testing.assert_allclose(truth["center_y_nm"], scene.particles.center_nm[rows, 1])
+
+
+def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
+    scene = make_scene(["capsule"], count=1, image_px=500)
+    turn = Rotation.from_euler("z", 33, degrees=True).as_matrix()[None]
+    scene = scene._replace(
+        particles=scene.particles._replace(
+            center_nm=np.array([[500.0, 500.0, 60.0]]),
+            size_nm=np.array([[700.0, 40.0, 40.0]]),
+            rotation=turn,
+        )
+    )
+    seen = trace(scene, scene.view).particle
+    truth = truth_table(scene, scene.view, seen, seen)
+    assert truth["min_feret_nm"][0] == pytest.approx(40, abs=2.5)
+    assert truth["max_feret_nm"][0] == pytest.approx(700, abs=2.5)
+
+
+def test_labels_count_up_and_match_the_rows_of_the_truth():
+    scene = make_scene(["grain_1", "sphere"], image_px=300)
+    settings = LabelSettings(border_px=2.0, min_visible_px=30)
+    labels, truth = labelled(scene, coarse_surface(scene), scene.view, settings)
+    shown, counts = np.unique(labels[labels > 0], return_counts=True)
+    assert shown.tolist() == list(range(1, len(shown) + 1)) == truth["label"].tolist()
+    np.testing.assert_allclose(truth["visible_area_nm2"], counts * scene.view.pixel_size_nm**2)
+    assert counts.min() >= 30
+
+
+def disc(radius: float):
+    reach = int(radius)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    return x * x + y * y <= radius * radius
+
+
+def random_labels() -> np.ndarray:
+    noise = ndimage.gaussian_filter(np.random.default_rng(4).normal(size=(90, 110)), 5)
+    return np.digitize(noise, np.quantile(noise, [0.4, 0.6, 0.8])).astype(np.int32)
+
+
+@pytest.mark.parametrize("border_px", [1.0, 2.5, 4.0])
+def test_a_widened_border_is_what_a_disc_reaches_from_another_particle(border_px):
+    labels = random_labels()
+    expected = labels.copy()
+    for number in range(1, labels.max() + 1):
+        others = (labels != number) & (labels > 0)
+        reached = ndimage.binary_dilation(others, disc(border_px))
+        expected[(labels == number) & reached] = 0
+    assert np.array_equal(widen_borders(labels, border_px), expected)
+
+
+@pytest.mark.parametrize("border_px", [1.0, 2.5, 4.0])
+def test_shrinking_from_the_background_is_a_dilation_of_the_background(border_px):
+    labels = random_labels()
+    reached = ndimage.binary_dilation(labels == 0, disc(border_px))
+    expected = np.where(reached, 0, labels)
+    assert np.array_equal(shrink_from_background(labels, border_px), expected)
+
+
+def test_no_border_leaves_labels_as_they_are():
+    labels = random_labels()
+    assert np.array_equal(shrink_from_background(widen_borders(labels, 0.0), 0.0), labels)
+
+
+def test_slivers_become_background():
+    labels = np.zeros((6, 7), np.int32)
+    labels[0, :3] = 1
+    labels[3:5, :] = 2
+    assert np.array_equal(drop_slivers(labels, 4), np.where(labels == 2, 2, 0))
+    assert np.array_equal(drop_slivers(labels, 3), labels)
