@@ -144,31 +144,37 @@ PAPER = TrainSettings(
     augmentation=Augmentation(rotation_deg=0.0, gamma=1.0, blur=0.0),
 )
 
+# Blocks of 2 px, small batches and a high peak of the learning rate: measured on synthetic TiO2, 200
+# steps of 4 patches of 160 px then reach a lower loss than 360 steps of 8 patches with 8 channels at
+# full resolution and a peak of 3e-3, in a third of the time.
 CPU = TrainSettings(
-    channels=(12, 24, 48, 96),
+    channels=(24, 48, 96, 192),
+    block_px=2,
     targets=("foreground", "interior", "boundary", "distance"),
     patch_px=192,
-    batch=8,
-    steps_per_epoch=50,
-    epochs=20,
-    learning_rate=3e-3,
+    batch=4,
+    steps_per_epoch=100,
+    epochs=24,
+    learning_rate=1e-2,
     schedule="one_cycle",
     averaging=0.98,
     border_weight=2.0,
-    validate_every=2,
+    validate_every=4,
 )
 
 DEMO = CPU.model_copy(
-    update={"channels": (8, 16, 32, 64), "patch_px": 160, "steps_per_epoch": 30, "epochs": 12}
+    update={"channels": (24, 48, 96), "patch_px": 160, "steps_per_epoch": 80, "epochs": 10}
 )
 
 GPU = CPU.model_copy(
     update={
         "channels": (32, 64, 128, 256, 512),
+        "block_px": 1,
         "patch_px": 256,
         "batch": 16,
         "steps_per_epoch": 250,
         "epochs": 60,
+        "learning_rate": 3e-3,
         "averaging": 0.995,
     }
 )

@@ -33,6 +33,17 @@ class RankedEpoch:
     parts: dict[str, float]
 
 
+def rank(
+    run_folder: Path,
+    validation: Sequence[ValidationImage],
+    by: Literal["object_f1", "pixel_f1", "label_free"],
+) -> list[RankedEpoch]:
+    """Return the epochs of a run, best first; raises InputError as the two ways it chooses from."""
+    if by == "label_free":
+        return rank_without_truth(run_folder, validation)
+    return rank_by_truth(run_folder, validation, Separation(), by)
+
+
 def rank_by_truth(
     run_folder: Path,
     validation: Sequence[ValidationImage],

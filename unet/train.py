@@ -102,6 +102,14 @@ def train(
         raise KeyboardInterrupt
 
 
+def describe_device() -> str:
+    """Return what JAX trains on, such as "cpu (2 cores)" or the name of a GPU."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return f"cpu ({os.cpu_count()} cores)"
+    return f"{device.device_kind} x {jax.device_count()}"
+
+
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder: a step compiles in seconds once only."""
     if jax.config.jax_compilation_cache_dir is None:

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 from jaxtyping import Float, Int, UInt8, UInt16
 
+from nanorender.collection import Collection
 from nanorender.errors import InputError
 from unet.losses import count_pixels, pixel_f1
 from unet.predict import Model, predict
@@ -29,6 +30,14 @@ class ValidationImage:
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
     pixel_size_nm: float | None
     truth: Int[np.ndarray, "h w"] | None = None
+
+
+def validation_images(micrographs: Collection) -> list[ValidationImage]:
+    """Return the micrographs of a study, with their annotations if these are to be used."""
+    return [
+        ValidationImage(image.name, image.image, image.pixel_size_nm, micrographs.truth(image))
+        for image in micrographs
+    ]
 
 
 def keep_predictions(

@@ -1,0 +1,157 @@
+"""A study: the label maps of a folder, measured, compared with annotations and summarised."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nanorender import __version__
+from nanorender.analysis.contents import Provenance
+from nanorender.analysis.measure import measure
+from nanorender.analysis.report import report
+from nanorender.analysis.results import Comparison, ImageResult, compare, particle_table
+from nanorender.analysis.sampling import FieldOfView, SizeFloor, size_floor
+from nanorender.analysis.statistics import Statistics, summarize
+from nanorender.atomic import write_text
+from nanorender.collection import Collection, Reading
+from nanorender.errors import InputError
+from nanorender.micrograph import Micrograph, read_labels
+from nanorender.segmentation import find_label_maps, read_record
+
+VERSIONS = {"nanorender": __version__}
+
+
+def read_results(labels: Path, truth: str | None = None) -> list[ImageResult]:
+    """Return the label maps in a folder with their particles measured.
+
+    Maps that `nanorender segment` wrote are shown over their micrograph; those from elsewhere are
+    shown alone, and take their pixel size from the TIFF's own calibration.
+
+    Parameters
+    ----------
+    labels : folder of label maps
+    truth : folder or suffix of the annotations, as in `collection.Reading`
+
+    Raises
+    ------
+    InputError
+        If the folder holds no label maps, or a file does not fit the others.
+    """
+    return [_result(path, truth) for path in find_label_maps(labels)]
+
+
+def _result(path: Path, truth: str | None) -> ImageResult:
+    labels, calibrated_nm = read_labels(path)
+    record = read_record(path)
+    if record is None:
+        source = "the label map's own calibration" if calibrated_nm else "unknown"
+        image = np.where(labels > 0, 160, 40).astype(np.uint8)
+        whole = (0, labels.shape[0], 0, labels.shape[1])
+        micrograph = Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
+    else:
+        micrograph = record.read_micrograph()
+    if micrograph.image.shape != labels.shape:
+        raise InputError(f"{path} is not of the size of {micrograph.path}; segment it again")
+    size_nm = micrograph.pixel_size_nm
+    return ImageResult(
+        name=path.stem,
+        image=micrograph.image,
+        labels=labels,
+        pixel_size_nm=size_nm,
+        pixel_size_source=micrograph.pixel_size_source
+        if record is None
+        else record.pixel_size_source,
+        table=measure(labels, size_nm, micrograph.image),
+        comparison=_comparison(labels, micrograph, truth),
+    )
+
+
+def _comparison(labels: np.ndarray, micrograph: Micrograph, truth: str | None) -> Comparison | None:
+    collection = Collection((micrograph.path,), (), (), (), Reading(truth=truth))
+    annotated = collection.truth(micrograph)
+    return None if annotated is None else compare(labels, annotated, micrograph.pixel_size_nm)
+
+
+def write_table(results: Sequence[ImageResult], path: Path) -> None:
+    """Write the particles of all images as CSV; raises InputError if that is impossible."""
+    write_text(path, particle_table(results).to_csv(index=False))
+
+
+def write_report(
+    labels: Path, results: Sequence[ImageResult], folder: Path, title: str, command: str
+) -> Path:
+    """Write the report on a folder of label maps; return the path of its page.
+
+    Parameters
+    ----------
+    labels : the folder, whose records say how the maps were made
+    results : what `read_results` returned for it
+    folder : of the report
+    title, command : what the page is headed with, and what made it
+
+    Raises
+    ------
+    InputError
+        If the folder holds other files or cannot be written.
+    """
+    settings = Statistics()
+    fields = [
+        FieldOfView(result.name, result.image.shape[1], result.image.shape[0], result.pixel_size_nm)
+        for result in results
+    ]
+    # Intervals come from resampling: a fixed seed gives the same report every time.
+    rng = np.random.default_rng(0)
+    summary = summarize(particle_table(results), fields, settings, rng, _floor(labels))
+    parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
+    return report(folder, results, summary, Provenance(title, command, parameters, VERSIONS))
+
+
+def score_lines(results: Sequence[ImageResult]) -> list[str]:
+    """Return a line on each annotated image and one on their mean: how the labels agree."""
+    scored = [(result.name, result.comparison) for result in results if result.comparison]
+    rows = [(name, _scores(comparison)) for name, comparison in scored]
+    if len(rows) > 1:
+        mean = {key: float(np.mean([row[key] for _, row in rows])) for key in rows[0][1]}
+        rows.append(("mean", mean))
+    return [
+        f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in row.items())
+        for name, row in rows
+    ]
+
+
+def _scores(comparison: Comparison) -> dict[str, float]:
+    pixels, objects = comparison.pixels, comparison.objects
+    return {
+        "pixel precision": pixels.precision,
+        "recall": pixels.recall,
+        "accuracy": pixels.accuracy,
+        "F1": pixels.f1,
+        "object F1@0.5": objects.f1,
+        "found/true": objects.n_predicted / max(objects.n_truth, 1),
+    }
+
+
+def _floor(labels: Path) -> SizeFloor | None:
+    """Return the size under which nothing could be seen, the largest of a folder's label maps.
+
+    None where the maps come from elsewhere, so that nobody knows how they were made.
+    """
+    records = [read_record(path) for path in find_label_maps(labels)]
+    floors = [
+        size_floor(record.pixel_size_nm, float(record.separation["area_opening_px"]), 0.0, None)
+        for record in records
+        if record is not None
+    ]
+    return max(floors, key=lambda floor: floor.value, default=None)
+
+
+def _separation(labels: Path) -> dict[str, object]:
+    """Return how the label maps of a folder were made; empty if they come from elsewhere."""
+    record = read_record(find_label_maps(labels)[0])
+    if record is None:
+        return {}
+    return {
+        "separation": record.separation,
+        "model_sha256": record.model_sha256,
+        "training_pixel_sizes_nm": record.training_pixel_sizes_nm,
+    }

@@ -1,0 +1,71 @@
+"""Contact sheets: what a recipe makes, at a glance."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from matplotlib.figure import Figure
+
+from nanorender.analysis.overlay import neighbour_colours, palette
+from nanorender.atomic import aside
+from nanorender.errors import InputError
+from nanorender.raymarch import Surface
+from nanorender.recipe import Recipe
+from nanorender.render import Sample, render
+
+COLUMNS = ("image", "labels", "height", "normals")
+EDGE_INCHES = 3.2
+
+
+def write_preview(
+    recipe: Recipe,
+    count: int,
+    seed: int,
+    path: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write a PNG of the first samples of a recipe: image, labels, height and normals of each.
+
+    Raises
+    ------
+    InputError
+        If the file's name does not end in .png, or it cannot be written.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path} must end in .png, as a contact sheet is one")
+    size = (EDGE_INCHES * len(COLUMNS), EDGE_INCHES * 1.08 * count)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(count, len(COLUMNS), squeeze=False)
+    for index, row in enumerate(grid):
+        on_progress(index, count)
+        sample = render(recipe, seed, index)
+        for axes, picture in zip(row, _pictures(sample), strict=True):
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=_white(picture))
+            axes.set_axis_off()
+        width_um = sample.pixel_size_nm * sample.image.shape[1] / 1000
+        row[0].set_title(f"sample {index}: {width_um:.2f} µm wide", fontsize=8, loc="left")
+        row[1].set_title(f"{len(sample.truth['label'])} particles", fontsize=8, loc="left")
+        row[2].set_title(f"up to {sample.surface.height_nm.max():.0f} nm", fontsize=8, loc="left")
+    on_progress(count, count)
+    with aside(path) as part:
+        figure.savefig(part, format="png", dpi=150)
+
+
+def _pictures(sample: Sample) -> tuple[np.ndarray, ...]:
+    """Return gray or coloured images of a sample, one a column."""
+    chosen = neighbour_colours(sample.labels)
+    colours = palette(int(chosen.max()) + 1)[chosen]
+    colours[0] = 0
+    height = sample.surface.height_nm
+    relative = height / max(float(height.max()), 1e-9)
+    return sample.image, colours[sample.labels], relative, _normal_map(sample.surface)
+
+
+def _normal_map(surface: Surface) -> Float32[np.ndarray, "h w 3"]:
+    """Return normals as colors: x, y, z from -1 to 1 are red, green, blue from 0 to 1."""
+    return np.moveaxis(surface.normal, 0, 2) / 2 + np.float32(0.5)
+
+
+def _white(picture: np.ndarray) -> float:
+    return float(np.iinfo(picture.dtype).max) if picture.dtype.kind == "u" else 1.0
