@@ -23,7 +23,7 @@ def refusal(**changes):
 
 
 def test_patches_that_pooling_cannot_halve_are_refused():
-    assert "patch_px (=100) must be a multiple of 8" in refusal(patch_px=100)
+    assert "patch_px (=100) must be a multiple of 16" in refusal(patch_px=100)
 
 
 def test_targets_must_hold_the_foreground_once():
