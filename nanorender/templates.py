@@ -212,9 +212,7 @@ def _named_templates() -> dict[str, Template]:
     )
     return {
         "sphere": _simple("sphere, or ellipsoid when stretched", kind="ellipsoid"),
-        "ellipsoid": _simple(
-            "ellipsoid, half as thick as long", kind="ellipsoid", extents=(1.0, 0.7, 0.5)
-        ),
+        "ellipsoid": _simple("flat ellipsoid", kind="ellipsoid", extents=(1.0, 0.7, 0.5)),
         "rod": Template(
             description="round shaft with two domed tips; half-spheres at an aspect ratio of 5",
             primitives=(
