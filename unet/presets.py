@@ -144,9 +144,9 @@ PAPER = TrainSettings(
     augmentation=Augmentation(rotation_deg=0.0, gamma=1.0, blur=0.0),
 )
 
-# Measured on synthetic TiO2: 8 channels at full resolution, 360 steps of 8 patches and a peak of 3e-3
-# end at a foreground loss of 0.174 after 213 s of CPU; 24 channels on blocks of 2 px, 300 steps of 4
-# patches at 0.086 after 88 s, and a peak of 1.2e-2 lowers the loss of boundaries by another fifth.
+# Measured on synthetic TiO2: 8 channels at full resolution, 360 steps of 8 patches and a peak of
+# 3e-3 end at a foreground loss of 0.174 after 213 s of CPU; 24 channels on blocks of 2 px and 300
+# steps of 4 patches at 0.086 after 88 s; a peak of 1.2e-2 takes another fifth off the boundaries'.
 CPU = TrainSettings(
     channels=(24, 48, 96, 192),
     block_px=2,
