@@ -120,7 +120,7 @@ def mode(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     logs = np.log(sizes)
     quartiles = np.quantile(logs, (0.25, 0.75))
     spread = min(logs.std(), (quartiles[1] - quartiles[0]) / 1.349) or logs.std()
-    if spread == 0:
+    if spread < 1e-9:  # all alike, but for rounding
         return np.full(len(weights), sizes[0])
     bandwidth = 0.9 * spread * len(sizes) ** -0.2
     low, high = logs[0] - 3 * bandwidth, logs[-1] + 3 * bandwidth

@@ -113,7 +113,7 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def pixel_scores(
-    predicted: Integer[np.ndarray, "h w"], truth: Integer[np.ndarray, "h w"]
+    predicted: Integer[np.ndarray, "h w"], truth: Integer[np.ndarray, "rows columns"]
 ) -> PixelScores:
     """Return the agreement of everything labelled with everything truly labelled.
 
@@ -136,7 +136,7 @@ def pixel_scores(
 
 def object_scores(
     predicted: Integer[np.ndarray, "h w"],
-    truth: Integer[np.ndarray, "h w"],
+    truth: Integer[np.ndarray, "rows columns"],
     iou: float = 0.5,
     min_area_px: int = 50,
 ) -> ObjectScores:
@@ -167,7 +167,7 @@ def object_scores(
 
 def mean_average_precision(
     predicted: Integer[np.ndarray, "h w"],
-    truth: Integer[np.ndarray, "h w"],
+    truth: Integer[np.ndarray, "rows columns"],
     min_area_px: int = 50,
 ) -> float:
     """Return the average precision, averaged over IoU 0.5 to 0.95 in steps of 0.05."""
@@ -177,7 +177,7 @@ def mean_average_precision(
 
 def recall_by_size(
     predicted: Integer[np.ndarray, "h w"],
-    truth: Integer[np.ndarray, "h w"],
+    truth: Integer[np.ndarray, "rows columns"],
     edges_px: tuple[float, ...],
     min_area_px: int = 50,
 ) -> tuple[SizeClassRecall, ...]:

@@ -240,7 +240,7 @@ MEASUREMENTS = (
 def measure(
     labels: Integer[np.ndarray, "h w"],
     pixel_size_nm: float | None,
-    image: Real[np.ndarray, "h w"] | None = None,
+    image: Real[np.ndarray, "rows columns"] | None = None,
     measurements: tuple[Measurement, ...] = MEASUREMENTS,
 ) -> pd.DataFrame:
     """Return one row per particle: its label, the measurements, its contacts.

@@ -27,7 +27,7 @@ class Overlaps:
 
 
 def overlap_table(
-    predicted: Integer[np.ndarray, "h w"], truth: Integer[np.ndarray, "h w"]
+    predicted: Integer[np.ndarray, "h w"], truth: Integer[np.ndarray, "rows columns"]
 ) -> Overlaps:
     """Return how many pixels every pair of regions shares.
 

@@ -75,8 +75,8 @@ class SizeFloor:
 
 def size_floor(
     pixel_size_nm: float | None,
-    area_opening_px: float,
-    erosion_px: float,
+    area_opening_px: int,
+    erosion_px: float | int,
     least_trained_nm: float | None,
 ) -> SizeFloor:
     """Return the size floor and what causes it.

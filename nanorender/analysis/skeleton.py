@@ -12,8 +12,8 @@ STEP_PX = 8  # a polyline of longer steps cuts bends, one of shorter steps measu
 def skeleton_length(mask: Bool[np.ndarray, "h w"], distance: Float[np.ndarray, "h w"]) -> float:
     """Return the length of the longest path through the skeleton, tip to tip, in px.
 
-    The skeleton (Zhang and Suen, Comm. ACM 27 (1984) 236) ends before the tips: at either end the
-    distance to the background is added.
+    The skeleton (Zhang and Suen, Comm. ACM 27 (1984) 236) ends before the tips: at either end it
+    is continued straight to the outline.
 
     Parameters
     ----------
@@ -27,9 +27,25 @@ def skeleton_length(mask: Bool[np.ndarray, "h w"], distance: Float[np.ndarray, "
     y, x = y[path].astype(np.float64), x[path].astype(np.float64)
     knots = np.unique(np.append(np.arange(0, len(path), STEP_PX), len(path) - 1))
     length = np.hypot(np.diff(y[knots]), np.diff(x[knots])).sum()
-    tips = [distance[int(y[end]), int(x[end])] - 0.5 for end in (0, -1)]
-    # The path runs between pixel centers; a single pixel still has its own extent.
+    points = np.stack([y, x], axis=1)
+    back = min(max(STEP_PX, round(float(distance.max()))), len(path) - 1)
+    tips = [
+        _to_the_outline(mask, points[end], points[end] - points[before])
+        for end, before in ((0, back), (-1, -1 - back))
+    ]
     return float(length + sum(tips))
+
+
+def _to_the_outline(mask: np.ndarray, end: np.ndarray, direction: np.ndarray) -> float:
+    """Return how far the region goes on from `end`, in tenths of a pixel."""
+    size = np.hypot(*direction)
+    if size == 0:
+        return 0.5
+    steps = np.arange(0, np.hypot(*mask.shape), 0.1)
+    y, x = np.round(end[:, None] + direction[:, None] / size * steps).astype(int)
+    inside = (y >= 0) & (x >= 0) & (y < mask.shape[0]) & (x < mask.shape[1])
+    inside[inside] = mask[y[inside], x[inside]]
+    return float(steps[np.argmin(inside)])
 
 
 def _longest_path(y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -62,7 +78,7 @@ def _longest_path(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.array(path)
 
 
-def capsule_width(area: float, length: float) -> float:
+def capsule_width(area: int, length: float) -> float:
     """Return the width of the rod with round ends that has this area and length.
 
     The area of a capsule is width length - (1 - pi / 4) width^2.
