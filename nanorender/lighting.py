@@ -228,14 +228,18 @@ def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
     openness = np.ones((height, width), np.float32)
     tangent = np.empty(width, np.float32)
     above, there = np.empty_like(tangent), np.empty_like(tangent)
+    east, south = np.empty_like(tangent), np.empty_like(tangent)
     share = np.float32(1 / directions)
     for r in range(height):
         here, open_row = levels[0, r], openness[r]
+        nx, ny, nz = normal[0, r], normal[1, r], normal[2, r]
+        for c in range(width):
+            steep = -_ONE / max(nz[c], _STEEPEST)
+            east[c], south[c] = nx[c] * steep, ny[c] * steep
         for d in range(directions):
             sine, cosine = towards[0, d], towards[1, d]
-            nx, ny, nz = normal[0, r], normal[1, r], normal[2, r]
             for c in range(width):
-                tangent[c] = -(cosine * nx[c] + sine * ny[c]) / max(nz[c], _STEEPEST)
+                tangent[c] = cosine * east[c] + sine * south[c]
                 above[c] = _ZERO
             for t in range(taps):
                 dy, dx = shifts[0, d, t], shifts[1, d, t]
@@ -243,8 +247,10 @@ def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
                 fade = fades[t]
                 apart = np.float32(math.sqrt(float(dy * dy + dx * dx)))
                 scale = fade / (apart * pixel_size_nm)
+                # The tangent towards the tap's own pixel, beside the direction by rounding.
+                ax, ay = np.float32(dx) * fade / apart, np.float32(dy) * fade / apart
                 for c in range(width):
-                    rise = (there[c] - here[c]) * scale - tangent[c] * fade
+                    rise = (there[c] - here[c]) * scale - (ax * east[c] + ay * south[c])
                     above[c] = max(above[c], rise)
             for c in range(width):
                 low, high = tangent[c], tangent[c] + above[c]
