@@ -6,7 +6,8 @@ import tifffile
 
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
-from nanorender.placement import Agglomerates, DistributionMap, Scattered, footprints, place
+from nanorender.footprints import footprints
+from nanorender.placement import Agglomerates, DistributionMap, Scattered, place
 
 FIELD_NM = 5000.0
 
@@ -55,7 +56,9 @@ def test_compact_agglomerates_are_smaller_than_chains():
         center, _ = place(settings, FIELD_NM, *spheres(60), np.random.default_rng(5))
         return center[:, :2].std(axis=0).sum()
 
-    assert radius_of_gyration(1.0) < 0.6 * radius_of_gyration(0.0)
+    # 60 discs of radius 50 fill at 84 % a disc of radius 422, whose spread is half of that an axis.
+    assert radius_of_gyration(1.0) < 1.15 * 422
+    assert radius_of_gyration(0.0) > 1.3 * 422
 
 
 def test_stacked_particles_lie_above_the_others():

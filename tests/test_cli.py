@@ -1,0 +1,210 @@
+"""The command line, from recipe to report, on micrographs that the renderer made."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from nanorender.micrograph import read_labels, write_image, write_labels
+from nanorender.recipe import read_recipe
+from nanorender.render import render
+
+TRAINING = """
+channels = [4, 8]
+targets = ["foreground", "interior"]
+patch_px = 64
+batch = 2
+steps_per_epoch = 4
+epochs = 2
+learning_rate = 3e-3
+schedule = "one_cycle"
+averaging = 0.5
+"""
+
+
+def nanorender(*arguments: object) -> subprocess.CompletedProcess:
+    """Run the program as a user does."""
+    command = [sys.executable, "-m", "cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a short training and a study's micrographs, annotations beside them."""
+    root = tmp_path_factory.mktemp("study")
+    (root / "training.toml").write_text(TRAINING)
+    recipe = read_recipe("tio2").at_scale(7.0, 160)
+    (root / "images").mkdir()
+    for index in range(2):
+        sample = render(recipe, 5, index)
+        write_image(root / "images" / f"grid {index}.tif", sample.image, sample.pixel_size_nm)
+        truth = root / "images" / f"grid {index}_truth.tif"
+        write_labels(truth, sample.labels, sample.pixel_size_nm)
+    return root
+
+
+@pytest.fixture(scope="session")
+def study(folder) -> tuple[Path, subprocess.CompletedProcess]:
+    """The study that `run` makes of the folder, and what it said."""
+    out = folder / "study"
+    done = nanorender(
+        *("run", folder / "images", "-o", out, "-n", 2, "--workers", 1),
+        *("--preset", folder / "training.toml", "--truth", "_truth"),
+    )
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def test_help_answers_without_loading_anything_heavy():
+    heavy = "jax", "numba", "pandas", "matplotlib", "skimage", "scipy", "numpy"
+    code = f"import sys, cli; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_has_an_example_in_its_help_and_a_place_in_the_readme():
+    from cli import app
+
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text()
+    for command in app.registered_commands:
+        name = command.callback.__name__
+        assert f"Example: nanorender {name}" in command.callback.__doc__
+        assert f"nanorender {name}" in readme
+
+
+def test_run_writes_label_maps_that_are_calibrated(study, folder):
+    out, _ = study
+    for index in range(2):
+        labels, pixel_size_nm = read_labels(out / "labels" / f"grid {index}.tif")
+        assert labels.shape == (160, 160)
+        _, true_size = read_labels(folder / "images" / f"grid {index}_truth.tif")
+        assert pixel_size_nm == pytest.approx(true_size, rel=1e-4)
+        assert tifffile.imread(out / "labels" / f"grid {index}.tif").dtype == np.uint16
+
+
+def test_run_writes_one_row_a_particle(study):
+    out, _ = study
+    table = pd.read_csv(out / "particles.csv")
+    maps = [read_labels(path)[0] for path in sorted((out / "labels").glob("*.tif"))]
+    assert len(table) == sum(int(labels.max()) for labels in maps)
+    assert {"image", "label", "area_nm2", "equivalent_diameter_nm"} <= set(table.columns)
+
+
+def test_run_scores_against_the_truth_it_was_given(study):
+    _, done = study
+    assert "mean: pixel precision" in done.stdout
+    assert "object F1@0.5" in done.stdout
+    assert done.stdout.strip().endswith("index.html")
+
+
+def test_run_writes_a_report_of_the_whole_study(study):
+    out, _ = study
+    summary = json.loads((out / "report" / "summary.json").read_text())
+    assert [image["name"] for image in summary["images"]] == ["grid 0", "grid 1"]
+    assert (out / "report" / "index.html").read_text().count("<svg") >= 2
+
+
+def test_run_again_leaves_every_file_as_it_is(study, folder):
+    out, _ = study
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    nanorender(
+        *("run", folder / "images", "-o", out, "-n", 2, "--workers", 1),
+        *("--preset", folder / "training.toml", "--truth", "_truth"),
+    )
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert after.keys() == before.keys()
+    assert [path.name for path in before if after[path] != before[path]] == []
+
+
+def test_annotations_are_left_out_though_nobody_named_them(study, folder):
+    done = nanorender(
+        *("segment", folder / "study" / "run", folder / "images", "-o", folder / "unnamed")
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.stem for path in (folder / "unnamed").glob("*.tif")) == ["grid 0", "grid 1"]
+    assert "--truth" in done.stderr
+
+
+def test_an_image_of_unknown_scale_is_segmented_in_pixels_when_told_so(study, folder, tmp_path):
+    image = tifffile.imread(folder / "images" / "grid 0.tif")
+    tifffile.imwrite(tmp_path / "bare.tif", image)
+    run = folder / "study" / "run"
+    asked = nanorender("segment", run, tmp_path / "bare.tif", "-o", tmp_path / "labels")
+    assert asked.returncode == 2
+    assert "--pixel-size-nm" in asked.stderr
+    assert "--pixels" in asked.stderr
+    done = nanorender("segment", run, tmp_path / "bare.tif", "-o", tmp_path / "labels", "--pixels")
+    assert done.returncode == 0, done.stderr
+    done = nanorender("measure", tmp_path / "labels", "-o", tmp_path / "particles.csv")
+    assert done.returncode == 0, done.stderr
+    assert "area_px2" in pd.read_csv(tmp_path / "particles.csv").columns
+
+
+def test_a_run_folder_of_another_architecture_is_refused(study, folder, tmp_path):
+    out, _ = study
+    other = tmp_path / "wider.toml"
+    other.write_text(TRAINING.replace("[4, 8]", "[8, 16]"))
+    done = nanorender("train", out / "dataset", "-o", out / "run", "--preset", other)
+    assert_one_clear_line(done)
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "text", "truncated", "colour"])
+def test_bad_images_give_one_clear_line(name, folder, tmp_path):
+    path = tmp_path / f"{name}.tif"
+    if name == "empty":
+        path = tmp_path
+    elif name == "text":
+        path.write_text("not an image")
+    elif name == "truncated":
+        path.write_bytes((folder / "images" / "grid 0.tif").read_bytes()[:2000])
+    elif name == "colour":
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+        tifffile.imwrite(path, noise, photometric="rgb")
+    done = nanorender("run", path, "-o", tmp_path / "study", "--pixels")
+    assert_one_clear_line(done)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("field_nm", "feild_nm"), "feild_nm"),
+        (("median = 185.0", "median = -185.0"), "median"),
+        (('material = "oxide"', 'material = "iron"'), "iron"),
+        (('"grain_0"', '"grain_x"'), "grain_x"),
+    ],
+)
+def test_bad_recipes_give_one_clear_line(change, said, tmp_path):
+    from importlib import resources
+
+    text = (resources.files("nanorender") / "recipes" / "tio2.toml").read_text()
+    assert change[0] in text
+    (tmp_path / "mine.toml").write_text(text.replace(*change))
+    done = nanorender("generate", tmp_path / "mine.toml", "-o", tmp_path / "dataset", "-n", 1)
+    assert_one_clear_line(done)
+    assert said in done.stderr
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_preset_that_does_not_exist_is_answered_with_those_that_do(tmp_path):
+    done = nanorender("generate", "tio3", "-o", tmp_path / "dataset", "-n", 1)
+    assert_one_clear_line(done)
+    assert "ag, sio2, tio2" in done.stderr
+
+
+def test_preview_draws_a_contact_sheet(tmp_path):
+    done = nanorender("preview", "tio2", "-n", 1, "-o", tmp_path / "sheet.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess) -> None:
+    lines = [line for line in done.stderr.splitlines() if line.startswith("nanorender: ")]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(lines) == 1, done.stderr
