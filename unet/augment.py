@@ -9,6 +9,25 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from unet.presets import Augmentation
 
+COARSE_POINTS = 12  # along an edge, where candidates for a patch are looked at
+
+
+class Places(NamedTuple):
+    """Where patches lie in the images.
+
+    Attributes
+    ----------
+    which: image of each patch
+    center: y and x of its middle, in px
+    turn: cosine and sine of its angle, both over its zoom
+    flip: 1, or -1 for mirrored
+    """
+
+    which: Int[Array, "b"]
+    center: Float[Array, "b 2"]
+    turn: Float[Array, "b 2"]
+    flip: Float[Array, "b"]
+
 
 class Batch(NamedTuple):
     """Patches and what the network is to give for them, both 0 to 1."""
@@ -32,8 +51,9 @@ def draw_batch(
     """
     count, edge = count_and_edge
     place, gray = jax.random.split(key)
-    which, y, x = _positions(place, sizes, count, edge, settings)
-    patches = _sample(pixels, sizes, which, y, x)
+    places = _draw_places(place, sizes, (settings.candidates * count, edge), settings)
+    places = _fullest(places, pixels, sizes, (count, edge))
+    patches = _sample(pixels, sizes, places.which, *_coordinates(places, _pixel_centers(edge)))
     images = change_gray(gray, patches[..., :1], settings)
     return Batch(images, patches[..., 1:])
 
@@ -61,10 +81,14 @@ def change_gray(
     return (images - 0.5) * gain + 0.5 + draw(4, -settings.offset, settings.offset)
 
 
-def _positions(
-    key: PRNGKeyArray, sizes: Int[Array, "n 2"], count: int, edge: int, settings: Augmentation
-) -> tuple[Int[Array, "b"], Float[Array, "b p p"], Float[Array, "b p p"]]:
-    """Draw the image of each patch and where in it each pixel of the patch lies, in px."""
+def _draw_places(
+    key: PRNGKeyArray,
+    sizes: Int[Array, "n 2"],
+    count_and_edge: tuple[int, int],
+    settings: Augmentation,
+) -> Places:
+    """Draw where patches lie; the whole patch is inside its image where it can be."""
+    count, edge = count_and_edge
     keys = jax.random.split(key, 6)
     which = jax.random.randint(keys[0], (count,), 0, sizes.shape[0])
     extent = sizes[which].astype(jnp.float32)
@@ -73,17 +97,43 @@ def _positions(
     flip = jax.random.rademacher(keys[3], (count,), dtype=jnp.float32)
     zoom = settings.zoom ** jax.random.uniform(keys[4], (count,), minval=-1.0)
     cosine, sine = jnp.cos(turn) / zoom, jnp.sin(turn) / zoom
-    # The whole patch lies inside the image where it can: its corners reach this far.
-    half = (edge / 2) * (jnp.abs(cosine) + jnp.abs(sine))[:, None]
-    room = jnp.maximum(extent - 2 * half, 0)
+    reach = (edge / 2) * (jnp.abs(cosine) + jnp.abs(sine))[:, None]
+    room = jnp.maximum(extent - 2 * reach, 0)
     center = (extent - room) / 2 + room * jax.random.uniform(keys[5], (count, 2))
-    offset = jnp.arange(edge) + 0.5 - edge / 2
+    return Places(which, center, jnp.stack([cosine, sine], axis=-1), flip)
+
+
+def _fullest(
+    places: Places,
+    pixels: UInt8[Array, "n h w c"],
+    sizes: Int[Array, "n 2"],
+    count_and_edge: tuple[int, int],
+) -> Places:
+    """Keep of each group of candidates the patch with most of the first target, seen coarsely."""
+    count, edge = count_and_edge
+    if places.which.size == count:
+        return places
+    coarse = edge * (jnp.arange(COARSE_POINTS) + 0.5) / COARSE_POINTS - edge / 2
+    content = _sample(pixels, sizes, places.which, *_coordinates(places, coarse))[..., 1]
+    best = content.mean((1, 2)).reshape(-1, count).argmax(axis=0) * count + jnp.arange(count)
+    return Places(*(part[best] for part in places))
+
+
+def _pixel_centers(edge: int) -> Float[Array, "p"]:
+    """Return where the pixels of a patch lie from its center, in px along one axis."""
+    return jnp.arange(edge) + 0.5 - edge / 2
+
+
+def _coordinates(
+    places: Places, offset: Float[Array, "p"]
+) -> tuple[Float[Array, "b p p"], Float[Array, "b p p"]]:
+    """Return y and x in the image of a square grid of points in each patch, in pixel indices."""
     v, u = jnp.meshgrid(offset, offset, indexing="ij")
-    u = u * flip[:, None, None]
-    cosine, sine = cosine[:, None, None], sine[:, None, None]
-    y = center[:, 0, None, None] + cosine * v + sine * u - 0.5
-    x = center[:, 1, None, None] - sine * v + cosine * u - 0.5
-    return which, y, x
+    u = u * places.flip[:, None, None]
+    cosine, sine = (places.turn[:, axis, None, None] for axis in (0, 1))
+    y = places.center[:, 0, None, None] + cosine * v + sine * u - 0.5
+    x = places.center[:, 1, None, None] - sine * v + cosine * u - 0.5
+    return y, x
 
 
 def _sample(

@@ -1,5 +1,6 @@
 """Training settings and the presets: each preset is a few fields that differ."""
 
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -47,6 +48,7 @@ class Augmentation(Settings):
 
     Attributes
     ----------
+    candidates: places drawn for each patch, of which that with most particles is taken
     zoom: largest factor by which a patch is enlarged or reduced
     rotation_deg: largest rotation, on top of one of the four quarter turns
     gain, offset: largest relative change of contrast, largest shift of the gray level
@@ -55,6 +57,7 @@ class Augmentation(Settings):
     blur: largest weight of the patch blurred by a 3 x 3 binomial filter, applied twice
     """
 
+    candidates: PositiveInt = 3
     zoom: Annotated[float, Field(ge=1)] = 1.25
     rotation_deg: Annotated[float, Field(ge=0, le=45)] = 45.0
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.3
@@ -141,7 +144,7 @@ PAPER = TrainSettings(
     schedule="constant",
     averaging=0.0,
     keep_every=25,
-    augmentation=Augmentation(rotation_deg=0.0, gamma=1.0, blur=0.0),
+    augmentation=Augmentation(candidates=1, rotation_deg=0.0, gamma=1.0, blur=0.0),
 )
 
 # Measured on synthetic TiO2: 8 channels at full resolution, 360 steps of 8 patches and a peak of

@@ -57,7 +57,9 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
     """Return the learning rate by step: constant, or one cosine rise and fall."""
     if settings.schedule == "constant":
         return optax.constant_schedule(settings.learning_rate)
-    return optax.cosine_onecycle_schedule(settings.steps, settings.learning_rate, pct_start=0.2)
+    return optax.cosine_onecycle_schedule(
+        settings.steps, settings.learning_rate, pct_start=0.1, div_factor=10.0
+    )
 
 
 @lru_cache

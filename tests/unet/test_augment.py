@@ -9,7 +9,9 @@ from unet.presets import Augmentation
 draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4))
 change_gray = jax.jit(unet.augment.change_gray, static_argnums=2)
 
-STILL = Augmentation(zoom=1, rotation_deg=0, gain=0, offset=0, gamma=1, noise=0, blur=0)
+STILL = Augmentation(
+    candidates=1, zoom=1, rotation_deg=0, gain=0, offset=0, gamma=1, noise=0, blur=0
+)
 MOVING = STILL.model_copy(update={"zoom": 1.3, "rotation_deg": 45.0})
 
 
@@ -56,6 +58,14 @@ def test_batches_depend_on_the_key_alone(smooth):
     first, again, other = (draw(smooth, seed, MOVING) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.images, again.images)
     assert np.abs(np.asarray(first.images - other.images)).max() > 0.01
+
+
+def test_of_several_candidates_the_patch_with_most_particles_is_taken():
+    image = np.zeros((200, 200), np.uint8)
+    image[:50, :50] = 255
+    one = draw(image, 0, STILL, (128, 40)).targets.mean()
+    best_of_four = STILL.model_copy(update={"candidates": 4})
+    assert draw(image, 0, best_of_four, (128, 40)).targets.mean() > 2 * one
 
 
 def test_noise_has_at_most_the_deviation_set():
