@@ -17,7 +17,8 @@ def discs(edge, spacing, diameters, rng):
             cy, cx = y + rng.uniform(-3, 3), x + rng.uniform(-3, 3)
             radius = rng.uniform(*diameters) / 2
             top, left = (max(int(c - radius), 0) for c in (cy, cx))
-            window = np.s_[top : int(cy + radius) + 2, left : int(cx + radius) + 2]
+            bottom, right = (min(int(c + radius) + 2, edge) for c in (cy, cx))
+            window = np.s_[top:bottom, left:right]
             rows, columns = np.ogrid[window]
             mask[window] |= np.hypot(rows + 0.5 - cy, columns + 0.5 - cx) < radius
     return mask
