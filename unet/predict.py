@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree, UInt8, UInt16
@@ -96,7 +97,7 @@ def predict_equalized(
     maps = np.empty((height, width, architecture.outputs), np.float32)
     for row in rows:
         for column in columns:
-            tile = padded[row.tile, column.tile][None, ..., None]
+            tile = jnp.asarray(padded[row.tile, column.tile][None, ..., None])
             probability = np.asarray(forward(model.weights, tile))[0]
             maps[row.kept, column.kept] = probability[row.kept_of_tile, column.kept_of_tile]
     return maps[: image.shape[0], : image.shape[1]]

@@ -66,7 +66,8 @@ def rank_by_truth(
         for image, truth in annotated:
             labels = separate(read_prediction(run_folder, epoch, image.name, targets), separation)
             scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1))
-        parts = dict(zip(("object_f1", "pixel_f1"), np.mean(scores, axis=0).tolist(), strict=True))
+        of_objects, of_pixels = np.mean(scores, axis=0).tolist()
+        parts: dict[str, float] = {"object_f1": of_objects, "pixel_f1": of_pixels}
         ranked.append(RankedEpoch(epoch, parts[score], parts))
     return _best_first(ranked)
 

@@ -29,7 +29,7 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]
     parameters: PyTree
     statistics: PyTree
-    averages: tuple[PyTree, PyTree]
+    averages: PyTree
     optimizer: optax.OptState
     losses: Float[Array, "t"]
 

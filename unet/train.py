@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,11 +83,18 @@ def train(
     _write_provenance(run_folder, card, dataset)
     _cut_log(run_folder, int(state.step) // settings.steps_per_epoch)
     pixels, sizes = jax.device_put((samples.pixels, samples.sizes))
-    step = partial(make_step(settings), pixels=pixels, sizes=sizes)
+    # Frozen settings are hashable, which the type checker does not see.
+    train_step = make_step(settings)  # pyright: ignore[reportArgumentType]
     with _noticing_interrupt() as interrupted:
         while int(state.step) < settings.steps and not interrupted.is_set():
             started = time.perf_counter()
-            state = _run_epoch(step, state, settings, on_progress, interrupted)
+            state = _run_epoch(
+                lambda state: train_step(state, pixels, sizes),
+                state,
+                settings,
+                on_progress,
+                interrupted,
+            )
             epoch, into_epoch = divmod(int(state.step), settings.steps_per_epoch)
             card = card.model_copy(update={"epoch": epoch})
             if into_epoch == 0:
@@ -112,7 +118,7 @@ def describe_device() -> str:
 
 def use_compilation_cache() -> None:
     """Keep compiled programs in the user's cache folder: a step compiles in seconds once only."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(base / "nanorender" / "xla"))
 
@@ -177,8 +183,8 @@ def _finish_epoch(
 
 def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
     """Return the header of a model that is yet to be trained on these samples."""
-    digest = hashlib.sha256(samples.sizes)
-    digest.update(samples.pixels)
+    digest = hashlib.sha256(samples.sizes.data)
+    digest.update(samples.pixels.data)
     return ModelCard(
         training=settings,
         pixel_sizes=samples.pixel_sizes,
