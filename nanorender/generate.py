@@ -78,9 +78,12 @@ def generate(
         missing = sorted(set(wanted).difference(whole_samples(folder)))
         done = len(wanted) - len(missing)
         on_progress(done, len(wanted))
-        for _ in run_tasks(partial(make_sample, text, seed, folder), missing, workers):
-            done += 1
-            on_progress(done, len(wanted))
+        work = partial(make_sample, text, seed, folder)
+        # The first sample compiles the kernels, if need be, into the cache that all then load.
+        for tasks, crew in ((missing[:1], 1), (missing[1:], workers)):
+            for _ in run_tasks(work, tasks, crew):
+                done += 1
+                on_progress(done, len(wanted))
     return info
 
 

@@ -159,6 +159,7 @@ def test_an_interrupted_run_goes_on_where_it_was(quick, tmp_path, monkeypatch):
 
 PROGRAM = f"""
 import sys
+from pathlib import Path
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
 
@@ -186,9 +187,11 @@ def sums(folder):
     return len(list((folder / "sums").glob("*.sha256"))) if folder.exists() else 0
 
 
-def wait_for(condition, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not condition():
+def wait_for_samples(process, folder, count):
+    """Wait until a folder has so many whole samples; fail as soon as the process has."""
+    end = time.monotonic() + 240
+    while sums(folder) < count:
+        assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -205,7 +208,7 @@ def test_rendered_samples_are_the_same_for_any_number_of_workers(tmp_path):
 
 def test_an_interrupt_from_the_keyboard_ends_all_processes_and_keeps_whole_samples(tmp_path, start):
     process = start(tmp_path / "a", 5000, 2)
-    wait_for(lambda: sums(tmp_path / "a") >= 3)
+    wait_for_samples(process, tmp_path / "a", 3)
     family = psutil.Process(process.pid).children(recursive=True)
     for member in (process, *family):  # as a terminal does
         os.kill(member.pid, signal.SIGINT)
@@ -223,7 +226,7 @@ def test_killing_workers_and_parents_at_random_tears_nothing(tmp_path, start, ki
     for number in range(kills):
         process = start(tmp_path / "killed", count, 2)
         begun = sums(tmp_path / "killed")
-        wait_for(lambda begun=begun, process=process: sums(tmp_path / "killed") > begun)
+        wait_for_samples(process, tmp_path / "killed", begun + 1)
         time.sleep(rng.uniform(0, 0.3))
         family = psutil.Process(process.pid).children(recursive=True)
         victim = process if number % 2 else rng.choice(np.array(family, dtype=object))
