@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,6 @@ import typer
 from nanorender.errors import InputError
 
 if TYPE_CHECKING:
-    from nanorender.analysis.results import ImageResult
     from nanorender.collection import Collection
 
 app = typer.Typer(
@@ -22,9 +22,9 @@ app = typer.Typer(
     "and the sizes of the particles on real ones.",
 )
 
-PATCH_IMAGE_PX = 512  # edge of synthetic images that are made for given micrographs
-
-RecipeName = Annotated[str, typer.Option("--recipe", help="Preset (ag, sio2, tio2) or TOML file.")]
+RECIPE_HELP = "Preset (ag, sio2, tio2) or TOML file."
+RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
+Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or one of them.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write, made if missing.")]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Synthetic images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of all that is random.")]
@@ -43,14 +43,14 @@ Truth = Annotated[
     typer.Option(help="Annotations to score against: suffix of their names (_m) or their folder."),
 ]
 Averaged = Annotated[
-    bool, typer.Option("--averaged", help="Average predictions over flips: better, 4 x slower.")
+    bool, typer.Option("--averaged/--once", help="Average predictions over four flips, or not.")
 ]
 CORES = os.cpu_count() or 1
 
 
 @app.command()
 def preview(
-    recipe: Annotated[str, typer.Argument(help="Preset (ag, sio2, tio2) or TOML file.")],
+    recipe: RecipeName,
     count: Count = 6,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("preview.png"),
@@ -70,7 +70,7 @@ def preview(
 
 @app.command()
 def generate(
-    recipe: Annotated[str, typer.Argument(help="Preset (ag, sio2, tio2) or TOML file.")],
+    recipe: RecipeName,
     out: Out,
     count: Count = 180,
     seed: Seed = 0,
@@ -78,18 +78,21 @@ def generate(
     pixel_size_nm: Annotated[
         float | None, typer.Option(help="Draw the recipe to this scale, with --image-px.")
     ] = None,
-    image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = PATCH_IMAGE_PX,
+    image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
 ) -> None:
     """Make synthetic images with exact labels; what is there already is kept.
 
     Example: nanorender generate tio2 -n 180 -o dataset
     """
+    from nanorender.generate import generate
+    from nanorender.progress import progress
     from nanorender.recipe import read_recipe
 
     settings = read_recipe(recipe)
     if pixel_size_nm is not None:
         settings = settings.at_scale(pixel_size_nm, image_px)
-    _generate(settings, count, seed, out, workers)
+    with progress("rendering") as show:
+        generate(settings, count, seed, out, workers=workers, on_progress=show)
     print(out)
 
 
@@ -110,10 +113,18 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
-    micrographs = None
+    from nanorender.progress import progress
+    from unet import presets
+    from unet.train import describe_device, train
+    from unet.validation import validation_images
+
+    settings = presets.preset(preset)
+    images = []
     if validation is not None:
-        micrographs = _collection(validation, pixel_size_nm, in_pixels, crop, truth)
-    _train(dataset, preset, out, micrographs)
+        images = validation_images(_collection(validation, pixel_size_nm, in_pixels, crop, truth))
+    print(f"training on {describe_device()}, preset {preset}", file=sys.stderr)
+    with progress("training") as show:
+        train(dataset, settings, out, images, lambda now: show(now.step, now.steps))
     print(out)
 
 
@@ -124,7 +135,7 @@ def select(
     truth: Truth = None,
     by: Annotated[
         Literal["object_f1", "pixel_f1", "label_free"],
-        typer.Option(help="Score of the annotated images, or none of them needed."),
+        typer.Option(help="Score on the annotations, or one that needs none."),
     ] = "label_free",
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
@@ -134,24 +145,39 @@ def select(
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
-    _select(run, _collection(validation, pixel_size_nm, in_pixels, crop, truth), by)
+    from unet.select import rank, select_epoch
+    from unet.validation import validation_images
+
+    images = validation_images(_collection(validation, pixel_size_nm, in_pixels, crop, truth))
+    ranked = rank(run, images, by)
+    for place in ranked[:5]:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in place.parts.items())
+        print(f"epoch {place.epoch}: {place.score:.4f} ({parts})")
+    print(select_epoch(run, ranked[0].epoch))
 
 
 @app.command()
 def segment(
     model: Annotated[Path, typer.Argument(help="Run folder or model file.")],
-    micrographs: Annotated[Path, typer.Argument(help="Folder of images, or one of them.")],
+    micrographs: Micrographs,
     out: Out,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
-    averaged: Averaged = False,
+    truth: Truth = None,
+    averaged: Averaged = True,
 ) -> None:
     """Write the label map of every micrograph; what is there already is kept.
 
     Example: nanorender segment run micrographs -o labels
     """
-    _segment(model, _collection(micrographs, pixel_size_nm, in_pixels, crop), out, averaged)
+    from nanorender.analysis.separate import Separation
+    from nanorender.progress import progress
+    from unet.segment import segment
+
+    collection = _collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
+    with progress("segmenting") as show:
+        segment(model, collection, Separation(), out, averaged, show)
     print(out)
 
 
@@ -175,21 +201,24 @@ def report(
     labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
     out: Out,
     truth: Truth = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
 ) -> None:
-    """Write the report of a folder of label maps: distributions, overlays, tables.
+    """Write the report on a folder of label maps: distributions, overlays, tables.
 
     Example: nanorender report labels -o report
     """
-    from nanorender.analysis.study import read_results
+    from nanorender.analysis.study import read_results, score_lines, write_report
 
-    print(_write_report(labels, read_results(labels, truth), out, f"Particles of {labels}"))
+    results = read_results(labels, truth)
+    page = write_report(labels, results, out, title, shlex.join(["nanorender", *sys.argv[1:]]))
+    print(*score_lines(results), page, sep="\n")
 
 
 @app.command()
 def run(
-    micrographs: Annotated[Path, typer.Argument(help="Folder of images, or one of them.")],
+    micrographs: Micrographs,
     out: Out,
-    recipe: RecipeName = "tio2",
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
     count: Count = 160,
     seed: Seed = 0,
     preset: Preset = "cpu",
@@ -208,13 +237,15 @@ def run(
     from nanorender.recipe import read_recipe
 
     images = _collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
-    settings = read_recipe(recipe)
-    scale = images.pixel_size_nm or assumed_pixel_size_nm(images, settings)
-    _generate(settings.at_scale(scale, PATCH_IMAGE_PX), count, seed, out / "dataset", workers)
-    _train(out / "dataset", preset, out / "run", images)
-    _select(out / "run", images, "label_free")
-    _segment(out / "run", images, out / "labels", averaged)
-    _finish(out, truth, f"Particles of {micrographs}")
+    scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, read_recipe(recipe))
+    dataset, trained, labels = out / "dataset", out / "run", out / "labels"
+    reading = (pixel_size_nm, in_pixels, crop)
+    generate(recipe, dataset, count, seed, workers, scale_nm)
+    train(dataset, trained, preset, micrographs, truth, *reading)
+    select(trained, micrographs, truth, "label_free", *reading)
+    segment(trained, micrographs, labels, *reading, truth, averaged)
+    measure(labels, out / "particles.csv")
+    report(labels, out / "report", truth, f"Particles of {micrographs}")
 
 
 @app.command()
@@ -226,92 +257,31 @@ def demo(
 
     Example: nanorender demo
     """
-    from nanorender.collection import Reading, read_collection
-    from nanorender.recipe import read_recipe
-
-    settings = read_recipe("tio2").at_scale(7.0, 384)
-    _generate(settings, 80, 0, out / "dataset", workers)
-    _train(out / "dataset", "demo", out / "run", None)
-    _generate(settings.at_scale(7.0, 768), 4, 1, out / "unseen", workers)
-    unseen = read_collection(out / "unseen" / "images", Reading())
-    _segment(out / "run", unseen, out / "labels", averaged=False)
-    _finish(out, str(out / "unseen" / "labels"), "Synthetic TiO2 that the network never saw")
+    scale_nm, unseen, labels = 7.0, out / "unseen", out / "labels"
+    generate("tio2", out / "dataset", 80, 0, workers, scale_nm, 384)
+    train(out / "dataset", out / "run", "demo")
+    generate("tio2", unseen, 4, 1, workers, scale_nm, 768)
+    segment(out / "run", unseen / "images", labels)
+    measure(labels, out / "particles.csv")
+    title = "Synthetic TiO2 that the network never saw"
+    report(labels, out / "report", str(unseen / "labels"), title)
 
 
+@cache
 def _collection(
     path: Path,
     pixel_size_nm: float | None,
     in_pixels: bool,
     crop: str | None,
-    truth: str | None = None,
+    truth: str | None,
 ) -> "Collection":
-    """Return the micrographs, and say what is to be known about them."""
+    """Return the micrographs, and say once what is to be known about them."""
     from nanorender.collection import Reading, parse_crop, read_collection
 
-    reading = Reading(pixel_size_nm, in_pixels, parse_crop(crop), truth)
-    collection = read_collection(path, reading)
+    collection = read_collection(path, Reading(pixel_size_nm, in_pixels, parse_crop(crop), truth))
     for note in collection.notes:
         print(f"note: {note}", file=sys.stderr)
     return collection
-
-
-def _generate(recipe, count: int, seed: int, folder: Path, workers: int) -> None:
-    from nanorender.generate import generate
-    from nanorender.progress import progress
-
-    with progress("rendering") as show:
-        generate(recipe, count, seed, folder, workers=workers, on_progress=show)
-
-
-def _train(dataset: Path, preset: str, folder: Path, micrographs: "Collection | None") -> None:
-    from nanorender.progress import progress
-    from unet import presets
-    from unet.train import describe_device, train
-    from unet.validation import validation_images
-
-    settings = presets.preset(preset)
-    images = [] if micrographs is None else validation_images(micrographs)
-    print(f"training on {describe_device()}, preset {preset}", file=sys.stderr)
-    with progress("training") as show:
-        train(dataset, settings, folder, images, lambda now: show(now.step, now.steps))
-
-
-def _select(folder: Path, micrographs: "Collection", by: str) -> None:
-    from unet.select import rank, select_epoch
-    from unet.validation import validation_images
-
-    ranked = rank(folder, validation_images(micrographs), by)
-    for place in ranked[:5]:
-        parts = ", ".join(f"{name} {value:.3f}" for name, value in place.parts.items())
-        print(f"epoch {place.epoch}: {place.score:.4f} ({parts})")
-    print(select_epoch(folder, ranked[0].epoch))
-
-
-def _segment(model: Path, micrographs: "Collection", folder: Path, averaged: bool) -> None:
-    from nanorender.analysis.separate import Separation
-    from nanorender.progress import progress
-    from unet.segment import segment
-
-    with progress("segmenting") as show:
-        segment(model, micrographs, Separation(), folder, averaged, show)
-
-
-def _write_report(labels: Path, results: "list[ImageResult]", folder: Path, title: str) -> Path:
-    from nanorender.analysis.study import write_report
-
-    return write_report(labels, results, folder, title, shlex.join(["nanorender", *sys.argv[1:]]))
-
-
-def _finish(out: Path, truth: str | None, title: str) -> None:
-    """Measure and report the label maps of a study, and print how they agree with the truth."""
-    from nanorender.analysis.study import read_results, score_lines, write_table
-
-    results = read_results(out / "labels", truth)
-    write_table(results, out / "particles.csv")
-    page = _write_report(out / "labels", results, out / "report", title)
-    for line in score_lines(results):
-        print(line)
-    print(page)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from nanorender.labels import LabelSettings, label, labelled
 from nanorender.lighting import Lighting, light
 from nanorender.raymarch import trace
 from nanorender.scene import Particles, Scene, View
-from nanorender.templates import BUILT_IN, template_table
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import template_table
 
 RENDER_PX, IMAGE_PX, COUNT, VIEW_NM = 507, 2031, 250, 4000.0
 KINDS = {

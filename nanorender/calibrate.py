@@ -28,9 +28,10 @@ def inscribed_diameters_px(image: Integer[np.ndarray, "h w"]) -> np.ndarray:
     bright = smooth > threshold_otsu(smooth)
     bright = remove_small_holes(bright, max_size=image.size // 2000)
     distance = cv2.distanceTransform(bright.astype(np.uint8), cv2.DIST_L2, 5)
-    distance = gaussian(distance, 1.0)
     middles = peak_local_max(
-        distance, min_distance=int(2 * SMALLEST_RADIUS_PX), threshold_abs=SMALLEST_RADIUS_PX
+        gaussian(distance, 1.0),
+        min_distance=int(2 * SMALLEST_RADIUS_PX),
+        threshold_abs=SMALLEST_RADIUS_PX,
     )
     return 2 * distance[tuple(middles.T)]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numba
+from numba.core import config
 
 
 def _cache_folder() -> str:
@@ -25,7 +26,7 @@ def _cache_folder() -> str:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = _cache_folder()
+    config.CACHE_DIR = _cache_folder()  # pyright: ignore[reportAttributeAccessIssue]: made at import
 
 
 def kernel(function: Callable) -> Callable:

@@ -4,13 +4,14 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from nanorender.distributions import Constant, Distribution, PositiveDistribution
 from nanorender.errors import InputError
 from nanorender.placement import Agglomerates, Placement, place
 from nanorender.settings import Settings
-from nanorender.templates import BUILT_IN, Template, TemplateTable, template_table
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import Template, TemplateTable, template_table
 
 MOST_PARTICLES = 1_000_000
 
@@ -70,7 +71,7 @@ class SceneSettings(Settings):
     particle_count: PositiveDistribution
     placement: Placement = Agglomerates()
     particles: Annotated[tuple[Population, ...], Field(min_length=1)]
-    templates: dict[str, Template] = {}
+    templates: dict[str, Template] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _templates_exist(self) -> "SceneSettings":

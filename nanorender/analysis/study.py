@@ -138,7 +138,7 @@ def _floor(labels: Path) -> SizeFloor | None:
     """
     records = [read_record(path) for path in find_label_maps(labels)]
     floors = [
-        size_floor(record.pixel_size_nm, float(record.separation["area_opening_px"]), 0.0, None)
+        size_floor(record.pixel_size_nm, int(record.separation["area_opening_px"]), 0.0, None)
         for record in records
         if record is not None
     ]

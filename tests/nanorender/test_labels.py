@@ -14,7 +14,8 @@ from nanorender.labels import (
 )
 from nanorender.raymarch import trace
 from nanorender.scene import Particles, Scene, View
-from nanorender.templates import BUILT_IN, template_table
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import template_table
 
 
 def make_scene(names, count=40, image_px=401, seed=0, stretch=(1.0, 1.0, 1.0)) -> Scene:

@@ -8,7 +8,8 @@ from nanorender.instances import in_view, place
 from nanorender.primitives import empty_rays, signed_distance
 from nanorender.raymarch import trace
 from nanorender.scene import Particles, Scene, View
-from nanorender.templates import BUILT_IN, template_table
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import template_table
 
 
 def make_scene(names, count=40, view_px=120, seed=0, sizes=(60.0, 160.0), tilt_deg=0.0) -> Scene:

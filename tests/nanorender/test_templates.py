@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.templates import BUILT_IN, Template, template_table
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import Template, template_table
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -1,0 +1,53 @@
+import pytest
+
+from nanorender.errors import InputError
+from nanorender.recipe import Recipe, preset_names, read_recipe
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_survives_a_round_trip_through_toml(name):
+    recipe = read_recipe(name)
+    assert Recipe.from_toml(recipe.to_toml(), "memory") == recipe
+
+
+def test_the_three_materials_of_the_paper_are_there():
+    assert preset_names() == ["ag", "sio2", "tio2"]
+
+
+def test_the_presets_hold_what_the_paper_describes():
+    sio2, tio2, ag = (read_recipe(name) for name in ("sio2", "tio2", "ag"))
+    for recipe in (sio2, tio2, ag):
+        assert (recipe.camera.render_px, recipe.camera.image_px) == (507, 2031)
+        assert recipe.labels.border_px > 0
+    assert sio2.particle_count.typical() == 1000
+    assert [material.kind for material in sio2.population_materials()] == [
+        "diffuse",
+        "diffuse",
+        "glossy",
+    ]
+    assert tio2.particle_count.typical() == 540
+    assert len(tio2.template_names()) >= 4
+    assert {material.kind for material in tio2.population_materials()} == {"edge_effect"}
+    wire = ag.particles[0]
+    assert (wire.diameter_nm.low, wire.diameter_nm.high) == (40, 50)
+    assert wire.length_nm.maximum >= 20_000
+
+
+def test_a_recipe_drawn_to_scale_keeps_its_density_and_its_spread_of_zooms():
+    before = read_recipe("tio2")
+    after = before.at_scale(12.0, 2000)
+    assert after.camera.pixel_size_nm.typical() == pytest.approx(12)
+    zoom, zoom_before = after.camera.pixel_size_nm, before.camera.pixel_size_nm
+    assert zoom.high / zoom.low == pytest.approx(zoom_before.high / zoom_before.low)
+    assert after.field_nm >= zoom.high * 2000
+    density = after.particle_count.typical() / after.field_nm**2
+    assert density == pytest.approx(before.particle_count.typical() / before.field_nm**2)
+
+
+def test_a_recipe_drawn_to_scale_leaves_labels_whole():
+    assert read_recipe("tio2").at_scale(7.0, 512).labels.border_px == 0
+
+
+def test_a_recipe_that_is_neither_preset_nor_file_is_refused():
+    with pytest.raises(InputError, match="ag, sio2, tio2"):
+        read_recipe("gold")
