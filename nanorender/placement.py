@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from nanorender.distributions import Constant, Distribution
+from nanorender.distributions import Constant, Distribution, NonNegativeDistribution
 from nanorender.errors import InputError
 from nanorender.footprints import closeness, footprints
 from nanorender.jit import kernel
@@ -36,15 +36,15 @@ class Agglomerates(Settings):
     members: particles in an agglomerate; 1 is a particle by itself
     compactness: 0 for chains that branch at random, 1 for round clumps
     stacking: share of an agglomerate's particles that lie on top of the others
-    overlap: depth of contact as a fraction of the distance of two particles that just touch; more
-        than 0 for sintered necks
+    overlap: depth of contact as a fraction of the distance of two particles that just touch, drawn
+        for each particle; more than 0 for sintered necks, and at most a half
     """
 
     kind: Literal["agglomerates"] = "agglomerates"
     members: Distribution = Constant(value=10)
     compactness: Fraction = 0.3
     stacking: Fraction = 0.15
-    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    overlap: NonNegativeDistribution = Constant(value=0.05)
 
 
 class DistributionMap(Settings):
@@ -94,7 +94,7 @@ def _grow(first, parent_draw, angle_draw, on_top, compactness, overlap, seeds, f
                 if on_top[i] > 0.0:
                     touch *= on_top[i]
                 else:
-                    touch *= 1.0 - overlap
+                    touch *= 1.0 - overlap[i]
                 x, y = xy[parent, 0] + ux * touch, xy[parent, 1] + uy * touch
                 closest = 1.0
                 if on_top[i] == 0.0:
@@ -108,7 +108,7 @@ def _grow(first, parent_draw, angle_draw, on_top, compactness, overlap, seeds, f
                                     near = closeness(i, j, dx, dy, inverse, segment, radius)
                                     closest = min(closest, near)
                                 j = following[j]
-                fits = closest >= 1.0 - overlap - 1e-9
+                fits = closest >= 1.0 - overlap[i] - 1e-9
                 away = np.sqrt((x - middle_x) ** 2 + (y - middle_y) ** 2)
                 score = away if fits else 1e12 * (2.0 - closest)
                 if score < best:
@@ -136,6 +136,7 @@ def _settle(xy, overlap, footprint, cell_nm):
     gap between them, not above the longest chain of crossings.
     """
     half_height, inverse, segment, radius, reach = footprint
+    reduced = 1.0 - overlap
     count = half_height.size
     z = half_height.copy()
     below, above = np.empty(count), np.empty(count)
@@ -152,9 +153,9 @@ def _settle(xy, overlap, footprint, cell_nm):
                 while j >= 0:
                     dx, dy = xy[j, 0] - xy[i, 0], xy[j, 1] - xy[i, 1]
                     if dx * dx + dy * dy < (reach[i] + reach[j]) ** 2:
-                        near = closeness(i, j, dx, dy, inverse, segment, radius) / (1.0 - overlap)
+                        near = closeness(i, j, dx, dy, inverse, segment, radius) / reduced[i]
                         if near < 1.0:
-                            lift = np.sqrt(1.0 - near * near) * (1.0 - overlap)
+                            lift = np.sqrt(1.0 - near * near) * reduced[i]
                             lift *= half_height[i] + half_height[j]
                             if radius[i] > 0.0 and radius[j] > 0.0:
                                 below[contacts], above[contacts] = z[j] - lift, z[j] + lift
@@ -221,7 +222,7 @@ def place(
     """
     count = len(size_nm)
     agglomerate = np.arange(count)
-    elevation, overlap = 0.0, 0.0
+    elevation, overlap = 0.0, np.zeros(count)
     if isinstance(settings, DistributionMap):
         xy, elevation = _map_centers(settings, field_nm, count, rng)
         size_nm, rotation, agglomerate = (
@@ -234,7 +235,7 @@ def place(
     if isinstance(settings, Scattered):
         xy = rng.uniform(0.0, field_nm, (count, 2))
     elif isinstance(settings, Agglomerates):
-        overlap = settings.overlap
+        overlap = np.minimum(settings.overlap.sample(rng, count), 0.5)
         agglomerate = _agglomerate_sizes(settings.members, count, rng)
         first = np.searchsorted(agglomerate, agglomerate)
         on_top = rng.uniform(0.2, 0.8, count) * (rng.uniform(size=count) < settings.stacking)

@@ -56,10 +56,10 @@ class Separation(Settings):
     dams: bool = True
     grow_px: NonNegativeFloat = 0.0
     interior_threshold: Probability = 0.5
-    interior_smoothing_px: NonNegativeFloat = 1.0
+    interior_smoothing_px: NonNegativeFloat = 0.0
     boundary_weight: NonNegativeFloat = 1.0
     marker_area_px: NonNegativeInt = 10
-    marker_dynamic_px: PositiveFloat = 3.0
+    marker_dynamic_px: PositiveFloat = 2.0
 
 
 def separate(

@@ -42,7 +42,7 @@ def test_scattered_spheres_touch_but_never_run_into_each_other():
 
 @pytest.mark.parametrize("overlap", [0.0, 0.1])
 def test_members_of_an_agglomerate_are_in_contact_no_deeper_than_the_overlap(overlap):
-    settings = Agglomerates(members=Constant(value=40), stacking=0, overlap=overlap)
+    settings = Agglomerates(members=Constant(value=40), stacking=0, overlap=Constant(value=overlap))
     center, agglomerate = place(settings, FIELD_NM, *spheres(40), np.random.default_rng(3))
     assert set(agglomerate) == {0}
     apart = np.linalg.norm(center[:, None] - center[None], axis=2) + 1e9 * np.eye(40)
