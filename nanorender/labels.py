@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 from pydantic import Field
 
+from nanorender.borders import shrink_from_background, widen_borders
 from nanorender.instances import place
 from nanorender.jit import kernel
 from nanorender.outlines import Outlines, amodal_outlines
@@ -47,11 +48,11 @@ def labelled(scene: Scene, surface: Surface, view: View, settings: LabelSettings
     seen = label(scene, surface, view)
     labels = widen_borders(seen, settings.border_px)
     labels = shrink_from_background(labels, settings.background_border_px)
-    labels = drop_slivers(labels, settings.min_visible_px)
-    truth = truth_table(scene, view, seen, labels)
+    truth = truth_table(scene, view, seen, labels, settings.min_visible_px)
     numbers = np.zeros(len(scene.particles.template) + 1, np.int32)
     numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
-    return Labelled(_renumber(labels, numbers), {**truth, "label": numbers[truth["label"]]})
+    _renumber(labels, numbers)
+    return Labelled(labels, {**truth, "label": numbers[truth["label"]]})
 
 
 def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:
@@ -79,17 +80,12 @@ def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"
 
 
 _WAITING, _UNIFORM, _TRACED = 2, 0, 3
+_BLOCK = 16  # pixels that are compared at one go
 
 
 def _mixed_cells(coarse: Int32[np.ndarray, "a b"], height: int, width: int) -> Cells:
     """Return cells between the centers of coarse pixels; those of several labels are waiting."""
-    padded = np.pad(coarse, 1, mode="edge")
-    first = padded[:-1, :-1]
-    mixed = (first != padded[:-1, 1:]) | (first != padded[1:, :-1]) | (first != padded[1:, 1:])
-    # Beyond the outermost centers, no coarse pixel knows.
-    mixed[[0, -1]] = True
-    mixed[:, [0, -1]] = True
-    state = np.where(mixed, _WAITING, _UNIFORM).astype(np.uint8)
+    state = _mixed(coarse)
     row_cell, column_cell = _cells(height, coarse.shape[0]), _cells(width, coarse.shape[1])
     return Cells(
         state,
@@ -98,6 +94,19 @@ def _mixed_cells(coarse: Int32[np.ndarray, "a b"], height: int, width: int) -> C
         row_cell,
         column_cell,
     )
+
+
+@kernel
+def _mixed(coarse):
+    """Return the state of each cell. Beyond the outermost centers, no coarse pixel knows."""
+    rows, columns = coarse.shape
+    state = np.full((rows + 1, columns + 1), _WAITING, np.uint8)
+    for a in range(1, rows):
+        above, below, row = coarse[a - 1], coarse[a], state[a]
+        for b in range(1, columns):
+            left = (above[b - 1] ^ below[b]) | (below[b - 1] ^ below[b])
+            row[b] = _WAITING if left | (above[b] ^ below[b]) else _UNIFORM
+    return state
 
 
 def _cells(fine: int, coarse: int) -> Int64[np.ndarray, "n"]:
@@ -165,87 +174,43 @@ def _wait(state, a, b):
         state[a, b] = _WAITING
 
 
-def widen_borders(labels: Int32[np.ndarray, "h w"], border_px: float) -> Int32[np.ndarray, "h w"]:
-    """Return labels in which pixels within `border_px` of another particle are background."""
-    return _erode(labels, border_px, False) if border_px > 0 else labels
-
-
-def shrink_from_background(
-    labels: Int32[np.ndarray, "h w"], border_px: float
-) -> Int32[np.ndarray, "h w"]:
-    """Return labels in which pixels within `border_px` of background are background."""
-    return _erode(labels, border_px, True) if border_px > 0 else labels
-
-
-def drop_slivers(labels: Int32[np.ndarray, "h w"], min_visible_px: int):
-    """Return labels without the particles that show fewer pixels than `min_visible_px`."""
-    if min_visible_px <= 1:
-        return labels
-    counts = _count(labels, int(labels.max()) + 1)
-    kept = counts >= min_visible_px
-    return _renumber(labels, np.where(kept, np.arange(len(counts)), 0).astype(np.int32))
-
-
 @kernel
 def _count(labels, size):
     """Return how many pixels each label below `size` has."""
     counts = np.zeros(size, np.int64)
     flat = labels.ravel()
-    start = 0
-    for i in range(1, flat.size + 1):
-        # By runs: adding one at a time waits for the sum before.
-        if i == flat.size or flat[i] != flat[start]:
-            counts[flat[start]] += i - start
-            start = i
+    for start in range(0, flat.size - _BLOCK + 1, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        first, differ = block[0], np.int32(0)
+        for i in range(_BLOCK):
+            differ |= block[i] ^ first
+        if differ == 0:
+            counts[first] += _BLOCK
+        else:
+            for i in range(_BLOCK):
+                counts[block[i]] += 1
+    for i in range(flat.size // _BLOCK * _BLOCK, flat.size):
+        counts[flat[i]] += 1
     return counts
 
 
 @kernel
 def _renumber(labels, numbers):
-    renumbered = np.empty_like(labels)
+    """Replace each label k by numbers[k]."""
     for r in range(labels.shape[0]):
-        for c in range(labels.shape[1]):
-            renumbered[r, c] = numbers[labels[r, c]]
-    return renumbered
-
-
-@kernel
-def _erode(labels, border_px, from_background):
-    """Clear what a disc about each pixel of a border between two labels covers.
-
-    With `from_background` only borders with label 0 count, otherwise only those without.
-    """
-    height, width = labels.shape
-    eroded = labels.copy()
-    reach = int(border_px)
-    spans = np.empty(reach + 1, np.int64)
-    for d in range(reach + 1):
-        spans[d] = int(np.sqrt(border_px * border_px - d * d))
-    for r in range(height):
-        for c in range(width):
-            here = labels[r, c]
-            if (here == 0) != from_background:
-                continue
-            edge = (
-                (r > 0 and labels[r - 1, c] != here)
-                or (r + 1 < height and labels[r + 1, c] != here)
-                or (c > 0 and labels[r, c - 1] != here)
-                or (c + 1 < width and labels[r, c + 1] != here)
-            )
-            if not edge:
-                continue
-            for y in range(max(0, r - reach), min(height, r + reach + 1)):
-                span = spans[abs(y - r)]
-                for x in range(max(0, c - span), min(width, c + span + 1)):
-                    if labels[y, x] != here:
-                        eroded[y, x] = 0
-    return eroded
+        row = labels[r]
+        for c in range(row.size):
+            row[c] = numbers[row[c]]
 
 
 def truth_table(
-    scene: Scene, view: View, seen: Int32[np.ndarray, "h w"], labels: Int32[np.ndarray, "h w"]
+    scene: Scene,
+    view: View,
+    seen: Int32[np.ndarray, "h w"],
+    labels: Int32[np.ndarray, "h w"],
+    min_visible_px: int,
 ) -> dict[str, np.ndarray]:
-    """Return one row for each particle that `labels` shows, as columns.
+    """Return one row for each particle of which `labels` shows enough pixels, as columns.
 
     `seen` is the exact label map of the view, `labels` the one that is written: the same, but for
     pixels that became background.
@@ -261,7 +226,7 @@ def truth_table(
     """
     counts = _count(labels, len(scene.particles.template) + 1)
     counts[0] = 0
-    shown = np.flatnonzero(counts)
+    shown = np.flatnonzero(counts >= max(min_visible_px, 1))
     rows = shown - 1
     outlines: Outlines = amodal_outlines(scene, view, seen, rows)
     pixel_area = view.pixel_size_nm**2

@@ -12,6 +12,9 @@ from nanorender.march import BLOCK, hits, new_block
 from nanorender.raymarch import column_range, row_range
 from nanorender.scene import Scene, View
 
+_NONE = 1 << 40  # first column of an empty run, minus its last
+_WIDEST_STEP = 8
+
 
 class Outlines(NamedTuple):
     """One row a particle, measured on the grid of pixels continued beyond the frame.
@@ -74,10 +77,14 @@ def _outlines(items, placed, first, pixel_size, slope, seen):
     blocks = new_block(), new_block(), new_block()
     for k in range(count):
         mask = _empty_mask(items, first[k], first[k + 1], pixel_size, seen)
+        own, unknown = _take_seen(mask, items.particle[first[k]], seen)
+        if first[k + 1] - first[k] > 1:
+            # Which of its convex items a pixel shows is not known.
+            own[0], own[1] = _NONE, -_NONE
         for t in range(first[k], first[k + 1]):
-            _cover(items, t, placed, pixel_size, slope, seen, mask, blocks)
-        area[k] = mask.member.sum()
-        min_feret[k], max_feret[k] = _feret(_hull(_outer_points(mask)))
+            _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown, blocks)
+        points, area[k] = _outer_points(mask)
+        min_feret[k], max_feret[k] = _feret(_hull(points))
     return area, min_feret + 1, max_feret + 1
 
 
@@ -100,64 +107,135 @@ def _empty_mask(items, first, last, pixel_size, seen):
     start = np.zeros(rows + 1, np.int64)
     for r in range(rows):
         start[r + 1] = start[r] + max(right[r] - left[r], 0)
-    return _Mask(top, left, start, np.zeros(start[rows], np.uint8))
+    return _Mask(top, left, start, np.empty(start[rows], np.uint8))
 
 
 @kernel
-def _cover(items, t, placed, pixel_size, slope, seen, mask, blocks):
-    """Set the pixels of the mask that show item t, or would but for another particle."""
-    rays, floor, pixel = blocks[0].rays, blocks[0].floor, blocks[0].pixel
+def _take_seen(mask, label, seen):
+    """Set the pixels of the mask that a label map shows as `label`, and clear the others.
+
+    Returns for each row the first and the last place in its run, (2, n) each, of pixels that were
+    set, and of those that the label map cannot tell: behind other particles or beyond the frame.
+    Rows without unknown pixels get neither.
+    """
+    height, width = seen.shape
+    own = np.empty((2, mask.left.size), np.int64)
+    own[0], own[1] = _NONE, -_NONE
+    unknown = own.copy()
+    for i in range(mask.left.size):
+        run = mask.member[mask.start[i] : mask.start[i + 1]]
+        r, c0 = mask.top + i, mask.left[i]
+        f0, f1 = max(c0, 0), min(c0 + run.size, width)
+        if r < 0 or r >= height or f0 >= f1:
+            run[:] = 0
+            unknown[0, i], unknown[1, i] = 0, run.size - 1
+            continue
+        run[: f0 - c0] = 0
+        run[f1 - c0 :] = 0
+        # Slices, whose indices cannot be negative, and no branches: the compiler vectorises.
+        there, inside = seen[r, f0:f1], run[f0 - c0 : f1 - c0]
+        others = np.int32(0)
+        for c in range(there.size):
+            inside[c] = there[c] == label
+            others += np.int32((there[c] != label) & (there[c] != 0))
+        if others or f1 - f0 < run.size:
+            for c in range(run.size):
+                if run[c]:
+                    own[0, i], own[1, i] = min(own[0, i], c), c
+                elif c < f0 - c0 or c >= f1 - c0 or there[c - f0 + c0] != 0:
+                    unknown[0, i], unknown[1, i] = min(unknown[0, i], c), c
+    return own, unknown
+
+
+@kernel
+def _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown, blocks):
+    """Set those unknown pixels of the mask that item t covers.
+
+    Strategy: a row of pixels meets a convex item in one run, which grows from what is known of it
+    by steps of 8, 4, 2 and 1 pixels; where nothing is known yet, all pixels in such steps are
+    tried. Smooth unions are not convex: their pixels are all tried.
+    """
+    rays, floor, pixel, slot = blocks[0].rays, blocks[0].floor, blocks[0].pixel, blocks[0].slot
     height, width = seen.shape
     ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
-    own = np.int64(items.particle[t])
-    count = 0
+    convex = items.last[t] - items.first[t] == 1
+    found = own.copy()
     r0, r1 = row_range(items, t, pixel_size, height)
-    for r in range(r0, r1):
-        y = np.float32((r + 0.5 - height / 2) * pixel_size)
-        c0, c1 = column_range(items, t, r, pixel_size, height, width)
-        offset = mask.start[r - mask.top] - mask.left[r - mask.top]
-        for c in range(c0, c1):
-            if mask.member[offset + c]:
+    span = unknown[:, r0 - mask.top : r1 - mask.top].copy()
+    for i in range(r1 - r0):
+        row = r0 - mask.top + i
+        if span[0, i] <= span[1, i]:
+            c0, c1 = column_range(items, t, r0 + i, pixel_size, height, width)
+            span[0, i] = max(span[0, i], c0 - mask.left[row])
+            span[1, i] = min(span[1, i], c1 - 1 - mask.left[row])
+    stride = _WIDEST_STEP if convex else 1
+    reach = _NONE
+    while stride:
+        count = 0
+        for i in range(r0 - mask.top, r1 - mask.top):
+            start, stop = span[:, i - (r0 - mask.top)]
+            stop += 1
+            if start >= stop:
                 continue
-            there = np.int64(seen[r, c]) if 0 <= r < height and 0 <= c < width else -1
-            if there in (0, own):
-                mask.member[offset + c] = there == own
-                continue
-            rays.x[count] = np.float32((c + 0.5 - width / 2) * pixel_size) - ox
-            rays.y[count] = y - oy
-            rays.z[count] = items.top[t] - oz
-            floor[count] = slope * y - oz
-            pixel[count] = offset + c
-            count += 1
-            if count == BLOCK:
-                _set_hits(items, t, placed, pixel_size, blocks, count, mask.member)
-                count = 0
-    _set_hits(items, t, placed, pixel_size, blocks, count, mask.member)
+            low, high = found[0, i], found[1, i]
+            blank = low > high or not convex
+            if not blank:
+                start, stop = max(start, low - reach), min(stop, high + reach + 1)
+            y = np.float32((mask.top + i + 0.5 - height / 2) * pixel_size)
+            for c in range((start + stride - 1) // stride * stride, stop, stride):
+                tried = stride < _WIDEST_STEP and c % (2 * stride) == 0 and convex
+                if tried or (not blank and low <= c <= high):
+                    continue
+                rays.x[count] = np.float32((mask.left[i] + c + 0.5 - width / 2) * pixel_size) - ox
+                rays.y[count] = y - oy
+                rays.z[count] = items.top[t] - oz
+                floor[count] = slope * y - oz
+                pixel[count] = mask.start[i] + c
+                slot[count] = i
+                count += 1
+                if count == BLOCK:
+                    _set_hits(items, t, placed, pixel_size, blocks, count, mask, found)
+                    count = 0
+        _set_hits(items, t, placed, pixel_size, blocks, count, mask, found)
+        stride //= 2
+        reach = 2 * stride - 1
+    if convex:
+        for i in range(r0 - mask.top, r1 - mask.top):
+            mask.member[mask.start[i] + found[0, i] : mask.start[i] + found[1, i] + 1] = 1
 
 
 @kernel
-def _set_hits(items, t, placed, pixel_size, blocks, count, member):
-    for i in range(hits(items, t, placed, pixel_size, blocks, count)):
-        member[blocks[2].pixel[i]] = 1
+def _set_hits(items, t, placed, pixel_size, blocks, count, mask, found):
+    arrived = blocks[2]
+    for j in range(hits(items, t, placed, pixel_size, blocks, count)):
+        i, place = arrived.slot[j], arrived.pixel[j]
+        mask.member[place] = 1
+        found[0, i] = min(found[0, i], place - mask.start[i])
+        found[1, i] = max(found[1, i], place - mask.start[i])
 
 
 @kernel
 def _outer_points(mask):
-    """Return column and row of the first and last set pixel of each row, sorted by row."""
+    """Return column and row of the first and last set pixel of each row, and how many are set."""
     points = np.empty((2 * mask.left.size, 2), np.int64)
-    count = 0
-    for r in range(mask.left.size):
-        low, high = mask.start[r], mask.start[r + 1] - 1
-        while low <= high and not mask.member[low]:
+    count = area = 0
+    for i in range(mask.left.size):
+        run = mask.member[mask.start[i] : mask.start[i + 1]]
+        inside = np.int32(0)
+        for c in range(run.size):
+            inside += np.int32(run[c])
+        if inside == 0:
+            continue
+        area += inside
+        low, high = 0, run.size - 1
+        while not run[low]:
             low += 1
-        while high > low and not mask.member[high]:
+        while not run[high]:
             high -= 1
-        if low <= high:
-            points[count, 0], points[count + 1, 0] = low, high
-            points[count : count + 2, 0] += mask.left[r] - mask.start[r]
-            points[count : count + 2, 1] = r
-            count += 2
-    return points[:count]
+        points[count, 0], points[count + 1, 0] = mask.left[i] + low, mask.left[i] + high
+        points[count : count + 2, 1] = i
+        count += 2
+    return points[:count], area
 
 
 @kernel
@@ -187,16 +265,28 @@ def _hull(points):
 
 @kernel
 def _feret(hull):
-    """Return minimum and maximum Feret diameter of a convex polygon of points."""
+    """Return minimum and maximum Feret diameter of a convex polygon of points.
+
+    By rotating calipers (Toussaint, 1983): the point opposite of an edge only moves on with it.
+    """
     count = len(hull)
+    if count < 3:
+        return 0.0, math.sqrt(_squared(hull[0], hull[-1])) if count else 0.0
     longest, narrowest = 0.0, np.inf
+    far = 1
     for i in range(count):
         a, b = hull[i], hull[(i + 1) % count]
-        length = math.hypot(float(b[0] - a[0]), float(b[1] - a[1]))
-        farthest = 0.0
-        for j in range(count):
-            apart = math.hypot(float(hull[j, 0] - a[0]), float(hull[j, 1] - a[1]))
-            longest = max(longest, apart)
-            farthest = max(farthest, abs(float(_turn(a, b, hull[j]))))
-        narrowest = min(narrowest, farthest / length if length else 0.0)
-    return (narrowest if count > 2 else 0.0), longest
+        beyond = (far + 1) % count
+        while abs(_turn(a, b, hull[beyond])) > abs(_turn(a, b, hull[far])):
+            far, beyond = beyond, (beyond + 1) % count
+        narrowest = min(narrowest, abs(_turn(a, b, hull[far])) / math.sqrt(_squared(a, b)))
+        # Beyond an edge that is parallel, the point after is as far: it is a's partner too.
+        for c in (far, beyond):
+            longest = max(longest, _squared(a, hull[c]), _squared(b, hull[c]))
+    return narrowest, math.sqrt(longest)
+
+
+@kernel
+def _squared(a, b):
+    """Return the squared distance of two points."""
+    return float((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)

@@ -1,16 +1,12 @@
 import numpy as np
 import pytest
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from nanorender.labels import (
     LabelSettings,
-    drop_slivers,
     label,
     labelled,
-    shrink_from_background,
     truth_table,
-    widen_borders,
 )
 from nanorender.raymarch import trace
 from nanorender.scene import Particles, Scene, View
@@ -71,7 +67,7 @@ def alone(scene: Scene, row: int, margin_px: int = 200):
 def test_areas_in_the_truth_are_those_of_the_masks(names):
     scene = make_scene(names, count=25, image_px=200)
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen)
+    truth = truth_table(scene, scene.view, seen, seen, 1)
     pixel_area = scene.view.pixel_size_nm**2
     for place, number in enumerate(truth["label"]):
         whole = alone(scene, number - 1)
@@ -90,7 +86,7 @@ def test_areas_in_the_truth_are_those_of_the_masks(names):
 def test_spheres_have_their_diameter_however_it_is_measured():
     scene = make_scene(["sphere"], image_px=800)
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen)
+    truth = truth_table(scene, scene.view, seen, seen, 1)
     rows = truth["label"] - 1
     diameter = scene.particles.size_nm[rows, 0]
     pixel = scene.view.pixel_size_nm
@@ -111,7 +107,7 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
         )
     )
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen)
+    truth = truth_table(scene, scene.view, seen, seen, 1)
     assert truth["min_feret_nm"][0] == pytest.approx(40, abs=2.5)
     assert truth["max_feret_nm"][0] == pytest.approx(700, abs=2.5)
 
@@ -126,44 +122,12 @@ def test_labels_count_up_and_match_the_rows_of_the_truth():
     assert counts.min() >= 30
 
 
-def disc(radius: float):
-    reach = int(radius)
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    return x * x + y * y <= radius * radius
-
-
-def random_labels() -> np.ndarray:
-    noise = ndimage.gaussian_filter(np.random.default_rng(4).normal(size=(90, 110)), 5)
-    return np.digitize(noise, np.quantile(noise, [0.4, 0.6, 0.8])).astype(np.int32)
-
-
-@pytest.mark.parametrize("border_px", [1.0, 2.5, 4.0])
-def test_a_widened_border_is_what_a_disc_reaches_from_another_particle(border_px):
-    labels = random_labels()
-    expected = labels.copy()
-    for number in range(1, labels.max() + 1):
-        others = (labels != number) & (labels > 0)
-        reached = ndimage.binary_dilation(others, disc(border_px))
-        expected[(labels == number) & reached] = 0
-    assert np.array_equal(widen_borders(labels, border_px), expected)
-
-
-@pytest.mark.parametrize("border_px", [1.0, 2.5, 4.0])
-def test_shrinking_from_the_background_is_a_dilation_of_the_background(border_px):
-    labels = random_labels()
-    reached = ndimage.binary_dilation(labels == 0, disc(border_px))
-    expected = np.where(reached, 0, labels)
-    assert np.array_equal(shrink_from_background(labels, border_px), expected)
-
-
-def test_no_border_leaves_labels_as_they_are():
-    labels = random_labels()
-    assert np.array_equal(shrink_from_background(widen_borders(labels, 0.0), 0.0), labels)
-
-
-def test_slivers_become_background():
-    labels = np.zeros((6, 7), np.int32)
-    labels[0, :3] = 1
-    labels[3:5, :] = 2
-    assert np.array_equal(drop_slivers(labels, 4), np.where(labels == 2, 2, 0))
-    assert np.array_equal(drop_slivers(labels, 3), labels)
+def test_particles_that_show_too_few_pixels_become_background():
+    scene = make_scene(["grain_1", "sphere"], image_px=200)
+    surface = coarse_surface(scene)
+    seen = label(scene, surface, scene.view)
+    counts = np.bincount(seen.ravel())
+    enough = int(np.median(counts[1:][counts[1:] > 0]))
+    labels, truth = labelled(scene, surface, scene.view, LabelSettings(min_visible_px=enough))
+    assert np.array_equal(labels > 0, (seen > 0) & (counts[seen] >= enough))
+    assert len(truth["label"]) == (counts[1:] >= enough).sum() < (counts[1:] > 0).sum()
