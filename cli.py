@@ -1,5 +1,6 @@
 """The command line: one command per stage, from recipe to report."""
 
+import json
 import os
 import shlex
 import sys
@@ -265,6 +266,23 @@ def demo(
     measure(labels, out / "particles.csv")
     title = "Synthetic TiO2 that the network never saw"
     report(labels, out / "report", str(unseen / "labels"), title)
+
+
+@app.command()
+def bench(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all by default.")] = None,
+    count: Count = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Measure how fast this machine renders, by stage.
+
+    Example: nanorender bench tio2 --json
+    """
+    from nanorender.bench import as_text, bench
+    from nanorender.recipe import preset_names
+
+    measured = bench(recipes or preset_names(), count)
+    print(json.dumps(measured, indent=1) if as_json else as_text(measured))
 
 
 @cache

@@ -1,5 +1,6 @@
 """Rendering: the order of the steps from a recipe to an image with its labels, nothing else."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +36,14 @@ class Sample:
     scene: Scene
 
 
-def render(recipe: Recipe, seed: int, index: int) -> Sample:
+def render(
+    recipe: Recipe, seed: int, index: int, on_stage: Callable[[str], None] = lambda done: None
+) -> Sample:
     """Return sample `index` of the endless series that a recipe and a seed define.
 
     It depends on (recipe, seed, index) alone. Each step draws from a stream of its own, so that a
-    change in one leaves the others as they were; new streams are appended last.
+    change in one leaves the others as they were; new streams are appended last. `on_stage` is
+    called after each step with its name.
 
     Raises
     ------
@@ -49,20 +53,21 @@ def render(recipe: Recipe, seed: int, index: int) -> Sample:
     streams = np.random.default_rng([seed, index]).spawn(4)
     for_scene, for_dirt, for_light, for_detector = streams
     scene = sample_scene(recipe, for_scene)
+    on_stage("scene")
     edge_px = recipe.camera.render_px
     surface = trace(scene, scene.view.resampled(edge_px, edge_px))
+    on_stage("trace")
     truth = labelled(scene, surface, scene.view, recipe.labels)
-    texture = substrate_texture(
-        recipe.dirt, surface.particle.shape, surface.pixel_size_nm, for_dirt
-    )
-    radiance = shade(
-        surface,
-        light(surface, recipe.lighting, for_light),
-        recipe.population_materials(),
-        recipe.substrate,
-        texture,
-        scene.particles,
-    )
+    on_stage("labels")
+    shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
+    texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)
+    on_stage("dirt")
+    lit = light(surface, recipe.lighting, for_light)
+    on_stage("light")
+    materials = recipe.population_materials()
+    radiance = shade(surface, lit, materials, recipe.substrate, texture, scene.particles)
+    on_stage("shade")
     image_px = (scene.view.height_px, scene.view.width_px)
     image = detect(radiance, recipe.detector, image_px, for_detector)
+    on_stage("detect")
     return Sample(image, truth.labels, truth.truth, scene.view.pixel_size_nm, surface, scene)

@@ -20,7 +20,7 @@ def make_scene(names, count=40, image_px=401, seed=0, stretch=(1.0, 1.0, 1.0)) -
         template=rng.integers(0, len(names), count),
         center_nm=np.column_stack([rng.uniform(0, 1000, (count, 2)), rng.uniform(70, 200, count)]),
         size_nm=rng.uniform(60, 130, (count, 1)) * np.array(stretch),
-        rotation=Rotation.random(count, random_state=rng).as_matrix(),
+        rotation=Rotation.random(count, rng=rng).as_matrix(),
         agglomerate=rng.integers(0, 9, count),
         population=rng.integers(0, 2, count),
         brightness=np.ones(count),

@@ -1,0 +1,90 @@
+"""How fast this machine renders: processor time of each stage, files written included."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanorender.dataset import RECORDED_PACKAGES
+from nanorender.errors import InputError
+from nanorender.micrograph import write_image, write_labels
+from nanorender.recipe import Recipe, read_recipe
+from nanorender.render import render
+
+
+def bench(names: Sequence[str], count: int) -> dict[str, Any]:
+    """Return how long an image with its labels takes, medians over `count` samples in seconds.
+
+    One process renders samples 0 to count - 1 of each recipe; one before is not counted, which
+    loads the compiled kernels.
+
+    recipes: by name:
+        cpu_s_per_pair: processor time
+        wall_s_per_pair: time on the clock, the flush of both files to the disk included
+        rays_per_s: camera rays over the processor time of tracing them
+        stages: processor time by the names that `render` gives its stages, and "write"
+    cores: that the machine has; each can render its own samples
+    versions: of the packages that count
+
+    Raises
+    ------
+    InputError
+        If a recipe cannot be read or rendered, or the count is below 1.
+    """
+    if count < 1:
+        raise InputError(f"count (={count}) must be at least 1")
+    recipes = {name: read_recipe(name) for name in names}
+    return {
+        "recipes": {name: _timed(recipe, count) for name, recipe in recipes.items()},
+        "cores": os.cpu_count() or 1,
+        "versions": {package: version(package) for package in RECORDED_PACKAGES},
+    }
+
+
+def _timed(recipe: Recipe, count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        _times(recipe, 0, Path(folder))
+        samples = [_times(recipe, index, Path(folder)) for index in range(count)]
+    median = {name: float(np.median([times[name] for times in samples])) for name in samples[0]}
+    wall, cpu = median.pop("wall"), median.pop("cpu")
+    return {
+        "cpu_s_per_pair": cpu,
+        "wall_s_per_pair": wall,
+        "rays_per_s": recipe.camera.render_px**2 / median["trace"],
+        "stages": median,
+    }
+
+
+def _times(recipe: Recipe, index: int, folder: Path) -> dict[str, float]:
+    """Return the seconds that each stage of a sample takes, and all of them: "cpu" and "wall"."""
+    stages: dict[str, float] = {}
+    began, cpu_began = time.perf_counter(), time.process_time()
+
+    def on_stage(name: str) -> None:
+        stages[name] = time.process_time() - cpu_began - sum(stages.values())
+
+    sample = render(recipe, 0, index, on_stage)
+    write_image(folder / "image.tif", sample.image, sample.pixel_size_nm)
+    write_labels(folder / "labels.tif", sample.labels, sample.pixel_size_nm)
+    on_stage("write")
+    wall = time.perf_counter() - began
+    return {**stages, "cpu": sum(stages.values()), "wall": wall}
+
+
+def as_text(measured: dict[str, Any]) -> str:
+    """Return a table of what `bench` measured, milliseconds by stage and recipe."""
+    recipes = measured["recipes"]
+    rows = [["ms a pair", *recipes]]
+    for stage in next(iter(recipes.values()))["stages"]:
+        rows.append([stage, *(f"{1e3 * one['stages'][stage]:.1f}" for one in recipes.values())])
+    for title, key in (("processor", "cpu_s_per_pair"), ("clock", "wall_s_per_pair")):
+        rows.append([title, *(f"{1e3 * one[key]:.1f}" for one in recipes.values())])
+    rows.append(["million rays/s", *(f"{one['rays_per_s'] / 1e6:.0f}" for one in recipes.values())])
+    lines = ["".join([f"{row[0]:<15}", *(f"{cell:>9}" for cell in row[1:])]) for row in rows]
+    versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
+    return "\n".join([*lines, f"{measured['cores']} cores; {versions}"])
