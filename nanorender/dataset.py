@@ -5,7 +5,8 @@
     images/000000.tif      gray image; ImageJ opens it calibrated in nm
     labels/000000.tif      label map: 0 background, label k of the truth table
     truth/000000.csv       one row for each particle
-    sums/000000.sha256     checksums of the three, as ``sha256sum -c`` reads them
+    parts/, height/ ...    what else the recipe asks to be written, see `outputs.OUTPUTS`
+    sums/000000.sha256     checksums of the others, as ``sha256sum -c`` reads them
 
 A sample is whole once its checksums are there: they are written last.
 """
@@ -15,9 +16,10 @@ import hashlib
 import io
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -187,8 +189,14 @@ def write_sample(
     labels: Integer[np.ndarray, "h w"],
     truth: Mapping[str, Shaped[np.ndarray, "n"]],
     pixel_size_nm: float,
+    outputs: Mapping[str, Shaped[np.ndarray, "..."]] = MappingProxyType({}),
 ) -> None:
     """Write a sample; it is whole when this returns, and not before.
+
+    Parameters
+    ----------
+    outputs
+        More arrays, (h, w) or (pages, h, w), by the names of their folders.
 
     Raises
     ------
@@ -199,7 +207,11 @@ def write_sample(
     write_labels(paths.labels, labels, pixel_size_nm)
     write_text(paths.truth, _csv(truth))
     write_image(paths.image, image, pixel_size_nm)
-    write_text(paths.sums, _sums(folder, paths))
+    more = [folder / name / paths.image.name for name in outputs]
+    for path, array in zip(more, outputs.values(), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        write_image(path, array, pixel_size_nm)
+    write_text(paths.sums, _sums(folder, [*paths[:3], *more]))
 
 
 def _csv(truth: Mapping[str, np.ndarray]) -> str:
@@ -215,11 +227,11 @@ def _csv(truth: Mapping[str, np.ndarray]) -> str:
     return text.getvalue()
 
 
-def _sums(folder: Path, paths: SamplePaths) -> str:
-    """Return the lines of a checksum file for the other three of a sample."""
+def _sums(folder: Path, paths: Sequence[Path]) -> str:
+    """Return the lines of a checksum file for the other files of a sample."""
     return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
-        for path in paths[:3]
+        for path in paths
     )
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from nanorender.atomic import ASIDE_PREFIX
 from nanorender.dataset import (
-    SAMPLE_FOLDERS,
     DatasetInfo,
     create_dataset,
     whole_samples,
     write_sample,
 )
 from nanorender.errors import InputError
+from nanorender.outputs import outputs
 from nanorender.recipe import Recipe
 from nanorender.render import render
 from nanorender.workers import run_tasks
@@ -89,8 +89,11 @@ def generate(
 
 def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
     """Render one sample and write it into a dataset folder; raises InputError as `generate`."""
-    sample = render(_recipe(recipe_toml), seed, index)
-    write_sample(folder, index, sample.image, sample.labels, sample.truth, sample.pixel_size_nm)
+    recipe = _recipe(recipe_toml)
+    sample = render(recipe, seed, index)
+    more = outputs(sample, recipe.outputs) if recipe.outputs else {}
+    truth, pixel_size_nm = sample.truth, sample.pixel_size_nm
+    write_sample(folder, index, sample.image, sample.labels, truth, pixel_size_nm, more)
 
 
 @lru_cache(maxsize=1)
@@ -127,6 +130,5 @@ def _lock(files: ExitStack, path: Path, kind: int, folder: Path) -> None:
 def _remove_torn_files(folder: Path, shard: tuple[int, int]) -> None:
     """Remove what killed processes left; other shards may be at work, so not in theirs."""
     if shard == WHOLE:
-        for name in SAMPLE_FOLDERS:
-            for torn in (folder / name).glob(f"{ASIDE_PREFIX}*"):
-                torn.unlink(missing_ok=True)
+        for torn in folder.glob(f"*/{ASIDE_PREFIX}*"):
+            torn.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import imagecodecs
 import numpy as np
 import tifffile
-from jaxtyping import Integer, UInt8, UInt16
+from jaxtyping import Integer, Real, UInt8, UInt16
 from scipy import ndimage
 
 from nanorender.atomic import aside
@@ -211,8 +211,12 @@ def read_truth(path: Path, micrograph: Micrograph) -> Integer[np.ndarray, "h w"]
     return labels
 
 
-def write_image(path: Path, image: Integer[np.ndarray, "h w"], pixel_size_nm: float | None) -> None:
-    """Write an 8 or 16 bit image as an uncompressed TIFF that ImageJ opens calibrated in nm.
+def write_image(
+    path: Path,
+    image: Real[np.ndarray, "h w"] | Real[np.ndarray, "pages h w"],
+    pixel_size_nm: float | None,
+) -> None:
+    """Write an image, or its pages, as an uncompressed TIFF that ImageJ opens calibrated in nm.
 
     Noise does not compress: zlib costs 20 times the time and saves a fifth.
 
@@ -222,7 +226,8 @@ def write_image(path: Path, image: Integer[np.ndarray, "h w"], pixel_size_nm: fl
         If the file cannot be written.
     """
     with aside(path) as part:
-        tifffile.imwrite(part, image, **_calibration(pixel_size_nm))
+        axes = "YX" if image.ndim == 2 else "CYX"
+        tifffile.imwrite(part, image, **_calibration(pixel_size_nm, axes))
 
 
 def write_labels(
@@ -256,16 +261,16 @@ def write_labels(
             byteorder="<",
             rowsperstrip=values.shape[0],
             compression="zlib",
-            **_calibration(pixel_size_nm),
+            **_calibration(pixel_size_nm, "YX"),
         )
 
 
-def _calibration(pixel_size_nm: float | None) -> dict[str, Any]:
+def _calibration(pixel_size_nm: float | None, axes: str) -> dict[str, Any]:
     """Return tifffile's arguments for an image that ImageJ shows in nm, or in pixels if None."""
     if pixel_size_nm is None:
-        return {"imagej": True, "metadata": {"axes": "YX"}}
+        return {"imagej": True, "metadata": {"axes": axes}}
     resolution = (1 / pixel_size_nm, 1 / pixel_size_nm)
-    return {"imagej": True, "resolution": resolution, "metadata": {"axes": "YX", "unit": "nm"}}
+    return {"imagej": True, "resolution": resolution, "metadata": {"axes": axes, "unit": "nm"}}
 
 
 def read_labels(path: Path) -> tuple[Integer[np.ndarray, "h w"], float | None]:

@@ -2,6 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -14,11 +15,14 @@ from nanorender.lighting import Lighting
 from nanorender.scene import SceneSettings
 from nanorender.shaders import Material, Substrate
 
+OutputName = Literal["parts", "height", "normals"]
+
 
 class Recipe(SceneSettings):
     """A kind of sample and a way of imaging it.
 
     materials: by the names that the populations use
+    outputs: what is written of each sample beside image, labels and truth, see `outputs.OUTPUTS`
     """
 
     description: str = ""
@@ -28,6 +32,7 @@ class Recipe(SceneSettings):
     lighting: Lighting = Lighting()
     detector: DetectorSettings = DetectorSettings()
     labels: LabelSettings = LabelSettings()
+    outputs: tuple[OutputName, ...] = ()
 
     @model_validator(mode="after")
     def _materials_exist(self) -> "Recipe":

@@ -72,9 +72,11 @@ def _changed_files(folder: Path, index: int) -> list[str]:
         checksum, _, name = line.partition("  ")
         recorded[name] = checksum
     changed = []
-    for path in paths[:3]:
-        name = path.relative_to(folder).as_posix()
-        if not path.is_file():
+    for name in dict.fromkeys([*(p.relative_to(folder).as_posix() for p in paths[:3]), *recorded]):
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            changed.append(f"its checksums name {name}, which lies outside the dataset")
+        elif not path.is_file():
             changed.append(f"{name} is missing")
         elif recorded.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():
             changed.append(f"{name} was changed")
