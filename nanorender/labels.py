@@ -11,7 +11,7 @@ from nanorender.borders import shrink_from_background, widen_borders
 from nanorender.instances import place
 from nanorender.jit import kernel
 from nanorender.outlines import Outlines, amodal_outlines
-from nanorender.raymarch import NOW, Buffers, Cells, Surface, rows_nm, trace_cells
+from nanorender.raymarch import Buffers, Cells, Surface, rows_nm, trace_cells
 from nanorender.scene import Scene, View
 from nanorender.settings import Settings
 
@@ -79,7 +79,7 @@ def label(scene: Scene, surface: Surface, view: View) -> Int32[np.ndarray, "h w"
     return buffers.particle
 
 
-_WAITING, _UNIFORM, _TRACED = 2, 0, 3
+_UNIFORM, _WAITING, _TRACED = range(3)
 _BLOCK = 16  # pixels that are compared at one go
 
 
@@ -89,6 +89,8 @@ def _mixed_cells(coarse: Int32[np.ndarray, "a b"], height: int, width: int) -> C
     row_cell, column_cell = _cells(height, coarse.shape[0]), _cells(width, coarse.shape[1])
     return Cells(
         state,
+        np.empty(state.size, np.int64),
+        np.empty(len(state) + 1, np.int64),
         np.searchsorted(row_cell, np.arange(len(state) + 1)),
         np.searchsorted(column_cell, np.arange(state.shape[1] + 1)),
         row_cell,
@@ -130,18 +132,21 @@ def _fill_uniform(coarse, cells, labels):
 
 @kernel
 def _prepare(cells, substrate, depth, labels):
-    """Clear the pixels of waiting cells, whose turn it is now; return how many cells these are."""
+    """Choose waiting cells and clear their pixels; return how many cells these are."""
     count = 0
     for a in range(cells.state.shape[0]):
+        cells.first_chosen[a] = count
         for b in range(cells.state.shape[1]):
             if cells.state[a, b] != _WAITING:
                 continue
-            cells.state[a, b] = NOW
+            cells.state[a, b] = _TRACED
+            cells.chosen[count] = b
             count += 1
             for r in range(cells.row_edges[a], cells.row_edges[a + 1]):
                 for c in range(cells.column_edges[b], cells.column_edges[b + 1]):
                     depth[r, c] = substrate[r]
                     labels[r, c] = 0
+    cells.first_chosen[-1] = count
     return count
 
 
@@ -151,11 +156,10 @@ def _spread(cells, labels):
     state = cells.state
     for a in range(state.shape[0]):
         r0, r1 = cells.row_edges[a], cells.row_edges[a + 1]
-        for b in range(state.shape[1]):
+        for b in cells.chosen[cells.first_chosen[a] : cells.first_chosen[a + 1]]:
             c0, c1 = cells.column_edges[b], cells.column_edges[b + 1]
-            if state[a, b] != NOW or r0 == r1 or c0 == c1:
+            if r0 == r1 or c0 == c1:
                 continue
-            state[a, b] = _TRACED
             for r in range(r0, r1):
                 if c0 > 0 and labels[r, c0] != labels[r, c0 - 1]:
                     _wait(state, a, b - 1)

@@ -47,21 +47,22 @@ class Buffers(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """A view's pixels in rectangles, of which those of state `NOW` are traced.
+    """A view's pixels in rectangles, of which some are traced.
 
-    state: (a, b) of each cell
+    state: (a, b) of each cell, what it means is left to the caller
+    chosen: (n) columns of the cells that are traced, row by row
+    first_chosen: (a + 1) where each row of cells begins in `chosen`
     row_edges, column_edges: (a + 1), (b + 1) first row and column of each cell, and the end
     row_cell, column_cell: (h), (w) cell of each row and column of pixels
     """
 
     state: UInt8[np.ndarray, "a b"]
+    chosen: Int64[np.ndarray, "n"]
+    first_chosen: Int64[np.ndarray, "a+1"]
     row_edges: Int64[np.ndarray, "a+1"]
     column_edges: Int64[np.ndarray, "b+1"]
     row_cell: Int64[np.ndarray, "h"]
     column_cell: Int64[np.ndarray, "w"]
-
-
-NOW = 1
 
 
 def trace(scene: Scene, view: View) -> Surface:
@@ -69,7 +70,9 @@ def trace(scene: Scene, view: View) -> Surface:
     tilt = math.radians(view.tilt_deg)
     buffers = empty_buffers(view)
     whole = Cells(
-        np.full((1, 1), NOW, np.uint8),
+        np.zeros((1, 1), np.uint8),
+        np.array([0]),
+        np.array([0, 1]),
         np.array([0, view.height_px]),
         np.array([0, view.width_px]),
         np.zeros(view.height_px, np.int64),
@@ -176,15 +179,19 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
         r0, r1 = row_range(items, t, pixel_size, height)
         count = 0
         for r in range(max(0, r0), min(height, r1)):
+            depth, a = buffers.depth[r], cells.row_cell[r]
+            chosen = cells.chosen[cells.first_chosen[a] : cells.first_chosen[a + 1]]
+            if chosen.size == 0:
+                continue
             y = np.float32((r + 0.5 - height / 2) * pixel_size) - oy
             c0, c1 = column_range(items, t, r, pixel_size, height, width)
             c0, c1 = max(0, c0), min(width, c1)
             if c0 >= c1:
                 continue
-            states, depth = cells.state[cells.row_cell[r]], buffers.depth[r]
-            for cell in range(cells.column_cell[c0], cells.column_cell[c1 - 1] + 1):
-                if states[cell] != NOW:
-                    continue
+            for place in range(np.searchsorted(chosen, cells.column_cell[c0]), chosen.size):
+                cell = chosen[place]
+                if cell > cells.column_cell[c1 - 1]:
+                    break
                 start, stop = cells.column_edges[cell], cells.column_edges[cell + 1]
                 for c in range(max(c0, start), min(c1, stop)):
                     if depth[c] < top:
