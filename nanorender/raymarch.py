@@ -188,8 +188,8 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
             c0, c1 = max(0, c0), min(width, c1)
             if c0 >= c1:
                 continue
-            for place in range(np.searchsorted(chosen, cells.column_cell[c0]), chosen.size):
-                cell = chosen[place]
+            for n in range(np.searchsorted(chosen, cells.column_cell[c0]), chosen.size):
+                cell = chosen[n]
                 if cell > cells.column_cell[c1 - 1]:
                     break
                 start, stop = cells.column_edges[cell], cells.column_edges[cell + 1]
