@@ -31,21 +31,11 @@ Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Synthetic imag
 Seed = Annotated[int, typer.Option(min=0, help="Of all that is random.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 Preset = Annotated[str, typer.Option(help="Training: cpu, gpu, paper, demo, or a TOML file.")]
-PixelSize = Annotated[
-    float | None, typer.Option("--pixel-size-nm", help="In place of what the files say.")
-]
+PixelSize = Annotated[float | None, typer.Option(help="In place of what the files say.")]
 InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels, not in nm.")]
-Crop = Annotated[
-    str | None,
-    typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px; in place of the search for an info bar."),
-]
-Truth = Annotated[
-    str | None,
-    typer.Option(help="Annotations to score against: suffix of their names (_m) or their folder."),
-]
-Averaged = Annotated[
-    bool, typer.Option("--averaged/--once", help="Average predictions over four flips, or not.")
-]
+Crop = Annotated[str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px.")]
+Truth = Annotated[str | None, typer.Option(help="Annotations: suffix of the names, or folder.")]
+Averaged = Annotated[bool, typer.Option("--averaged/--once", help="Predict four flips, or one.")]
 CORES = os.cpu_count() or 1
 
 
@@ -76,9 +66,7 @@ def generate(
     count: Count = 180,
     seed: Seed = 0,
     workers: Workers = CORES,
-    pixel_size_nm: Annotated[
-        float | None, typer.Option(help="Draw the recipe to this scale, with --image-px.")
-    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Draw to this scale.")] = None,
     image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
 ) -> None:
     """Make synthetic images with exact labels; what is there already is kept.
@@ -102,9 +90,7 @@ def train(
     dataset: Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")],
     out: Out,
     preset: Preset = "cpu",
-    validation: Annotated[
-        Path | None, typer.Option(help="Real micrographs, predicted after epochs.")
-    ] = None,
+    validation: Annotated[Path | None, typer.Option(help="Real ones to predict.")] = None,
     truth: Truth = None,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
@@ -286,17 +272,11 @@ def bench(
 
 
 @cache
-def _collection(
-    path: Path,
-    pixel_size_nm: float | None,
-    in_pixels: bool,
-    crop: str | None,
-    truth: str | None,
-) -> "Collection":
+def _collection(path: Path, *reading: float | bool | str | None) -> "Collection":
     """Return the micrographs, and say once what is to be known about them."""
-    from nanorender.collection import Reading, parse_crop, read_collection
+    from nanorender.collection import parse_reading, read_collection
 
-    collection = read_collection(path, Reading(pixel_size_nm, in_pixels, parse_crop(crop), truth))
+    collection = read_collection(path, parse_reading(*reading))
     for note in collection.notes:
         print(f"note: {note}", file=sys.stderr)
     return collection

@@ -1,4 +1,4 @@
-"""How long an image with its exact labels takes, beside what issue 3 demands of one core."""
+"""How long an image with its exact labels takes on one core, beside what it may take."""
 
 import pytest
 
@@ -9,6 +9,9 @@ MUST_S = {"sio2": 0.090, "tio2": 0.150, "ag": 0.110}
 
 @pytest.mark.parametrize("name", MUST_S)
 def test_a_pair_takes_no_longer_than_it_must(benchmark, name):
-    measured = benchmark.pedantic(bench, ([name], 10), rounds=1)["recipes"][name]
+    count = 1 if benchmark.disabled else 10
+    measured = benchmark.pedantic(bench, ([name], count), rounds=1)["recipes"][name]
     benchmark.extra_info |= measured["stages"]
-    assert measured["cpu_s_per_pair"] < MUST_S[name]
+    assert measured["rays_per_s"] > 1e6
+    # The smoke run shares its core with other tests; only a benchmark's times mean anything.
+    assert benchmark.disabled or measured["cpu_s_per_pair"] < MUST_S[name]

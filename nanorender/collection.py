@@ -134,20 +134,22 @@ def _said(found: Found, suffix: str | None) -> list[str]:
     ]
 
 
-def parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
-    """Return top, bottom, left, right from text like "0,712,0,1024".
+def parse_reading(
+    pixel_size_nm: float | None, in_pixels: bool, crop: str | None, truth: str | None
+) -> Reading:
+    """Return how files are read, the crop given as text like "0,712,0,1024".
 
     Raises
     ------
     InputError
-        If the text is not four whole numbers.
+        If the crop is not four whole numbers.
     """
-    if text is None:
-        return None
+    if crop is None:
+        return Reading(pixel_size_nm, in_pixels, None, truth)
     try:
-        top, bottom, left, right = (int(part) for part in text.split(","))
+        top, bottom, left, right = (int(part) for part in crop.split(","))
     except ValueError:
         raise InputError(
-            f"crop '{text}' is not TOP,BOTTOM,LEFT,RIGHT in pixels, such as 0,712,0,1024"
+            f"crop '{crop}' is not TOP,BOTTOM,LEFT,RIGHT in pixels, such as 0,712,0,1024"
         ) from None
-    return top, bottom, left, right
+    return Reading(pixel_size_nm, in_pixels, (top, bottom, left, right), truth)

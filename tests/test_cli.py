@@ -173,8 +173,8 @@ def test_bad_images_give_one_clear_line(name, folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("field_nm", "feild_nm"), "feild_nm"),
-        (("median = 185.0", "median = -185.0"), "median"),
+        (("description", "descriptoin"), "descriptoin"),
+        (("median = 255.0", "median = -255.0"), "median"),
         (('material = "oxide"', 'material = "iron"'), "iron"),
         (('"grain_0"', '"grain_x"'), "grain_x"),
     ],

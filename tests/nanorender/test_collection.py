@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nanorender.collection import Reading, parse_crop, read_collection
+from nanorender.collection import Reading, parse_reading, read_collection
 from nanorender.errors import InputError
 from nanorender.micrograph import write_image, write_labels
 
@@ -63,8 +63,8 @@ def test_an_unknown_scale_asks_for_one(folder):
 
 
 def test_a_crop_is_four_whole_numbers():
-    assert parse_crop("0,712,0,1024") == (0, 712, 0, 1024)
-    assert parse_crop(None) is None
+    assert parse_reading(None, False, "0,712,0,1024", None).crop == (0, 712, 0, 1024)
+    assert parse_reading(None, False, None, None).crop is None
     for text in ("1,2,3", "a,b,c,d", ""):
         with pytest.raises(InputError, match="TOP,BOTTOM,LEFT,RIGHT"):
-            parse_crop(text)
+            parse_reading(None, False, text, None)
