@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo test pictures clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/nanorender demo demo
@@ -23,6 +23,9 @@ $(VENV)/.demo-ready: pyproject.toml
 $(VENV)/.test-ready: $(VENV)/.demo-ready
 	$(BIN)/python -m pip install -e ".[test]"
 	touch $@
+
+pictures: $(VENV)/.demo-ready
+	for recipe in ag sio2 tio2; do $(BIN)/nanorender preview $$recipe -n 1 -o docs/pictures/$$recipe.png; done
 
 clean:
 	rm -rf $(VENV) demo

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,26 @@ def test_run_again_leaves_every_file_as_it_is(study, folder):
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert after.keys() == before.keys()
     assert [path.name for path in before if after[path] != before[path]] == []
+
+
+@pytest.mark.slow
+def test_run_killed_again_and_again_ends_with_the_same_files(study, folder, tmp_path):
+    whole, _ = study
+    arguments = ("run", folder / "images", "-o", tmp_path / "study", "-n", 2, "--workers", 1)
+    options = ("--preset", folder / "training.toml", "--truth", "_truth")
+    command = [sys.executable, "-m", "cli", *map(str, arguments + options)]
+    for seconds in (4, 6, 8, 10, 12):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+    done = nanorender(*arguments, *options)
+    assert done.returncode == 0, done.stderr
+    same = ["dataset/*/*", "run/model.safetensors", "run/epochs/*", "labels/*", "particles.csv"]
+    for path in (path for pattern in same for path in whole.glob(pattern)):
+        assert path.read_bytes() == (tmp_path / "study" / path.relative_to(whole)).read_bytes()
+    pages = [folder / "report" / "particles.csv" for folder in (whole, tmp_path / "study")]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_annotations_are_left_out_though_nobody_named_them(study, folder):

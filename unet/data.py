@@ -204,7 +204,9 @@ def _distance_to(marked: np.ndarray) -> Float[np.ndarray, "h w"]:
     if not marked.any():
         return np.full(marked.shape, 1e4, np.float32)
     apart = np.where(marked, 0, 1).astype(np.uint8)
-    return np.asarray(cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    rough = np.asarray(cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    # Squared, distances are whole numbers; OpenCV's last digit varies with the alignment.
+    return np.sqrt(np.rint(rough * rough))
 
 
 def _with_room(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -85,7 +85,10 @@ class Region:
     @cached_property
     def distance(self) -> Float[np.ndarray, "h w"]:
         """Euclidean distance of each pixel center to the nearest center outside, in px."""
-        return cv2.distanceTransform(self.mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        mask = self.mask.astype(np.uint8)
+        rough = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+        # Squared, distances are whole numbers; OpenCV's last digit varies with the alignment.
+        return np.sqrt(np.rint(rough * rough))
 
 
 def regions(
