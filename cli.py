@@ -6,7 +6,7 @@ import shlex
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -272,8 +272,8 @@ def bench(
 
 
 @cache
-def _collection(path: Path, *reading: float | bool | str | None) -> "Collection":
-    """Return the micrographs, and say once what is to be known about them."""
+def _collection(path: Path, *reading: Any) -> "Collection":
+    """Return micrographs read as `parse_reading` says, and print their notes once."""
     from nanorender.collection import parse_reading, read_collection
 
     collection = read_collection(path, parse_reading(*reading))
