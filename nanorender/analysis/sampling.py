@@ -75,7 +75,7 @@ class SizeFloor:
 
 def size_floor(
     pixel_size_nm: float | None,
-    area_opening_px: float,
+    area_opening_px: float | int,
     erosion_px: float | int,
     least_trained_nm: float | None,
 ) -> SizeFloor:
