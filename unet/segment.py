@@ -41,6 +41,9 @@ def segment(
         If the model does not fit, or a file cannot be read or written.
     """
     model = load_model(model_path)
+    if separation.grow_px == 0:  # what labels were eroded by in training grows back
+        grown = {"grow_px": model.card.training.erosion_px}
+        separation = separation.model_copy(update=grown)
     model_file = model_path / "model.safetensors" if model_path.is_dir() else model_path
     model_sha256 = file_sha256(model_file)
     paths = []

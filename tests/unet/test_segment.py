@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from nanorender.analysis.separate import Separation
+from nanorender.collection import Reading, read_collection
+from nanorender.micrograph import read_labels, write_image
+from nanorender.segmentation import read_record
+from unet import segment as module
+from unet.checkpoint import write_model
+from unet.model import initial_weights
+from unet.segment import segment
+
+
+@pytest.fixture
+def square(tmp_path, monkeypatch):
+    """A micrograph in which a square of 20 x 20 pixels is predicted, at once and with certainty."""
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    write_image(tmp_path / "square.tif", image, 6.0)
+    foreground = np.zeros((64, 64), np.float32)
+    foreground[20:40, 20:40] = 1
+    predictions = []
+
+    def predicted(*arguments):
+        predictions.append(arguments)
+        return {"foreground": foreground}
+
+    monkeypatch.setattr(module, "predict", predicted)
+    return read_collection(tmp_path / "square.tif", Reading()), predictions
+
+
+def write(path, card, erosion_px):
+    training = card.training.model_copy(update={"erosion_px": erosion_px})
+    weights = initial_weights(training.architecture, np.random.default_rng(0))
+    write_model(path, card.model_copy(update={"training": training}), weights)
+    return path
+
+
+@pytest.mark.parametrize(("erosion_px", "edge_px"), [(0.0, 20), (2.0, 24)])
+def test_particles_grow_back_by_what_training_took_off(erosion_px, edge_px, square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, erosion_px)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", averaged=False)
+    labels, _ = read_labels(path)
+    assert labels.any(axis=1).sum() == labels.any(axis=0).sum() == edge_px
+    assert read_record(path).separation["grow_px"] == erosion_px
+
+
+def test_what_is_there_already_is_kept_unless_it_would_be_made_otherwise(square, card, tmp_path):
+    collection, predictions = square
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    for _ in range(2):
+        segment(model, collection, Separation(), tmp_path / "labels", averaged=False)
+    assert len(predictions) == 1
+    segment(model, collection, Separation(threshold=0.6), tmp_path / "labels", averaged=False)
+    assert len(predictions) == 2
