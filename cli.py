@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nanorender.errors import InputError
+from nanorender.progress import progress
 
 if TYPE_CHECKING:
     from nanorender.collection import Collection
@@ -51,7 +52,6 @@ def preview(
     Example: nanorender preview tio2 -n 4 -o tio2.png
     """
     from nanorender.preview import write_preview
-    from nanorender.progress import progress
     from nanorender.recipe import read_recipe
 
     with progress("rendering") as show:
@@ -74,7 +74,6 @@ def generate(
     Example: nanorender generate tio2 -n 180 -o dataset
     """
     from nanorender.generate import generate
-    from nanorender.progress import progress
     from nanorender.recipe import read_recipe
 
     settings = read_recipe(recipe)
@@ -100,7 +99,6 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
-    from nanorender.progress import progress
     from unet import presets
     from unet.train import describe_device, train
     from unet.validation import validation_images
@@ -136,7 +134,8 @@ def select(
     from unet.validation import validation_images
 
     images = validation_images(_collection(validation, pixel_size_nm, in_pixels, crop, truth))
-    ranked = rank(run, images, by)
+    with progress("ranking") as show:
+        ranked = rank(run, images, by, show)
     for place in ranked[:5]:
         parts = ", ".join(f"{name} {value:.3f}" for name, value in place.parts.items())
         print(f"epoch {place.epoch}: {place.score:.4f} ({parts})")
@@ -159,7 +158,6 @@ def segment(
     Example: nanorender segment run micrographs -o labels
     """
     from nanorender.analysis.separate import Separation
-    from nanorender.progress import progress
     from unet.segment import segment
 
     collection = _collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
@@ -179,7 +177,8 @@ def measure(
     """
     from nanorender.analysis.study import read_results, write_table
 
-    write_table(read_results(labels), out)
+    with progress("measuring") as show:
+        write_table(read_results(labels, None, show), out)
     print(out)
 
 
@@ -196,7 +195,8 @@ def report(
     """
     from nanorender.analysis.study import read_results, score_lines, write_report
 
-    results = read_results(labels, truth)
+    with progress("measuring") as show:
+        results = read_results(labels, truth, show)
     page = write_report(labels, results, out, title, shlex.join(["nanorender", *sys.argv[1:]]))
     print(*score_lines(results), page, sep="\n")
 

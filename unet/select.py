@@ -1,6 +1,6 @@
 """Which epoch to keep: by the truth of annotated micrographs, or without any."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from unet.predict import Model, load_model, predict
 from unet.train import epoch_path
 from unet.validation import ValidationImage, prediction_path, read_prediction
 
+OnProgress = Callable[[int, int], None]  # how many epochs are done, and of how many
 Maps = Mapping[str, Float[np.ndarray, "h w"]]
 
 
@@ -37,10 +38,11 @@ def rank(
     run_folder: Path,
     validation: Sequence[ValidationImage],
     by: Literal["object_f1", "pixel_f1", "label_free"],
+    on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
     """Return the epochs of a run, best first; raises InputError as the two ways it chooses from."""
     if by == "label_free":
-        return rank_without_truth(run_folder, validation)
+        return rank_without_truth(run_folder, validation, on_progress)
     return rank_by_truth(run_folder, validation, Separation(), by)
 
 
@@ -73,7 +75,9 @@ def rank_by_truth(
 
 
 def rank_without_truth(
-    run_folder: Path, validation: Sequence[ValidationImage]
+    run_folder: Path,
+    validation: Sequence[ValidationImage],
+    on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
     """Return the epochs, best first, by how sure and how steady their predictions are.
 
@@ -96,6 +100,7 @@ def rank_without_truth(
         scores = [_unsupervised(run_folder, model, neighbours, image) for image in validation]
         parts = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         ranked.append(RankedEpoch(epoch, float(np.prod(list(parts.values())) ** (1 / 3)), parts))
+        on_progress(len(ranked), len(kept))
     return _best_first(ranked)
 
 

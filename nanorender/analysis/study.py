@@ -1,6 +1,6 @@
 """A study: the label maps of a folder, measured, compared with annotations and summarised."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,11 @@ from nanorender.segmentation import find_label_maps, read_record
 VERSIONS = {"nanorender": __version__}
 
 
-def read_results(labels: Path, truth: str | None = None) -> list[ImageResult]:
+def read_results(
+    labels: Path,
+    truth: str | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[ImageResult]:
     """Return the label maps in a folder with their particles measured.
 
     Maps that `nanorender segment` wrote are shown over their micrograph; those from elsewhere are
@@ -31,13 +35,20 @@ def read_results(labels: Path, truth: str | None = None) -> list[ImageResult]:
     ----------
     labels : folder of label maps
     truth : folder or suffix of the annotations, as in `collection.Reading`
+    on_progress : is called with how many maps are done, and of how many
 
     Raises
     ------
     InputError
         If the folder holds no label maps, or a file does not fit the others.
     """
-    return [_result(path, truth) for path in find_label_maps(labels)]
+    paths = find_label_maps(labels)
+    results = []
+    for path in paths:
+        on_progress(len(results), len(paths))
+        results.append(_result(path, truth))
+    on_progress(len(results), len(paths))
+    return results
 
 
 def _result(path: Path, truth: str | None) -> ImageResult:
