@@ -1,0 +1,74 @@
+"""Commands of the renderer: recipes, synthetic images and their folders."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanorender.options import CORES, Count, Out, RecipeName, Seed, Workers
+from nanorender.progress import progress
+
+app = typer.Typer()
+PANEL = "Render"
+
+
+@app.command(rich_help_panel=PANEL)
+def preview(
+    recipe: RecipeName,
+    count: Count = 6,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("preview.png"),
+) -> None:
+    """Draw a contact sheet of a recipe: images, labels, depth and normals.
+
+    Example: nanorender preview tio2 -n 4 -o tio2.png
+    """
+    from nanorender.preview import write_preview
+    from nanorender.recipe import read_recipe
+
+    with progress("rendering") as show:
+        write_preview(read_recipe(recipe), count, seed, out, show)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def generate(
+    recipe: RecipeName,
+    out: Out,
+    count: Count = 180,
+    seed: Seed = 0,
+    workers: Workers = CORES,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Draw to this scale.")] = None,
+    image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
+) -> None:
+    """Make synthetic images with exact labels; what is there already is kept.
+
+    Example: nanorender generate tio2 -n 180 -o dataset
+    """
+    from nanorender.generate import generate
+    from nanorender.recipe import read_recipe
+
+    settings = read_recipe(recipe)
+    if pixel_size_nm is not None:
+        settings = settings.at_scale(pixel_size_nm, image_px)
+    with progress("rendering") as show:
+        generate(settings, count, seed, out, workers=workers, on_progress=show)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def bench(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all by default.")] = None,
+    count: Count = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Measure how fast this machine renders, by stage.
+
+    Example: nanorender bench tio2 --json
+    """
+    from nanorender.bench import as_text, bench
+    from nanorender.recipe import preset_names
+
+    measured = bench(recipes or preset_names(), count)
+    print(json.dumps(measured, indent=1) if as_json else as_text(measured))

@@ -1,0 +1,38 @@
+"""The options of the command line that several commands share, each named once."""
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from nanorender.collection import Collection
+
+RECIPE_HELP = "Preset (ag, sio2, tio2) or TOML file."
+RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
+Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or one of them.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write, made if missing.")]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Synthetic images.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all that is random.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+Preset = Annotated[str, typer.Option(help="Training: cpu, gpu, paper, demo, or a TOML file.")]
+PixelSize = Annotated[float | None, typer.Option(help="In place of what the files say.")]
+InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels, not in nm.")]
+Crop = Annotated[str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px.")]
+Truth = Annotated[str | None, typer.Option(help="Annotations: suffix of the names, or folder.")]
+Averaged = Annotated[bool, typer.Option("--averaged/--once", help="Predict four flips, or one.")]
+CORES = os.cpu_count() or 1
+
+
+@cache
+def collection(path: Path, *reading: Any) -> "Collection":
+    """Return micrographs read as `parse_reading` says, and print their notes once."""
+    from nanorender.collection import parse_reading, read_collection
+
+    found = read_collection(path, parse_reading(*reading))
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return found

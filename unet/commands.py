@@ -1,0 +1,105 @@
+"""Commands of the network: train it, choose its epoch, segment micrographs with it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nanorender.options import (
+    Averaged,
+    Crop,
+    InPixels,
+    Micrographs,
+    Out,
+    PixelSize,
+    Preset,
+    Truth,
+    collection,
+)
+from nanorender.progress import progress
+
+app = typer.Typer()
+PANEL = "Learn"
+
+
+@app.command(rich_help_panel=PANEL)
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")],
+    out: Out,
+    preset: Preset = "cpu",
+    validation: Annotated[Path | None, typer.Option(help="Real ones to predict.")] = None,
+    truth: Truth = None,
+    pixel_size_nm: PixelSize = None,
+    in_pixels: InPixels = False,
+    crop: Crop = None,
+) -> None:
+    """Train a U-Net on synthetic images; started again, it goes on where it was.
+
+    Example: nanorender train dataset --validation micrographs -o run
+    """
+    from unet import presets
+    from unet.train import describe_device, train
+    from unet.validation import validation_images
+
+    settings = presets.preset(preset)
+    images = []
+    if validation is not None:
+        images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
+    print(f"training on {describe_device()}, preset {preset}", file=sys.stderr)
+    with progress("training") as show:
+        train(dataset, settings, out, images, lambda now: show(now.step, now.steps))
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def select(
+    run: Annotated[Path, typer.Argument(help="Folder that 'train' wrote.")],
+    validation: Annotated[Path, typer.Option(help="The micrographs given to 'train'.")],
+    truth: Truth = None,
+    by: Annotated[
+        Literal["object_f1", "pixel_f1", "label_free"],
+        typer.Option(help="Score on the annotations, or one that needs none."),
+    ] = "label_free",
+    pixel_size_nm: PixelSize = None,
+    in_pixels: InPixels = False,
+    crop: Crop = None,
+) -> None:
+    """Rank the epochs of a run by real micrographs and make the best one its model.
+
+    Example: nanorender select run --validation micrographs --truth _m --by object_f1
+    """
+    from unet.select import rank, select_epoch
+    from unet.validation import validation_images
+
+    images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
+    with progress("ranking") as show:
+        ranked = rank(run, images, by, show)
+    for place in ranked[:5]:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in place.parts.items())
+        print(f"epoch {place.epoch}: {place.score:.4f} ({parts})")
+    print(select_epoch(run, ranked[0].epoch))
+
+
+@app.command(rich_help_panel=PANEL)
+def segment(
+    model: Annotated[Path, typer.Argument(help="Run folder or model file.")],
+    micrographs: Micrographs,
+    out: Out,
+    pixel_size_nm: PixelSize = None,
+    in_pixels: InPixels = False,
+    crop: Crop = None,
+    truth: Truth = None,
+    averaged: Averaged = True,
+) -> None:
+    """Write the label map of every micrograph; what is there already is kept.
+
+    Example: nanorender segment run micrographs -o labels
+    """
+    from nanorender.analysis.separate import Separation
+    from unet.segment import segment
+
+    images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
+    with progress("segmenting") as show:
+        segment(model, images, Separation(), out, averaged, show)
+    print(out)
