@@ -1,7 +1,8 @@
 """Progress bars of the command line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -22,9 +23,21 @@ COLUMNS = (
 )
 
 
+class Show(Protocol):
+    """A bar of progress."""
+
+    def __call__(self, done: int, total: int, more: str = "") -> None:
+        """Show how much is done, and of how much; `more` says in words how it goes."""
+
+
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that shows how much is done, and of how much, on the standard error."""
+def progress(what: str) -> Iterator[Show]:
+    """Give a function that shows progress on the standard error."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as bars:
         task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+        def show(done: int, total: int, more: str = "") -> None:
+            doing = f"{what}, {more}" if more else what
+            bars.update(task, completed=done, total=total, description=doing)
+
+        yield show

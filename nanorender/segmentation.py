@@ -23,6 +23,7 @@ class SegmentationRecord(Settings):
     pixel_size_source: where it comes from
     model_sha256: of the model file
     training_pixel_sizes_nm: smallest and largest of the images that the network learned from
+    least_trained_nm: diameter of the smallest particles that it learned from, if known
     separation: how particles were parted, every parameter
     version: of this package
     """
@@ -34,6 +35,7 @@ class SegmentationRecord(Settings):
     pixel_size_source: str
     model_sha256: str
     training_pixel_sizes_nm: tuple[float, float]
+    least_trained_nm: float | None = None
     separation: dict[str, str | bool | int | float]
     version: str
 

@@ -12,6 +12,16 @@ from unet.presets import Augmentation
 COARSE_POINTS = 12  # along an edge, where candidates for a patch are looked at
 
 
+class Mixture(NamedTuple):
+    """How often patches come from annotated micrographs: the last `annotated` of the images."""
+
+    annotated: int
+    share: float
+
+
+SYNTHETIC = Mixture(annotated=0, share=0.0)
+
+
 class Places(NamedTuple):
     """Where patches lie in the images.
 
@@ -42,16 +52,19 @@ def draw_batch(
     sizes: Int[Array, "n 2"],
     count_and_edge: tuple[int, int],
     settings: Augmentation,
+    mixture: Mixture = SYNTHETIC,
 ) -> Batch:
     """Return `count` patches of `edge` px of random images, with image and targets moved alike.
 
     Parameters
     ----------
     pixels, sizes: see `unet.data.Samples`
+    mixture: how often patches come from annotated micrographs
     """
     count, edge = count_and_edge
     place, gray = jax.random.split(key)
-    places = _draw_places(place, sizes, (settings.candidates * count, edge), settings)
+    images = jnp.tile(_draw_range(place, sizes.shape[0], count, mixture), settings.candidates)
+    places = _draw_places(place, sizes, images, edge, settings)
     places = _fullest(places, pixels, sizes, (count, edge))
     patches = _sample(pixels, sizes, places.which, *_coordinates(places, _pixel_centers(edge)))
     images = change_gray(gray, patches[..., :1], settings)
@@ -81,16 +94,26 @@ def change_gray(
     return (images - 0.5) * gain + 0.5 + draw(4, -settings.offset, settings.offset)
 
 
+def _draw_range(key: PRNGKeyArray, images: int, count: int, mixture: Mixture) -> Int[Array, "2 b"]:
+    """Draw for each patch among which images it is to lie: the first of them and the one after."""
+    synthetic = images - mixture.annotated
+    if mixture.annotated == 0 or synthetic == 0:
+        return jnp.broadcast_to(jnp.array([[0], [images]]), (2, count))
+    real = jax.random.bernoulli(jax.random.fold_in(key, 0), mixture.share, (count,))
+    return jnp.stack([jnp.where(real, synthetic, 0), jnp.where(real, images, synthetic)])
+
+
 def _draw_places(
     key: PRNGKeyArray,
     sizes: Int[Array, "n 2"],
-    count_and_edge: tuple[int, int],
+    images: Int[Array, "2 b"],
+    edge: int,
     settings: Augmentation,
 ) -> Places:
     """Draw where patches lie; the whole patch is inside its image where it can be."""
-    count, edge = count_and_edge
+    count = images.shape[1]
     keys = jax.random.split(key, 6)
-    which = jax.random.randint(keys[0], (count,), 0, sizes.shape[0])
+    which = jax.random.randint(keys[0], (count,), *images)
     extent = sizes[which].astype(jnp.float32)
     turn = jnp.deg2rad(settings.rotation_deg) * jax.random.uniform(keys[1], (count,), minval=-1.0)
     turn += jnp.pi / 2 * jax.random.randint(keys[2], (count,), 0, 4)

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import jax
 import numpy as np
 from jaxtyping import Shaped
-from pydantic import ValidationError
+from pydantic import NonNegativeInt, PositiveFloat, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -45,6 +45,8 @@ class ModelCard(Settings):
     ----------
     training: the settings of the training, the architecture among them
     pixel_sizes: seen in training
+    least_trained_nm: equivalent diameter of the smallest particles seen in training
+    annotated_images: how many of the training images are annotated micrographs
     dataset_sha256: hash of the training images and targets
     epoch: after which the weights were taken, the first being 1
     version: of this package
@@ -53,6 +55,8 @@ class ModelCard(Settings):
     format: Literal["nanorender-unet-1"] = "nanorender-unet-1"
     training: TrainSettings
     pixel_sizes: PixelSizes
+    least_trained_nm: PositiveFloat | None = None
+    annotated_images: NonNegativeInt = 0
     preprocessing: Preprocessing = Preprocessing()
     dataset_sha256: str
     epoch: int
@@ -72,20 +76,12 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
     InputError
         If there is none, the file is damaged or no model, or weights do not fit the header.
     """
-    path = path / MODEL_NAME if path.is_dir() else path
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; give a run folder or a model file of `train`")
+    path = model_file(path)
     try:
         header, weights = read_arrays(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a model file, or cut off: {error}") from None
-    try:
-        card = ModelCard.model_validate(header)
-    except ValidationError as error:
-        key = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise InputError(f"{path} is not a model of this version: '{key}' in its header") from None
-    if card.preprocessing != Preprocessing():
-        raise InputError(f"{path} was trained with other preprocessing: {card.preprocessing}")
+    card = _card(path, header)
     expected = weight_shapes(abstract_model(card.training.architecture))
     found = {name: array.shape for name, array in weights.items()}
     for name in sorted(expected.keys() | found.keys()):
@@ -95,6 +91,35 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
                 f"has shape {found.get(name)}, not {expected.get(name)}"
             )
     return card, weights
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the header of a model file; raises InputError as `read_model`."""
+    path = model_file(path)
+    try:
+        return _card(path, read_header(path))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a model file, or cut off: {error}") from None
+
+
+def model_file(path: Path) -> Path:
+    """Return the model file of a run folder, or the one that is given; InputError without any."""
+    path = path / MODEL_NAME if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a run folder or a model file of `train`")
+    return path
+
+
+def _card(path: Path, header: dict) -> ModelCard:
+    """Return the header as a record; InputError if this version cannot use such a model."""
+    try:
+        card = ModelCard.model_validate(header)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InputError(f"{path} is not a model of this version: '{key}' in its header") from None
+    if card.preprocessing != Preprocessing():
+        raise InputError(f"{path} was trained with other preprocessing: {card.preprocessing}")
+    return card
 
 
 def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
@@ -145,8 +170,17 @@ def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], he
 def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]:
     """Return header and arrays of a safetensors file; SafetensorError if it is damaged."""
     with safe_open(path, "numpy") as file:
-        header = json.loads((file.metadata() or {}).get("nanorender", "{}"))
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _header(file), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def read_header(path: Path) -> dict:
+    """Return the header of a safetensors file without its arrays; SafetensorError if damaged."""
+    with safe_open(path, "numpy") as file:
+        return _header(file)
+
+
+def _header(file: safe_open) -> dict:
+    return json.loads((file.metadata() or {}).get("nanorender", "{}"))
 
 
 def _named_leaves(tree: object) -> dict[str, object]:

@@ -33,23 +33,43 @@ def train(
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
+    mix: Annotated[Path | None, typer.Option(help="Annotated ones to learn from too.")] = None,
+    mix_truth: Annotated[
+        str | None, typer.Option(help="Their annotations: suffix or folder. [default: --truth]")
+    ] = None,
+    coordinator: Annotated[
+        str | None, typer.Option(help="HOST:PORT of process 0, to train in several processes.")
+    ] = None,
+    process: Annotated[str, typer.Option(help="I/N: this is process I of N.")] = "0/1",
 ) -> None:
     """Train a U-Net on synthetic images; started again, it goes on where it was.
 
     Example: nanorender train dataset --validation micrographs -o run
     """
     from unet import presets
-    from unet.train import describe_device, train
+    from unet.annotated import mix as mixed
+    from unet.data import load_dataset
+    from unet.devices import describe_devices, join, training_mesh, writes_files
+    from unet.train import train
     from unet.validation import validation_images
 
+    if coordinator is not None:
+        join(coordinator, process)
     settings = presets.preset(preset)
+    reading = (pixel_size_nm, in_pixels, crop)
     images = []
     if validation is not None:
-        images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
-    print(f"training on {describe_device()}, preset {preset}", file=sys.stderr)
+        images = validation_images(collection(validation, *reading, truth))
+    samples = load_dataset(dataset, settings)
+    if mix is not None:
+        annotated = collection(mix, *reading, truth if mix_truth is None else mix_truth)
+        samples = mixed(samples, annotated, settings)
+    where = describe_devices(training_mesh(settings.batch))
+    print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
     with progress("training") as show:
-        train(dataset, settings, out, images, lambda now: show(now.step, now.steps))
-    print(out)
+        train(samples, settings, out, images, lambda now: show(now.step, now.steps, str(now)))
+    if writes_files():
+        print(out)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -58,7 +78,7 @@ def select(
     validation: Annotated[Path, typer.Option(help="The micrographs given to 'train'.")],
     truth: Truth = None,
     by: Annotated[
-        Literal["object_f1", "pixel_f1", "label_free"],
+        Literal["object_f1", "pixel_f1", "error", "label_free"],
         typer.Option(help="Score on the annotations, or one that needs none."),
     ] = "label_free",
     pixel_size_nm: PixelSize = None,

@@ -1,6 +1,7 @@
 """From a dataset folder to what the training step samples: equalised images and their targets."""
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from unet.presets import TrainSettings
 CLAHE_CLIP = 2.0
 CLAHE_TILE_PX = 128
 PERCENTILES = (0.1, 99.9)
+SLIVERS = 0.01
+"""Share of the particles of which others leave so little to be seen that nothing is learnt."""
 
 
 class PixelSizes(Settings):
@@ -25,6 +28,15 @@ class PixelSizes(Settings):
     lowest_nm: PositiveFloat
     median_nm: PositiveFloat
     highest_nm: PositiveFloat
+
+
+class Labelled(NamedTuple):
+    """An image with its label map; `source` names it in errors."""
+
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
+    labels: Int[np.ndarray, "h w"]
+    pixel_size_nm: float | None
+    source: str
 
 
 class Samples(NamedTuple):
@@ -36,11 +48,16 @@ class Samples(NamedTuple):
         targets, 255 for one; an image smaller than the largest is at the upper left
     sizes: (n, 2) height and width of each image in px
     pixel_sizes: seen in training, the zoom of the augmentation included
+    least_trained_nm: equivalent diameter of the smallest particles seen, at the strongest zoom;
+        None without any particle
+    annotated: how many of the images, the last ones, are annotated micrographs
     """
 
     pixels: UInt8[np.ndarray, "n h w c"]
     sizes: Int[np.ndarray, "n 2"]
     pixel_sizes: PixelSizes
+    least_trained_nm: float | None
+    annotated: int = 0
 
 
 def equalize(
@@ -123,24 +140,40 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     indices = list(whole_samples(folder))
     if not indices:
         raise InputError(f"{folder} holds no whole sample; make some with `nanorender generate`")
-    first_image, _, _ = read_sample(folder, indices[0])
-    pixels = np.zeros((len(indices), *first_image.shape, 1 + len(settings.targets)), np.uint8)
-    sizes = np.zeros((len(indices), 2), np.int32)
-    pixel_sizes = []
-    for row, index in enumerate(indices):
-        image, labels, pixel_size_nm = read_sample(folder, index)
+    images = (
+        Labelled(*read_sample(folder, index), f"image {index} of {folder}") for index in indices
+    )
+    return make_samples(images, len(indices), settings)
+
+
+def make_samples(images: Iterable[Labelled], count: int, settings: TrainSettings) -> Samples:
+    """Return `count` labelled images ready for training.
+
+    Raises
+    ------
+    InputError
+        If an image has no pixel size.
+    """
+    pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
+    sizes = np.zeros((count, 2), np.int32)
+    pixel_sizes, diameters_nm = [], []
+    for row, (image, labels, pixel_size_nm, source) in enumerate(images):
+        if pixel_size_nm is None:
+            raise InputError(f"{source} has no pixel size; write one into it")
         sizes[row] = image.shape
         pixels = _with_room(pixels, image.shape)
         here = pixels[row, : image.shape[0], : image.shape[1]]
         here[..., 0] = equalize(image)
         here[..., 1:] = targets(labels.astype(np.int32), settings)
-        if pixel_size_nm is None:
-            raise InputError(f"image {index} of {folder} has no pixel size; write one into it")
+        areas_px = np.bincount(labels.ravel())[1:]
+        diameters_nm.append(np.sqrt(4 / np.pi * areas_px[areas_px > 0]) * pixel_size_nm)
         pixel_sizes.append(pixel_size_nm)
     lowest, median, highest = (float(q) for q in np.quantile(pixel_sizes, (0, 0.5, 1)))
     zoom = settings.augmentation.zoom
     seen = PixelSizes(lowest_nm=lowest / zoom, median_nm=median, highest_nm=highest * zoom)
-    return Samples(pixels, sizes, seen)
+    diameters = np.concatenate(diameters_nm)
+    least = float(np.quantile(diameters, SLIVERS)) / zoom if len(diameters) else None
+    return Samples(pixels, sizes, seen, least)
 
 
 def to_trained_scale(

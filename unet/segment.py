@@ -14,6 +14,7 @@ from nanorender.segmentation import (
     write_segmentation,
 )
 from unet.predict import Model, load_model, predict, predict_averaged
+from unet.presets import TrainSettings
 
 
 def segment(
@@ -41,9 +42,7 @@ def segment(
         If the model does not fit, or a file cannot be read or written.
     """
     model = load_model(model_path)
-    if separation.grow_px == 0:  # what labels were eroded by in training grows back
-        grown = {"grow_px": model.card.training.erosion_px}
-        separation = separation.model_copy(update=grown)
+    separation = grown_back(separation, model.card.training)
     model_file = model_path / "model.safetensors" if model_path.is_dir() else model_path
     model_sha256 = file_sha256(model_file)
     paths = []
@@ -59,6 +58,13 @@ def segment(
         paths.append(path)
     on_progress(len(micrographs), len(micrographs))
     return paths
+
+
+def grown_back(separation: Separation, training: TrainSettings) -> Separation:
+    """Return the separation that widens particles by what labels were eroded by in training."""
+    if separation.grow_px > 0:
+        return separation
+    return separation.model_copy(update={"grow_px": training.erosion_px})
 
 
 def _record(
@@ -78,6 +84,7 @@ def _record(
         pixel_size_source=micrograph.pixel_size_source,
         model_sha256=model_sha256,
         training_pixel_sizes_nm=(sizes.lowest_nm, sizes.highest_nm),
+        least_trained_nm=model.card.least_trained_nm,
         separation={**separation.model_dump(mode="json"), "averaged_over_flips": averaged},
         version=__version__,
     )

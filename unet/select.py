@@ -11,11 +11,19 @@ from jaxtyping import Float
 from nanorender.analysis.matching import object_scores, pixel_scores
 from nanorender.analysis.separate import Separation, separate
 from nanorender.errors import InputError
-from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
 from unet.predict import Model, load_model, predict
+from unet.presets import TrainSettings
+from unet.segment import grown_back
 from unet.train import epoch_path
-from unet.validation import ValidationImage, prediction_path, read_prediction
+from unet.validation import (
+    ValidationImage,
+    prediction_path,
+    read_prediction,
+    validation_error,
+)
 
+Score = Literal["object_f1", "pixel_f1", "error"]
 OnProgress = Callable[[int, int], None]  # how many epochs are done, and of how many
 Maps = Mapping[str, Float[np.ndarray, "h w"]]
 
@@ -37,22 +45,28 @@ class RankedEpoch:
 def rank(
     run_folder: Path,
     validation: Sequence[ValidationImage],
-    by: Literal["object_f1", "pixel_f1", "label_free"],
+    by: Score | Literal["label_free"],
     on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
     """Return the epochs of a run, best first; raises InputError as the two ways it chooses from."""
     if by == "label_free":
         return rank_without_truth(run_folder, validation, on_progress)
-    return rank_by_truth(run_folder, validation, Separation(), by)
+    return rank_by_truth(run_folder, validation, Separation(), by, on_progress)
 
 
 def rank_by_truth(
     run_folder: Path,
     validation: Sequence[ValidationImage],
     separation: Separation,
-    score: Literal["object_f1", "pixel_f1"],
+    score: Score,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
     """Return the epochs, best first, by a mean score on the annotated images.
+
+    Parameters
+    ----------
+    score: F1 of particles or of pixels, or the error of `unet.validation.validation_error`, of
+        which the least is best: the score is then what its negative is the logarithm of
 
     Raises
     ------
@@ -63,14 +77,19 @@ def rank_by_truth(
     if not annotated:
         raise InputError("no validation image is annotated; rank without truth instead")
     ranked = []
-    for epoch, targets in kept_epochs(run_folder, validation).items():
+    kept = kept_epochs(run_folder, validation)
+    for epoch, training in kept.items():
         scores = []
         for image, truth in annotated:
-            labels = separate(read_prediction(run_folder, epoch, image.name, targets), separation)
-            scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1))
-        of_objects, of_pixels = np.mean(scores, axis=0).tolist()
-        parts: dict[str, float] = {"object_f1": of_objects, "pixel_f1": of_pixels}
-        ranked.append(RankedEpoch(epoch, parts[score], parts))
+            maps = read_prediction(run_folder, epoch, image.name, training.targets)
+            labels = separate(maps, grown_back(separation, training))
+            error = validation_error(maps["foreground"], truth, training)
+            scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1, error))
+        of_objects, of_pixels, error = np.mean(scores, axis=0).tolist()
+        parts: dict[str, float] = {"object_f1": of_objects, "pixel_f1": of_pixels, "error": error}
+        total = float(np.exp(-error)) if score == "error" else parts[score]
+        ranked.append(RankedEpoch(epoch, total, parts))
+        on_progress(len(ranked), len(kept))
     return _best_first(ranked)
 
 
@@ -123,8 +142,8 @@ def select_epoch(run_folder: Path, epoch: int) -> Path:
 
 def kept_epochs(
     run_folder: Path, validation: Sequence[ValidationImage]
-) -> dict[int, tuple[str, ...]]:
-    """Return the targets of each epoch of which weights and all predictions have been kept.
+) -> dict[int, TrainSettings]:
+    """Return the settings of each epoch of which weights and all predictions have been kept.
 
     Raises
     ------
@@ -137,7 +156,7 @@ def kept_epochs(
     for path in sorted((run_folder / "epochs").glob("*.safetensors")):
         epoch = int(path.stem)
         if all(prediction_path(run_folder, epoch, image.name).is_file() for image in validation):
-            kept[epoch] = read_model(path)[0].training.targets
+            kept[epoch] = read_card(path).training
     if not kept:
         raise InputError(
             f"{run_folder} keeps no epoch with predictions of these images; "

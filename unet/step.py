@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
-from unet.augment import draw_batch
+from unet.augment import Mixture, draw_batch
+from unet.devices import divided
 from unet.losses import border_weights, cross_entropy
 from unet.model import Weights, abstract_model, get_weights, initial_weights, set_weights
 from unet.presets import TrainSettings
@@ -63,11 +65,17 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
 
 
 @lru_cache
-def make_step(settings: TrainSettings) -> Step:
+def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> Step:
     """Return the compiled training step: state, pixels and sizes of `Samples` to the next state.
 
-    What is random in a step depends on the seed and its number alone.
+    What is random in a step depends on the seed and its number alone, on whatever devices it runs.
+
+    Parameters
+    ----------
+    mesh: the devices that share the batch
+    annotated: how many of the samples, the last ones, are annotated micrographs
     """
+    mixture = Mixture(annotated, settings.annotated_share)
     graph = nnx.graphdef(abstract_model(settings.architecture))
     optimizer = optax.adam(make_schedule(settings))
     key = jax.random.key(settings.seed)
@@ -76,7 +84,8 @@ def make_step(settings: TrainSettings) -> Step:
     def train_step(state: TrainState, pixels: Array, sizes: Array) -> TrainState:
         patches = (settings.batch, settings.patch_px)
         step_key = jax.random.fold_in(key, state.step)
-        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation)
+        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation, mixture)
+        batch = jax.lax.with_sharding_constraint(batch, divided(mesh))
         weights = border_weights(batch.targets, settings.targets, settings.border_weight)
 
         def loss(parameters: PyTree) -> tuple[Array, tuple[Array, PyTree]]:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import flax
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from nanorender import __version__
 from nanorender.atomic import write_bytes
@@ -26,14 +26,17 @@ from unet.checkpoint import (
     write_checkpoint,
     write_model,
 )
-from unet.data import Samples, load_dataset
+from unet.curves import write_curves
+from unet.data import Samples
+from unet.devices import any_process, from_first_process, on_all, training_mesh, writes_files
 from unet.predict import make_model
 from unet.presets import TrainSettings
 from unet.step import TrainState, initial_state, make_step, model_weights
-from unet.validation import ValidationImage, keep_predictions
+from unet.validation import Scores, ValidationImage, keep_predictions
 
 RUN_NAME = "run.json"
 LOG_NAME = "log.jsonl"
+CURVES_NAME = "curves.png"
 
 
 class Progress(NamedTuple):
@@ -47,73 +50,83 @@ class Progress(NamedTuple):
     step: int
     steps: int
     epoch: int
+    epochs: int
     loss: float
     seconds_per_step: float
 
+    def __str__(self) -> str:
+        epoch = f"epoch {self.epoch} of {self.epochs}, loss {self.loss:.3f}"
+        return f"{epoch}, {self.seconds_per_step:.2g} s a step"
+
 
 def train(
-    dataset: Path,
+    samples: Samples,
     settings: TrainSettings,
     run_folder: Path,
     validation: Sequence[ValidationImage] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
-    """Train a network on the samples of a dataset folder, or go on where a run was cut off.
+    """Train a network on samples, or go on where a run was cut off.
 
     The run folder then holds run.json (settings and provenance), log.jsonl (a line an epoch),
-    last.safetensors and previous.safetensors (to resume), epochs/*.safetensors (models),
-    validation/ (predictions) and model.safetensors (the model after the last epoch). On SIGINT the
-    step is finished and the same files are left.
+    curves.png, last.safetensors and previous.safetensors (to resume), epochs/*.safetensors
+    (models), validation/ (predictions) and model.safetensors (the model after the last epoch). On
+    SIGINT the step is finished and the same files are left. Of several processes that train
+    together (see `unet.devices`), the first one reads and writes the folder.
 
     Raises
     ------
     InputError
-        If the dataset is empty, or the run folder is of other settings or another dataset.
+        If the run folder is of other settings or another dataset, or several processes cannot
+        divide the batch.
     KeyboardInterrupt
         After SIGINT, when all is written.
     """
     use_compilation_cache()
-    samples = load_dataset(dataset, settings)
+    mesh = training_mesh(settings.batch)
     card = _model_card(samples, settings)
     fingerprint = hashlib.sha256(card.model_dump_json().encode()).hexdigest()
-    run_folder.mkdir(parents=True, exist_ok=True)
-    state = initial_state(settings)
-    resumed = read_checkpoint(run_folder, state, fingerprint)
-    state = state if resumed is None else resumed
-    _write_provenance(run_folder, card, dataset)
-    _cut_log(run_folder, int(state.step) // settings.steps_per_epoch)
-    pixels, sizes = jax.device_put((samples.pixels, samples.sizes))
+    state = _first_state(run_folder, settings, fingerprint)
+    if writes_files():
+        run_folder.mkdir(parents=True, exist_ok=True)
+        _write_provenance(run_folder, card, mesh)
+        _cut_log(run_folder, int(state.step) // settings.steps_per_epoch)
+    state, pixels, sizes = on_all(mesh, (state, samples.pixels, samples.sizes))
     # Frozen settings are hashable, which the type checker does not see.
-    train_step = make_step(settings)  # pyright: ignore[reportArgumentType]
-    with _noticing_interrupt() as interrupted:
-        while int(state.step) < settings.steps and not interrupted.is_set():
+    train_step = make_step(settings, mesh, samples.annotated)  # pyright: ignore[reportArgumentType]
+    interrupted = False
+    with _noticing_interrupt() as noticed:
+        while int(state.step) < settings.steps and not interrupted:
             started = time.perf_counter()
-            state = _run_epoch(
+            state, interrupted = _run_epoch(
                 lambda state: train_step(state, pixels, sizes),
                 state,
                 settings,
                 on_progress,
-                interrupted,
+                noticed,
             )
             epoch, into_epoch = divmod(int(state.step), settings.steps_per_epoch)
             card = card.model_copy(update={"epoch": epoch})
             if into_epoch == 0:
-                _finish_epoch(run_folder, card, state, validation, started)
-                state = state._replace(losses=jnp.zeros_like(state.losses))
-            write_checkpoint(run_folder, state, fingerprint)
+                if writes_files():
+                    _finish_epoch(run_folder, card, state, validation, started)
+                state = state._replace(losses=on_all(mesh, np.zeros(len(settings.targets), "f4")))
+            if writes_files():
+                write_checkpoint(run_folder, state, fingerprint)
     epoch = int(state.step) // settings.steps_per_epoch
-    card = card.model_copy(update={"epoch": epoch})
-    write_model(run_folder / MODEL_NAME, card, model_weights(state))
-    if interrupted.is_set():
+    if writes_files():
+        card = card.model_copy(update={"epoch": epoch})
+        write_model(run_folder / MODEL_NAME, card, model_weights(state))
+        write_curves(run_folder / CURVES_NAME, read_log(run_folder))
+    if interrupted:
         raise KeyboardInterrupt
 
 
-def describe_device() -> str:
-    """Return what JAX trains on, such as "cpu (2 cores)" or the name of a GPU."""
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return f"cpu ({os.cpu_count()} cores)"
-    return f"{device.device_kind} x {jax.device_count()}"
+def _first_state(run_folder: Path, settings: TrainSettings, fingerprint: str) -> TrainState:
+    """Return the state that a training goes on from, or begins with."""
+    state = initial_state(settings)
+    resumed = read_checkpoint(run_folder, state, fingerprint) if writes_files() else None
+    return from_first_process(state if resumed is None else resumed)
 
 
 def use_compilation_cache() -> None:
@@ -139,21 +152,21 @@ def _run_epoch(
     state: TrainState,
     settings: TrainSettings,
     on_progress: Callable[[Progress], None],
-    interrupted: threading.Event,
-) -> TrainState:
-    """Train to the end of the epoch, or of the step in which an interrupt came."""
+    noticed: threading.Event,
+) -> tuple[TrainState, bool]:
+    """Train to the end of the epoch, or of the step in which an interrupt came, and say which."""
     begun = time.perf_counter()
     first = int(state.step)
     epoch, into_epoch = divmod(first, settings.steps_per_epoch)
     for done in range(into_epoch + 1, settings.steps_per_epoch + 1):
         state = step(state)
-        loss = float(state.losses.mean()) / done
+        loss = float(np.asarray(state.losses).mean()) / done
         number = epoch * settings.steps_per_epoch + done
         seconds = (time.perf_counter() - begun) / (number - first)
-        on_progress(Progress(number, settings.steps, epoch + 1, loss, seconds))
-        if interrupted.is_set():
-            break
-    return state
+        on_progress(Progress(number, settings.steps, epoch + 1, settings.epochs, loss, seconds))
+        if any_process(noticed.is_set()):
+            return state, True
+    return state, False
 
 
 def _finish_epoch(
@@ -176,9 +189,13 @@ def _finish_epoch(
         path.parent.mkdir(exist_ok=True)
         write_model(path, card, weights)
     if validation and (card.epoch % settings.validate_every == 0 or last):
-        line["pixel_f1"] = keep_predictions(run_folder, make_model(card, weights), validation)
+        scores = keep_predictions(run_folder, make_model(card, weights), validation)
+        for score in Scores._fields:
+            line[score] = {name: getattr(values, score) for name, values in scores.items()}
     with (run_folder / LOG_NAME).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+    if len(validation) and "error" in line:
+        write_curves(run_folder / CURVES_NAME, read_log(run_folder))
 
 
 def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
@@ -188,18 +205,20 @@ def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
     return ModelCard(
         training=settings,
         pixel_sizes=samples.pixel_sizes,
+        least_trained_nm=samples.least_trained_nm,
+        annotated_images=samples.annotated,
         dataset_sha256=digest.hexdigest(),
         epoch=0,
         version=__version__,
     )
 
 
-def _write_provenance(run_folder: Path, card: ModelCard, dataset: Path) -> None:
+def _write_provenance(run_folder: Path, card: ModelCard, mesh: Mesh) -> None:
     """Write what is trained on what and where, for the reader."""
     content = card.model_dump(mode="json", exclude={"epoch", "format"}) | {
-        "dataset": str(dataset),
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
+        "device": mesh.devices.flat[0].device_kind,
+        "devices": mesh.size,
+        "processes": jax.process_count(),
         "jax": jax.__version__,
         "flax": flax.__version__,
         "python": platform.python_version(),

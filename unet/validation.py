@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +12,11 @@ from jaxtyping import Float, Int, UInt8, UInt16
 
 from nanorender.collection import Collection
 from nanorender.errors import InputError
+from unet.annotated import without_lines
+from unet.data import targets
 from unet.losses import count_pixels, pixel_f1
 from unet.predict import Model, predict
+from unet.presets import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,23 @@ def validation_images(micrographs: Collection) -> list[ValidationImage]:
     ]
 
 
+class Scores(NamedTuple):
+    """How a prediction agrees with the annotation.
+
+    Attributes
+    ----------
+    pixel_f1: harmonic mean of precision and recall of the pixels
+    error: mean binary cross-entropy of the foreground against its target, in nats per pixel
+    """
+
+    pixel_f1: float
+    error: float
+
+
 def keep_predictions(
     run_folder: Path, model: Model, images: Sequence[ValidationImage]
-) -> dict[str, float]:
-    """Write what the model gives for each image; return the pixel F1 of those annotated, by name.
+) -> dict[str, Scores]:
+    """Write what the model gives for each image; return the scores of those annotated, by name.
 
     A prediction is a TIFF of one page a target, 255 for probability one.
     """
@@ -55,11 +72,24 @@ def keep_predictions(
         pages = np.stack([(255 * map_).round().astype(np.uint8) for map_ in maps.values()])
         tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
         if image.truth is not None:
-            threshold = model.card.training.threshold
+            training, foreground = model.card.training, maps["foreground"]
             truth = jnp.asarray(image.truth > 0, jnp.float32)
-            counts = count_pixels(jnp.asarray(maps["foreground"]), truth, threshold)
-            scores[image.name] = float(pixel_f1(counts))
+            counts = count_pixels(jnp.asarray(foreground), truth, training.threshold)
+            error = validation_error(foreground, image.truth, training)
+            scores[image.name] = Scores(float(pixel_f1(counts)), error)
     return scores
+
+
+def validation_error(
+    foreground: Float[np.ndarray, "h w"], truth: Int[np.ndarray, "h w"], settings: TrainSettings
+) -> float:
+    """Return the mean cross-entropy of a predicted foreground against the target of training.
+
+    Probabilities count as no closer to 0 and 1 than the eight bits they are kept in can tell.
+    """
+    target = targets(without_lines(truth), settings)[..., settings.targets.index("foreground")]
+    probability = np.clip(foreground, 0.5 / 255, 1 - 0.5 / 255)
+    return float(-np.log(np.where(target > 0, probability, 1 - probability)).mean())
 
 
 def read_prediction(

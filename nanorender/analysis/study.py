@@ -149,7 +149,12 @@ def _floor(labels: Path) -> SizeFloor | None:
     """
     records = [read_record(path) for path in find_label_maps(labels)]
     floors = [
-        size_floor(record.pixel_size_nm, int(record.separation["area_opening_px"]), 0.0, None)
+        size_floor(
+            record.pixel_size_nm,
+            int(record.separation["area_opening_px"]),
+            float(record.separation["grow_px"]),
+            record.least_trained_nm,
+        )
         for record in records
         if record is not None
     ]

@@ -7,6 +7,7 @@ import tifffile
 from nanorender.analysis.separate import Separation
 from nanorender.errors import InputError
 from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.data import load_dataset
 from unet.model import initial_weights
 from unet.select import rank_by_truth, rank_without_truth, select_epoch
 from unet.train import epoch_path, train
@@ -96,6 +97,6 @@ def test_epochs_without_predictions_are_left_out(run, annotated):
 
 def test_a_run_just_trained_can_be_ranked(dataset, small, tmp_path, annotated):
     run = tmp_path / "run"
-    train(dataset, small, run, [annotated])
+    train(load_dataset(dataset, small), small, run, [annotated])
     ranked = rank_by_truth(run, [annotated], Separation(), "pixel_f1")
     assert sorted(item.epoch for item in ranked) == [1, 2, 3]

@@ -8,7 +8,8 @@ import pytest
 
 from nanorender.errors import InputError
 from unet.checkpoint import LAST_NAME, MODEL_NAME, read_arrays, read_model
-from unet.data import equalize, targets
+from unet.data import equalize, load_dataset, targets
+from unet.devices import training_mesh
 from unet.predict import load_model, predict
 from unet.step import initial_state, make_schedule, make_step
 from unet.train import RUN_NAME, read_log, train
@@ -27,7 +28,7 @@ def losses(run):
 def uninterrupted(dataset, small, tmp_path):
     """Return the run folder of a training that nothing disturbed."""
     run = tmp_path / "uninterrupted"
-    train(dataset, small, run)
+    train(load_dataset(dataset, small), small, run)
     return run
 
 
@@ -44,7 +45,7 @@ def test_a_small_network_learns_one_image_by_heart(small, discs):
     )
     image, labels = discs(0)
     pixels = jnp.dstack([equalize(image), targets(labels, settings)])[None]
-    step, state = make_step(settings), initial_state(settings)
+    step, state = make_step(settings, training_mesh(settings.batch), 0), initial_state(settings)
     history = []
     for _ in range(settings.steps):
         before = np.asarray(state.losses)
@@ -57,7 +58,13 @@ def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
     image, labels = discs(9)
     run = tmp_path / "run"
     seen = []
-    train(dataset, small, run, [ValidationImage("real", image, 6.0, labels)], seen.append)
+    train(
+        load_dataset(dataset, small),
+        small,
+        run,
+        [ValidationImage("real", image, 6.0, labels)],
+        seen.append,
+    )
     assert [progress.step for progress in seen] == list(range(1, 7))
     assert [line["epoch"] for line in read_log(run)] == [1, 2, 3]
     assert all(0 <= line["pixel_f1"]["real"] <= 1 for line in read_log(run))
@@ -85,8 +92,8 @@ def test_a_killed_training_goes_on_to_the_same_losses(
             raise KilledError
 
     with pytest.raises(KilledError):
-        train(dataset, small, run, on_progress=kill)
-    train(dataset, small, run)
+        train(load_dataset(dataset, small), small, run, on_progress=kill)
+    train(load_dataset(dataset, small), small, run)
     assert losses(run) == losses(uninterrupted)
     assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
 
@@ -101,10 +108,10 @@ def test_an_interrupt_leaves_a_model_and_goes_on_to_the_same_losses(
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, small, run, on_progress=interrupt)
+        train(load_dataset(dataset, small), small, run, on_progress=interrupt)
     assert read_model(run)[0].epoch == 1
     assert int(read_arrays(run / LAST_NAME)[1][".step"]) == 3
-    train(dataset, small, run)
+    train(load_dataset(dataset, small), small, run)
     assert losses(run) == losses(uninterrupted)
     assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
 
@@ -116,21 +123,21 @@ def test_after_a_cut_off_checkpoint_training_goes_on_from_the_one_before(
     last = uninterrupted / LAST_NAME
     last.write_bytes(last.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="is damaged"):
-        train(dataset, small, uninterrupted)
+        train(load_dataset(dataset, small), small, uninterrupted)
     assert losses(uninterrupted) == expected
     assert (uninterrupted / MODEL_NAME).read_bytes() == model
 
 
 def test_a_finished_training_is_not_repeated(dataset, small, uninterrupted):
     seen = []
-    train(dataset, small, uninterrupted, on_progress=seen.append)
+    train(load_dataset(dataset, small), small, uninterrupted, on_progress=seen.append)
     assert seen == []
     assert len(losses(uninterrupted)) == 3
 
 
 def test_a_run_folder_of_other_settings_is_refused(dataset, small, uninterrupted):
     with pytest.raises(InputError, match="other settings or another dataset"):
-        train(dataset, small.model_copy(update={"seed": 1}), uninterrupted)
+        train(load_dataset(dataset, small), small.model_copy(update={"seed": 1}), uninterrupted)
 
 
 def test_one_cycle_rises_to_its_peak_and_ends_near_zero(small):

@@ -1,0 +1,106 @@
+"""What a training runs on: the devices of one process, or of several that train together.
+
+Every device computes its share of each batch. The step is compiled as one program over all devices,
+so that the mean of the loss, its gradient and the statistics of batch normalisation are those of
+the whole batch: more devices change sums in their last digits, nothing else.
+"""
+
+import os
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from nanorender.errors import InputError
+
+BATCH = "batch"  # the axis of the mesh, along which batches are divided
+
+
+def join(coordinator: str, process: str) -> None:
+    """Connect this process to the others of a training; before anything else asks for devices.
+
+    Parameters
+    ----------
+    coordinator: HOST:PORT where process 0 listens
+    process: number of this process, the first being 0, and how many there are: "0/2"
+
+    Raises
+    ------
+    InputError
+        If they are not of this form, or the others do not come.
+    """
+    number, _, count = process.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+        raise InputError(
+            f"process '{process}' is not I/N, with I from 0 to N - 1; of two: 0/2 and 1/2"
+        )
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"coordinator '{coordinator}' is not HOST:PORT, such as node01:29500")
+    try:
+        jax.distributed.initialize(coordinator, int(count), int(number))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"process {number} of {count} found no others by {coordinator}: {reason}"
+        ) from None
+
+
+def training_mesh(batch: int) -> Mesh:
+    """Return the devices that share batches of so many patches.
+
+    In one process these are as many as divide the batch evenly; in several, all.
+
+    Raises
+    ------
+    InputError
+        If several processes cannot divide the batch evenly.
+    """
+    devices = jax.devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+    if count < len(devices) and jax.process_count() > 1:
+        raise InputError(
+            f"batch (={batch}) must be a multiple of {len(devices)}, the devices of "
+            f"{jax.process_count()} processes"
+        )
+    return Mesh(np.array(devices[:count]), (BATCH,))
+
+
+def on_all(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Return arrays, equal in all processes, as copies on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def divided(mesh: Mesh) -> NamedSharding:
+    """Return the layout of arrays whose first axis is divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec(BATCH))
+
+
+def writes_files() -> bool:
+    """Return whether this process writes: the first one does, for all."""
+    return jax.process_index() == 0
+
+
+def from_first_process(tree: PyTree) -> PyTree:
+    """Return the arrays that the first process holds, in every process."""
+    return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
+
+
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is set in one of the processes, all of which must ask."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+def describe_devices(mesh: Mesh) -> str:
+    """Return what is trained on, such as "cpu (2 cores)" or "4 x NVIDIA H100 in 2 processes"."""
+    device = mesh.devices.flat[0]
+    name = f"cpu ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind
+    several = f"{mesh.size} x {name}" if mesh.size > 1 else name
+    unused = jax.device_count() - mesh.size
+    idle = f", {unused} more idle: they do not divide the batch evenly" if unused else ""
+    processes = jax.process_count()
+    return several + (f" in {processes} processes" if processes > 1 else "") + idle
