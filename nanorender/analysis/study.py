@@ -152,7 +152,7 @@ def _floor(labels: Path) -> SizeFloor | None:
         size_floor(
             record.pixel_size_nm,
             int(record.separation["area_opening_px"]),
-            float(record.separation["grow_px"]),
+            float(record.separation.get("grow_px", 0.0)),
             record.least_trained_nm,
         )
         for record in records
