@@ -8,15 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, Integer
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
-from nanorender.analysis.watershed import (
-    CHAMFER_WEIGHTS,
-    Connectivity,
-    chamfer_distance,
-    connected_regions,
-    dams,
-    extended_maxima,
-    flood,
-)
+from nanorender.analysis.chamfer import CHAMFER_WEIGHTS, chamfer_distance
+from nanorender.analysis.connectivity import Connectivity, connected_regions
+from nanorender.analysis.flooding import flood, flood_with_dams
+from nanorender.analysis.watershed import extended_maxima, impose_maxima
 from nanorender.errors import InputError
 from nanorender.settings import Settings
 
@@ -170,14 +165,10 @@ def _part(
         y, x = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
         window = (slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1))
         inside = inside[window]
-        parted = flood(
-            height[window],
-            np.where(inside, markers[window], 0).astype(np.int32),
-            inside,
-            settings.connectivity,
-        )
-        if settings.dams:
-            parted[dams(parted, settings.connectivity)] = 0
+        seeds = np.where(inside, markers[window], 0).astype(np.int32)
+        hill = impose_maxima(height[window], seeds, settings.connectivity)
+        spread = flood_with_dams if settings.dams else flood
+        parted = spread(hill, seeds, inside, settings.connectivity)
         basins[window][inside] = parted[inside]
     return basins
 
