@@ -1,8 +1,9 @@
 """The command line: every layer's commands, and the order of the stages."""
 
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -95,16 +96,29 @@ def demo(
     report(labels, out / "report", str(unseen / "labels"), title)
 
 
+INTERRUPTED = 130
+"""Exit code of a program ended by an interrupt, as shells count it: 128 and the signal's number."""
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Run the command line; bad input gives one line and exit code 2, an interrupt 130."""
+    """Run the command line; bad input gives one line and exit code 2, an interrupt 130.
+
+    A batch system's SIGTERM is an interrupt like that from the keyboard.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except InputError as error:
         print(f"nanorender: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("nanorender: interrupted; start it again to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as left:
+        if left.code == INTERRUPTED:  # Typer leaves with it, without a word
+            print("nanorender: interrupted; start it again to go on", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from nanorender.options import CORES, Count, Out, RecipeName, Seed, Workers
-from nanorender.progress import progress
+from nanorender.options import CORES, Count, Out, RecipeName, Scheduler, Seed, Shard, Workers
+from nanorender.progress import counted, progress
 
 app = typer.Typer()
 PANEL = "Render"
+Dataset = Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -41,19 +42,70 @@ def generate(
     workers: Workers = CORES,
     pixel_size_nm: Annotated[float | None, typer.Option(help="Draw to this scale.")] = None,
     image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
+    shard: Shard = "1/1",
+    scheduler: Scheduler = None,
 ) -> None:
     """Make synthetic images with exact labels; what is there already is kept.
 
     Example: nanorender generate tio2 -n 180 -o dataset
     """
-    from nanorender.generate import generate
+    from nanorender.generate import generate, parse_shard
     from nanorender.recipe import read_recipe
 
+    part = parse_shard(shard)
     settings = read_recipe(recipe)
     if pixel_size_nm is not None:
         settings = settings.at_scale(pixel_size_nm, image_px)
     with progress("rendering") as show:
-        generate(settings, count, seed, out, workers=workers, on_progress=show)
+        generate(
+            settings,
+            count,
+            seed,
+            out,
+            workers=workers,
+            shard=part,
+            scheduler=scheduler,
+            on_progress=show,
+        )
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def verify(dataset: Dataset) -> None:
+    """Check a dataset: every file against its checksum, labels against the truth tables.
+
+    Example: nanorender verify dataset
+    """
+    from nanorender.errors import InputError
+    from nanorender.verify import verify
+
+    with progress("verifying") as show:
+        found = verify(dataset, show)
+    print(*found.problems, sep="\n", end="\n" if found.problems else "")
+    if found.problems:
+        raise InputError(
+            f"{dataset} has {len(found.problems)} problems in {found.samples} samples; 'generate' "
+            "makes what is missing: delete the sums/*.sha256 of damaged samples and run it again"
+        )
+    print(f"{found.samples} samples are whole and agree with their truth tables")
+
+
+@app.command(rich_help_panel=PANEL)
+def export(
+    dataset: Dataset,
+    out: Out,
+    layout: Annotated[str, typer.Option(help="coco, cellpose, stardist or nnunet.")] = "coco",
+) -> None:
+    """Write a dataset in the layout of another program: COCO, Cellpose, StarDist, nnU-Net.
+
+    Example: nanorender export dataset --layout cellpose -o for_cellpose
+    """
+    from nanorender.dataset import whole_samples
+    from nanorender.export import dataset_images, export
+
+    total = len(whole_samples(dataset))
+    with progress("writing") as show:
+        export(layout, counted(dataset_images(dataset), total, show), out)
     print(out)
 
 

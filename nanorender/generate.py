@@ -31,6 +31,7 @@ def generate(
     *,
     workers: int,
     shard: tuple[int, int] = WHOLE,
+    scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetInfo:
     """Make the samples that a dataset folder lacks of `count`.
@@ -49,6 +50,9 @@ def generate(
         Processes; 1 stays in this one.
     shard
         (i, n): every n-th sample from the i-th, i from 1, for a job array on one folder.
+    scheduler
+        Address of a Dask cluster, whose workers see the folder under the same path and make the
+        samples in the stead of this machine's.
     on_progress
         Is called with how many of this shard's samples are whole, and how many there are to be.
 
@@ -58,9 +62,7 @@ def generate(
         If the folder holds something else, another process generates into it, the disk is full or
         read-only, or the recipe cannot be rendered.
     """
-    number, of = shard
-    if not 1 <= number <= of:
-        raise InputError(f"shard {number}/{of} is impossible; give i/n with i from 1 to n")
+    number, of = _possible(shard)
     if count < 0 or seed < 0 or workers < 1:
         raise InputError(
             f"count (={count}) and seed (={seed}) must not be negative, workers (={workers}) not "
@@ -78,13 +80,30 @@ def generate(
         missing = sorted(set(wanted).difference(whole_samples(folder)))
         done = len(wanted) - len(missing)
         on_progress(done, len(wanted))
-        work = partial(make_sample, text, seed, folder)
+        work = partial(make_sample, text, seed, folder.resolve())
         # The first sample compiles the kernels, if need be, into the cache that all then load.
-        for tasks, crew in ((missing[:1], 1), (missing[1:], workers)):
-            for _ in run_tasks(work, tasks, crew):
+        alone = 1 if scheduler is None else 0
+        for tasks, crew in ((missing[:alone], 1), (missing[alone:], workers)):
+            for _ in run_tasks(work, tasks, crew, scheduler):
                 done += 1
                 on_progress(done, len(wanted))
     return info
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return the shard that a text such as "3/16" names; raises InputError if it names none."""
+    try:
+        number, of = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise InputError(f"shard '{text}' is not i/n, such as 3/16") from None
+    return _possible((number, of))
+
+
+def _possible(shard: tuple[int, int]) -> tuple[int, int]:
+    number, of = shard
+    if not 1 <= number <= of:
+        raise InputError(f"shard {number}/{of} is impossible; give i/n with i from 1 to n")
+    return shard
 
 
 def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:

@@ -24,6 +24,10 @@ InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels, not
 Crop = Annotated[str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px.")]
 Truth = Annotated[str | None, typer.Option(help="Annotations: suffix of the names, or folder.")]
 Averaged = Annotated[bool, typer.Option("--averaged/--once", help="Predict four flips, or one.")]
+Shard = Annotated[str, typer.Option(help="I/N: every N-th from the I-th, for job arrays.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
+]
 CORES = os.cpu_count() or 1
 
 

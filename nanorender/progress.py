@@ -1,8 +1,8 @@
 """Progress bars of the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+Item = TypeVar("Item")
 
 COLUMNS = (
     TextColumn("{task.description}"),
@@ -41,3 +43,11 @@ def progress(what: str) -> Iterator[Show]:
             bars.update(task, completed=done, total=total, description=doing)
 
         yield show
+
+
+def counted(items: Iterable[Item], total: int, show: Show) -> Iterator[Item]:
+    """Yield the items; `show` is called with how many have been worked on, and of how many."""
+    show(0, total)
+    for done, item in enumerate(items, start=1):
+        yield item
+        show(done, total)

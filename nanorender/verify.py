@@ -1,6 +1,7 @@
 """Whether a dataset still is what was written: checksums, sizes, labels against truth tables."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +29,12 @@ class Verification(NamedTuple):
     problems: tuple[str, ...]
 
 
-def verify(folder: Path) -> Verification:
+def verify(
+    folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Verification:
     """Check every sample of a dataset, and that none is missing.
+
+    `on_progress` is called with how many samples have been looked at, and of how many.
 
     Raises
     ------
@@ -46,10 +51,12 @@ def verify(folder: Path) -> Verification:
         problems.append(
             f"{len(missing)} of {info.count} samples are missing, the first is {missing[0]:06d}"
         )
-    for index in whole:
+    for done, index in enumerate(whole):
+        on_progress(done, len(whole))
         problems += [
             f"sample {index:06d}: {problem}" for problem in _sample_problems(folder, index)
         ]
+    on_progress(len(whole), len(whole))
     return Verification(len(whole), tuple(problems))
 
 

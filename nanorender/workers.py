@@ -1,17 +1,20 @@
-"""Tasks on all cores, each in a process that may be killed at any moment."""
+"""Tasks on all cores or on a cluster, each in a process that may be killed at any moment."""
 
 import multiprocessing
 import os
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, TypeVar
 
 from nanorender.errors import InputError
+
+Task = TypeVar("Task", bound=Hashable)
+Result = TypeVar("Result")
 
 MOST_KILLS = 3
 """A task whose worker was killed so often is given up: it needs more memory than there is."""
@@ -27,28 +30,53 @@ SINGLE_THREADED = {
 """One process a core is faster than threads, which would only get in each other's way."""
 
 
-def run_tasks(work: Callable[[int], None], tasks: Sequence[int], workers: int) -> Iterator[int]:
-    """Do `work` for every task and yield the tasks as they are done, in any order.
+def run_tasks(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    scheduler: str | None = None,
+) -> Iterator[tuple[Task, Result]]:
+    """Do `work` for every task and yield each with its result as it is done, in any order.
 
-    Strategy: each worker has a pipe of its own. It ends when the pipe does, so none outlives a
-    parent that was killed; and if a worker is killed, its task alone is done again.
-
-    `work` must be importable by name, and harmless when done twice.
+    Parameters
+    ----------
+    work
+        Importable by name, and harmless when done twice.
+    tasks
+        What it is called with; all different.
+    workers
+        Processes of this machine; 1 stays in this one.
+    scheduler
+        Address of a Dask cluster that does the work in their stead.
 
     Raises
     ------
     InputError
-        If the workers of one task are killed again and again.
+        If the workers of one task are killed again and again, or no cluster answers.
     Exception
         Whatever `work` raises, with the traceback in the worker as a note.
     """
-    if workers == 1 or len(tasks) < 2:
+    if scheduler is not None:
+        from nanorender.cluster import run_on_cluster
+
+        yield from run_on_cluster(work, tasks, scheduler)
+    elif workers == 1 or len(tasks) < 2:
         for task in tasks:
-            work(task)
-            yield task
-        return
+            yield task, work(task)
+    else:
+        yield from _run_in_processes(work, tasks, workers)
+
+
+def _run_in_processes(
+    work: Callable[[Task], Result], tasks: Sequence[Task], workers: int
+) -> Iterator[tuple[Task, Result]]:
+    """Do `work` in processes of this machine.
+
+    Strategy: each worker has a pipe of its own. It ends when the pipe does, so none outlives a
+    parent that was killed; and if a worker is killed, its task alone is done again.
+    """
     waiting, kills = deque(tasks), Counter()
-    busy: dict[Connection, tuple[Any, int]] = {}
+    busy: dict[Connection, tuple[Any, Task]] = {}
     try:
         for _ in range(min(workers, len(tasks))):
             _assign(_started(work), waiting.popleft(), busy)
@@ -56,14 +84,15 @@ def run_tasks(work: Callable[[int], None], tasks: Sequence[int], workers: int) -
             ready: list[Any] = wait(list(busy))
             for connection in ready:
                 process, task = busy.pop(connection)
-                if _outcome(connection):
-                    yield task
-                else:
+                outcome = _outcome(connection)
+                if outcome is None:
                     kills[task] += 1
                     if kills[task] == MOST_KILLS:
                         raise _given_up(task, process)
                     waiting.append(task)
                     process, connection = _started(work)
+                else:
+                    yield task, outcome[0]
                 if waiting:
                     _assign((process, connection), waiting.popleft(), busy)
                 else:
@@ -72,7 +101,7 @@ def run_tasks(work: Callable[[int], None], tasks: Sequence[int], workers: int) -
         _dismiss(busy)
 
 
-def _started(work: Callable[[int], None]) -> tuple[Any, Connection]:
+def _started(work: Callable) -> tuple[Any, Connection]:
     """Return a new worker process and the parent's end of its pipe."""
     server = "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
@@ -88,28 +117,28 @@ def _started(work: Callable[[int], None]) -> tuple[Any, Connection]:
     return process, parents
 
 
-def _assign(worker: tuple[Any, Connection], task: int, busy: dict) -> None:
+def _assign(worker: tuple[Any, Connection], task: object, busy: dict) -> None:
     process, connection = worker
     busy[connection] = (process, task)
     with suppress(OSError):  # it was killed meanwhile; `_outcome` will find its pipe at an end
         connection.send(task)
 
 
-def _outcome(connection: Connection) -> bool:
-    """Return True if the task was done, False if the worker was killed; raise what it raised."""
+def _outcome(connection: Connection) -> tuple[Any] | None:
+    """Return the result of a task, None if the worker was killed; raise what it raised."""
     try:
-        error = connection.recv()
+        error, result = connection.recv()
     except (EOFError, OSError):
-        return False
+        return None
     if error is not None:
         raise error
-    return True
+    return (result,)
 
 
-def _given_up(task: int, process: Any) -> InputError:
+def _given_up(task: object, process: Any) -> InputError:
     process.join(1)
     return InputError(
-        f"the process that made sample {task} was killed {MOST_KILLS} times (exit code "
+        f"the process that worked on {task} was killed {MOST_KILLS} times (exit code "
         f"{process.exitcode}); if memory ran out, use fewer --workers. What is done is kept"
     )
 
@@ -124,21 +153,23 @@ def _dismiss(busy: dict) -> None:
             process.kill()
 
 
-def _serve(connection: Connection, work: Callable[[int], None]) -> None:
+def _serve(connection: Connection, work: Callable) -> None:
     """Do tasks until the pipe ends."""
-    # An interrupt from the keyboard reaches all processes; the parent alone decides what follows.
+    # An interrupt from the keyboard, or a batch system's, reaches all processes; the parent alone
+    # decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         while True:
             task = connection.recv()
             try:
-                work(task)
+                result = work(task)
             except Exception as error:  # not swallowed: the parent raises it
                 if not isinstance(error, InputError):
                     error.add_note("".join(traceback.format_exception(error)))
-                connection.send(error)
+                connection.send((error, None))
             else:
-                connection.send(None)
+                connection.send((None, result))
     except (EOFError, OSError):
         return
 

@@ -71,7 +71,7 @@ def train(
     The run folder then holds run.json (settings and provenance), log.jsonl (a line an epoch),
     curves.png, last.safetensors and previous.safetensors (to resume), epochs/*.safetensors
     (models), validation/ (predictions) and model.safetensors (the model after the last epoch). On
-    SIGINT the step is finished and the same files are left. Of several processes that train
+    SIGINT and SIGTERM the step is finished and the same files are left. Of several processes that train
     together (see `unet.devices`), the first one reads and writes the folder.
 
     Raises
@@ -80,7 +80,7 @@ def train(
         If the run folder is of other settings or another dataset, or several processes cannot
         divide the batch.
     KeyboardInterrupt
-        After SIGINT, when all is written.
+        After SIGINT or SIGTERM, when all is written.
     """
     use_compilation_cache()
     mesh = training_mesh(settings.batch)
@@ -234,7 +234,7 @@ def _cut_log(run_folder: Path, epochs: int) -> None:
 
 @contextmanager
 def _noticing_interrupt() -> Iterator[threading.Event]:
-    """Give an event that SIGINT sets, in the place of an exception amid a step.
+    """Give an event that SIGINT and SIGTERM set, in the place of an exception amid a step.
 
     Only the main thread may receive signals; trained elsewhere, the event is never set.
     """
@@ -242,8 +242,10 @@ def _noticing_interrupt() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = signal.signal(signal.SIGINT, lambda *_: event.set())
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: event.set()) for number in signals]
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -68,6 +68,7 @@ def test_coco_files_open_again(tmp_path):
         assert np.array_equal(masks[0] + 2 * masks[1], original.labels)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of theirs
 def test_pycocotools_reads_the_masks(tmp_path):
     coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
     export("coco", three_images(), tmp_path / "out")

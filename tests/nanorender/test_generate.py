@@ -14,7 +14,7 @@ import pytest
 import nanorender.generate
 from nanorender.dataset import open_dataset, read_truth_table, whole_samples
 from nanorender.errors import InputError
-from nanorender.generate import generate
+from nanorender.generate import generate, parse_shard
 from nanorender.recipe import read_recipe
 from nanorender.verify import verify
 
@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on_where_it_was(quick, tmp_path, monkeypatch):
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from nanorender.generate import generate
+from nanorender.generate import generate, parse_shard
 from nanorender.recipe import read_recipe
 
 if __name__ == "__main__":
@@ -240,3 +240,13 @@ def test_killing_workers_and_parents_at_random_tears_nothing(tmp_path, start, ki
     generate(tiny(), count, SEED, tmp_path / "killed", workers=2)
     generate(tiny(), count, SEED, tmp_path / "whole", workers=1)
     assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("text", ["3", "1/2/3", "a/b", "", "0/4", "5/4", "1/0"])
+def test_a_text_that_names_no_shard_is_refused(text):
+    with pytest.raises(InputError, match=r"i/n"):
+        parse_shard(text)
+
+
+def test_a_shard_is_read_as_it_is_written():
+    assert parse_shard("3/16") == (3, 16)

@@ -35,6 +35,10 @@ def refused(_folder, task):
         raise InputError("task 3 cannot be done")
 
 
+def doubled(task):
+    return 2 * task
+
+
 def broken(_folder, task):
     if task == 3:
         raise ZeroDivisionError("division by zero")
@@ -53,8 +57,13 @@ def slow(folder, task):
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_every_task_is_done_once(tmp_path, workers):
     done = list(run_tasks(partial(touch, tmp_path), range(7), workers))
-    assert sorted(done) == list(range(7))
+    assert sorted(task for task, _ in done) == list(range(7))
     assert {path.name for path in tmp_path.iterdir()} == {str(task) for task in range(7)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_task_comes_with_its_result(workers):
+    assert dict(run_tasks(doubled, range(5), workers)) == {0: 0, 1: 2, 2: 4, 3: 6, 4: 8}
 
 
 def test_workers_are_other_processes_of_one_thread(tmp_path):
@@ -70,12 +79,12 @@ def test_no_tasks_are_done_at_once():
 
 def test_the_task_of_a_killed_worker_is_done_by_another(tmp_path):
     done = list(run_tasks(partial(killed_once, tmp_path), range(6), 2))
-    assert sorted(done) == list(range(6))
+    assert sorted(task for task, _ in done) == list(range(6))
     assert (tmp_path / "3").exists()
 
 
 def test_a_task_that_always_kills_its_worker_is_given_up_by_name():
-    with pytest.raises(InputError, match=r"sample 3 was killed 3 times \(exit code -9\)"):
+    with pytest.raises(InputError, match=r"worked on 3 was killed 3 times \(exit code -9\)"):
         list(run_tasks(partial(always_killed, Path()), range(6), 2))
 
 
