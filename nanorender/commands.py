@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from nanorender.options import CORES, Count, Out, RecipeName, Scheduler, Seed, Shard, Workers
+from nanorender.options import (
+    CORES,
+    AsJson,
+    Count,
+    Out,
+    RecipeName,
+    Scheduler,
+    Seed,
+    Shard,
+    Workers,
+)
 from nanorender.progress import counted, progress
 
 app = typer.Typer()
@@ -113,7 +123,7 @@ def export(
 def bench(
     recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all by default.")] = None,
     count: Count = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how fast this machine renders, by stage.
 

@@ -28,6 +28,7 @@ Shard = Annotated[str, typer.Option(help="I/N: every N-th from the I-th, for job
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CORES = os.cpu_count() or 1
 
 

@@ -1,5 +1,6 @@
 """Commands of the analysis: from label maps to tables and the report."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nanorender.options import Out, Truth
+from nanorender.options import AsJson, Out, Truth
 from nanorender.progress import progress
 
 app = typer.Typer()
@@ -47,3 +48,27 @@ def report(
         results = read_results(labels, truth, show)
     page = write_report(labels, results, out, title, shlex.join(["nanorender", *sys.argv[1:]]))
     print(*score_lines(results), page, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
+def evaluate(
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps, or one of them.")],
+    truth: Annotated[str, typer.Argument(help="Annotations: folder, suffix of names, or file.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="CSV file of all scores.")] = None,
+    min_area_px: Annotated[int, typer.Option(min=1, help="Ignore smaller true regions.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Score label maps against the truth: pixels, particles from IoU 0.5 to 0.95, sizes.
+
+    Example: nanorender evaluate labels truth -o scores.csv
+    """
+    from nanorender.analysis.evaluate import as_dict, as_text, evaluate_folder, full_table
+    from nanorender.atomic import write_text
+
+    with progress("scoring") as show:
+        found = evaluate_folder(labels, truth, min_area_px, show)
+    if out is not None:
+        write_text(out, full_table(found).to_csv(index=False))
+    print(json.dumps(as_dict(found), indent=1) if as_json else as_text(found, min_area_px))
+    if out is not None:
+        print(out, file=sys.stderr)

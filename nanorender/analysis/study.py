@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Integer
 
 from nanorender import __version__
 from nanorender.analysis.contents import Provenance
@@ -52,35 +53,55 @@ def read_results(
 
 
 def _result(path: Path, truth: str | None) -> ImageResult:
+    labels, micrograph, source = read_labelled(path)
+    size_nm = micrograph.pixel_size_nm
+    annotated = None if truth is None else truth_of(micrograph, truth)
+    return ImageResult(
+        name=path.stem,
+        image=micrograph.image,
+        labels=labels,
+        pixel_size_nm=size_nm,
+        pixel_size_source=source,
+        table=measure(labels, size_nm, micrograph.image),
+        comparison=None if annotated is None else compare(labels, annotated, size_nm),
+    )
+
+
+def read_labelled(path: Path) -> tuple[Integer[np.ndarray, "h w"], Micrograph, str]:
+    """Return a label map, its micrograph, and where the pixel size comes from.
+
+    A map from elsewhere than `nanorender segment` is its own micrograph, particles light.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or the two differ in size.
+    """
     labels, calibrated_nm = read_labels(path)
     record = read_record(path)
     if record is None:
         source = "the label map's own calibration" if calibrated_nm else "unknown"
         image = np.where(labels > 0, 160, 40).astype(np.uint8)
         whole = (0, labels.shape[0], 0, labels.shape[1])
-        micrograph = Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
-    else:
-        micrograph = record.read_micrograph()
+        return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path), source
+    micrograph = record.read_micrograph()
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} is not of the size of {micrograph.path}; segment it again")
-    size_nm = micrograph.pixel_size_nm
-    return ImageResult(
-        name=path.stem,
-        image=micrograph.image,
-        labels=labels,
-        pixel_size_nm=size_nm,
-        pixel_size_source=micrograph.pixel_size_source
-        if record is None
-        else record.pixel_size_source,
-        table=measure(labels, size_nm, micrograph.image),
-        comparison=_comparison(labels, micrograph, truth),
-    )
+    return labels, micrograph, record.pixel_size_source
 
 
-def _comparison(labels: np.ndarray, micrograph: Micrograph, truth: str | None) -> Comparison | None:
-    collection = Collection((micrograph.path,), (), (), (), Reading(truth=truth))
-    annotated = collection.truth(micrograph)
-    return None if annotated is None else compare(labels, annotated, micrograph.pixel_size_nm)
+def truth_of(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
+    """Return the annotation of a micrograph, `truth` as in `collection.Reading`.
+
+    Raises
+    ------
+    InputError
+        If it is missing or does not fit the micrograph.
+    """
+    annotated = Collection((micrograph.path,), (), (), (), Reading(truth=truth)).truth(micrograph)
+    if annotated is None:
+        raise InputError("name the annotations: a folder, or a suffix such as _m")
+    return annotated
 
 
 def write_table(results: Sequence[ImageResult], path: Path) -> None:
