@@ -11,7 +11,7 @@ import nanorender.analysis.commands
 import nanorender.commands
 import unet.commands
 from nanorender.analysis.commands import measure, report
-from nanorender.commands import generate
+from nanorender.commands import export, generate
 from nanorender.errors import InputError
 from nanorender.options import (
     CORES,
@@ -29,6 +29,7 @@ from nanorender.options import (
     Workers,
     collection,
 )
+from nanorender.provenance import recorded
 from unet.commands import segment, select, train
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.add_typer(nanorender.analysis.commands.app)
 
 
 @app.command(rich_help_panel="All stages")
+@recorded("out")
 def run(
     micrographs: Micrographs,
     out: Out,
@@ -78,6 +80,7 @@ def run(
 
 
 @app.command(rich_help_panel="All stages")
+@recorded("out")
 def demo(
     out: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("demo"),
     workers: Workers = CORES,
@@ -94,6 +97,39 @@ def demo(
     measure(labels, out / "particles.csv")
     title = "Synthetic TiO2 that the network never saw"
     report(labels, out / "report", str(unseen / "labels"), title)
+
+
+REPRODUCIBLE = {
+    command.__name__: command
+    for command in (generate, export, train, select, segment, report, run, demo)
+}
+
+
+@app.command(rich_help_panel="Trust")
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="Folder that a command wrote.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder to keep what is made again.")
+    ] = None,
+) -> None:
+    """Make an output folder again, from what it says of itself, and compare every file.
+
+    Example: nanorender reproduce study
+    """
+    from tempfile import TemporaryDirectory
+
+    from nanorender.reproduce import reproduce
+
+    if out is not None and out.exists():
+        raise InputError(f"{out} is there already; give a new folder")
+    with TemporaryDirectory() as temporary:
+        found = reproduce(folder, out or Path(temporary) / "again", REPRODUCIBLE)
+    if found:
+        print(*found, sep="\n")
+        raise InputError(
+            f"{folder} could be made again, but not the same: {len(found)} differences"
+        )
+    print(f"{folder} was made again, every file the same")
 
 
 INTERRUPTED = 130

@@ -18,6 +18,7 @@ from nanorender.options import (
     Workers,
 )
 from nanorender.progress import counted, progress
+from nanorender.provenance import recorded
 
 app = typer.Typer()
 PANEL = "Render"
@@ -44,6 +45,7 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("out")
 def generate(
     recipe: RecipeName,
     out: Out,
@@ -101,6 +103,7 @@ def verify(dataset: Dataset) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("out")
 def export(
     dataset: Dataset,
     out: Out,

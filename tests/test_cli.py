@@ -122,6 +122,21 @@ def test_run_again_leaves_every_file_as_it_is(study, folder):
     assert [path.name for path in before if after[path] != before[path]] == []
 
 
+def test_a_report_is_made_again_with_every_file_the_same(study):
+    out, _ = study
+    done = nanorender("reproduce", out / "report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every file the same" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["dataset", "run", "labels", "."])
+def test_every_folder_of_a_study_is_made_again_with_every_file_the_same(study, part):
+    out, _ = study
+    done = nanorender("reproduce", out / part)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.slow
 def test_run_killed_again_and_again_ends_with_the_same_files(study, folder, tmp_path):
     whole, _ = study

@@ -18,12 +18,14 @@ from nanorender.options import (
     collection,
 )
 from nanorender.progress import progress
+from nanorender.provenance import recorded
 
 app = typer.Typer()
 PANEL = "Learn"
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("out")
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")],
     out: Out,
@@ -73,6 +75,7 @@ def train(
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("run")
 def select(
     run: Annotated[Path, typer.Argument(help="Folder that 'train' wrote.")],
     validation: Annotated[Path, typer.Option(help="The micrographs given to 'train'.")],
@@ -102,6 +105,7 @@ def select(
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("out")
 def segment(
     model: Annotated[Path, typer.Argument(help="Run folder or model file.")],
     micrographs: Micrographs,

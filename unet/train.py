@@ -71,8 +71,8 @@ def train(
     The run folder then holds run.json (settings and provenance), log.jsonl (a line an epoch),
     curves.png, last.safetensors and previous.safetensors (to resume), epochs/*.safetensors
     (models), validation/ (predictions) and model.safetensors (the model after the last epoch). On
-    SIGINT and SIGTERM the step is finished and the same files are left. Of several processes that train
-    together (see `unet.devices`), the first one reads and writes the folder.
+    SIGINT and SIGTERM the step is finished and the same files are left. Of several processes that
+    train together (see `unet.devices`), the first one reads and writes the folder.
 
     Raises
     ------

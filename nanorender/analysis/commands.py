@@ -10,6 +10,7 @@ import typer
 
 from nanorender.options import AsJson, Out, Truth
 from nanorender.progress import progress
+from nanorender.provenance import recorded
 
 app = typer.Typer()
 PANEL = "Measure"
@@ -32,6 +33,7 @@ def measure(
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("out")
 def report(
     labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
     out: Out,
