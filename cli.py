@@ -132,6 +132,21 @@ def reproduce(
     print(f"{folder} was made again, every file the same")
 
 
+@app.command(rich_help_panel="Trust")
+def doctor() -> None:
+    """Say what the program runs on, and test for 5 seconds whether it works here.
+
+    Example: nanorender doctor
+    """
+    from nanorender.doctor import machine, self_test
+    from unet.devices import all_devices, describe_devices
+
+    for name, value in machine():
+        print(f"{name:<9} {value}")
+    print(f"{'devices':<9} {describe_devices(all_devices())}", flush=True)
+    print(f"{'self-test':<9} {self_test()}")
+
+
 INTERRUPTED = 130
 """Exit code of a program ended by an interrupt, as shells count it: 128 and the signal's number."""
 

@@ -68,6 +68,11 @@ def training_mesh(batch: int) -> Mesh:
     return Mesh(np.array(devices[:count]), (BATCH,))
 
 
+def all_devices() -> Mesh:
+    """Return every device that there is."""
+    return Mesh(np.array(jax.devices()), (BATCH,))
+
+
 def on_all(mesh: Mesh, tree: PyTree) -> PyTree:
     """Return arrays, equal in all processes, as copies on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
