@@ -25,6 +25,7 @@ from nanorender.options import (
     PixelSize,
     Preset,
     Seed,
+    SeparationFile,
     Truth,
     Workers,
     collection,
@@ -59,6 +60,7 @@ def run(
     in_pixels: InPixels = False,
     crop: Crop = None,
     averaged: Averaged = True,
+    separation: SeparationFile = None,
 ) -> None:
     """From micrographs to a report: all stages, into one folder; started again, it goes on.
 
@@ -74,7 +76,7 @@ def run(
     generate(recipe, dataset, count, seed, workers, scale_nm)
     train(dataset, trained, preset, micrographs, truth, *reading)
     select(trained, micrographs, truth, "label_free", *reading)
-    segment(trained, micrographs, labels, *reading, truth, averaged)
+    segment(trained, micrographs, labels, *reading, truth, averaged, separation)
     measure(labels, out / "particles.csv")
     report(labels, out / "report", truth, f"Particles of {micrographs}")
 

@@ -105,20 +105,24 @@ def verify(dataset: Dataset) -> None:
 @app.command(rich_help_panel=PANEL)
 @recorded("out")
 def export(
-    dataset: Dataset,
+    folder: Annotated[Path, typer.Argument(help="Folder that 'generate' or 'segment' wrote.")],
     out: Out,
     layout: Annotated[str, typer.Option(help="coco, cellpose, stardist or nnunet.")] = "coco",
 ) -> None:
-    """Write a dataset in the layout of another program: COCO, Cellpose, StarDist, nnU-Net.
+    """Write a dataset or label maps in another program's layout, images included.
 
     Example: nanorender export dataset --layout cellpose -o for_cellpose
     """
     from nanorender.dataset import whole_samples
-    from nanorender.export import dataset_images, export
+    from nanorender.export import dataset_images, export, segmented_images
+    from nanorender.segmentation import find_label_maps
 
-    total = len(whole_samples(dataset))
+    if any(folder.glob("*.tif")):
+        images, total = segmented_images(folder), len(find_label_maps(folder))
+    else:
+        images, total = dataset_images(folder), len(whole_samples(folder))
     with progress("writing") as show:
-        export(layout, counted(dataset_images(dataset), total, show), out)
+        export(layout, counted(images, total, show), out)
     print(out)
 
 

@@ -13,6 +13,7 @@ from nanorender.atomic import write_text
 from nanorender.dataset import read_sample, whole_samples
 from nanorender.errors import InputError
 from nanorender.micrograph import write_image, write_labels
+from nanorender.segmentation import find_label_maps, read_record, read_segmented
 
 
 class Labelled(NamedTuple):
@@ -33,6 +34,24 @@ def dataset_images(folder: Path) -> Iterator[Labelled]:
     """Yield the whole samples of a dataset; raises InputError if it is none."""
     for index in whole_samples(folder):
         yield Labelled(f"{index:06d}", *read_sample(folder, index))
+
+
+def segmented_images(folder: Path) -> Iterator[Labelled]:
+    """Yield the label maps that `nanorender segment` wrote, with their micrographs.
+
+    Raises
+    ------
+    InputError
+        If a map has no record of its micrograph, or either cannot be read.
+    """
+    for path in find_label_maps(folder):
+        if read_record(path) is None:
+            raise InputError(
+                f"{path} does not say which micrograph it belongs to; only maps that 'nanorender "
+                "segment' wrote can be exported"
+            )
+        labels, micrograph = read_segmented(path)
+        yield Labelled(path.stem, micrograph.image, labels, micrograph.pixel_size_nm)
 
 
 def export(layout: str, images: Iterable[Labelled], out: Path) -> int:

@@ -29,6 +29,10 @@ Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SeparationFile = Annotated[
+    Path | None,
+    typer.Option("--separation", help="TOML file of how particles are found and parted."),
+]
 CORES = os.cpu_count() or 1
 
 

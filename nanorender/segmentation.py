@@ -1,6 +1,7 @@
 """Folders of label maps of micrographs, each beside a record of how it was made."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,30 @@ def find_label_maps(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{folder} holds no label maps (*.tif); run 'nanorender segment' first")
     return paths
+
+
+def read_segmented(path: Path) -> tuple[Integer[np.ndarray, "h w"], Micrograph]:
+    """Return a label map and its micrograph, cropped and scaled as when it was segmented.
+
+    A map from elsewhere than `nanorender segment` is its own micrograph, particles light, with the
+    TIFF's own calibration.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, has changed, or the two differ in size.
+    """
+    labels, calibrated_nm = read_labels(path)
+    record = read_record(path)
+    if record is None:
+        source = "the label map's own calibration" if calibrated_nm else "unknown"
+        image = np.where(labels > 0, 160, 40).astype(np.uint8)
+        whole = (0, labels.shape[0], 0, labels.shape[1])
+        return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
+    micrograph = replace(record.read_micrograph(), pixel_size_source=record.pixel_size_source)
+    if micrograph.image.shape != labels.shape:
+        raise InputError(f"{path} is not of the size of {micrograph.path}; segment it again")
+    return labels, micrograph
 
 
 def read_label_map(path: Path) -> tuple[Integer[np.ndarray, "h w"], float | None]:

@@ -14,6 +14,7 @@ from nanorender.options import (
     Out,
     PixelSize,
     Preset,
+    SeparationFile,
     Truth,
     collection,
 )
@@ -115,6 +116,7 @@ def segment(
     crop: Crop = None,
     truth: Truth = None,
     averaged: Averaged = True,
+    separation: SeparationFile = None,
 ) -> None:
     """Write the label map of every micrograph; what is there already is kept.
 
@@ -124,6 +126,7 @@ def segment(
     from unet.segment import segment
 
     images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
+    settings = Separation() if separation is None else Separation.read(separation)
     with progress("segmenting") as show:
-        segment(model, images, Separation(), out, averaged, show)
+        segment(model, images, settings, out, averaged, show)
     print(out)

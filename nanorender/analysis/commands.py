@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,12 +14,15 @@ from nanorender.provenance import recorded
 
 app = typer.Typer()
 PANEL = "Measure"
+Size = Literal["equivalent_diameter", "min_feret", "max_feret", "inscribed_diameter", "sqrt_area"]
 
 
 @app.command(rich_help_panel=PANEL)
 def measure(
     labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="CSV file.")] = Path("particles.csv"),
+    out: Annotated[Path, typer.Option("-o", "--out", help=".csv or .parquet.")] = Path(
+        "particles.csv"
+    ),
 ) -> None:
     """Measure every particle of a folder of label maps: one row each, in nm.
 
@@ -39,16 +42,30 @@ def report(
     out: Out,
     truth: Truth = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
+    size: Annotated[Size, typer.Option(help="What the size of a particle is.")] = (
+        "equivalent_diameter"
+    ),
+    weighting: Annotated[
+        Literal["number", "volume"], typer.Option(help="Count particles, or their volume.")
+    ] = "number",
+    frame: Annotated[
+        Literal["keep", "drop", "miles_lantuejoul"],
+        typer.Option(help="What is done about particles cut by the frame."),
+    ] = "keep",
 ) -> None:
     """Write the report on a folder of label maps: distributions, overlays, tables.
 
-    Example: nanorender report labels -o report
+    Example: nanorender report labels --size min_feret --frame miles_lantuejoul -o report
     """
-    from nanorender.analysis.study import read_results, score_lines, write_report
+    from nanorender.analysis.statistics import Statistics
+    from nanorender.analysis.study import Heading, read_results, score_lines, write_report
 
+    settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
+    heading = Heading(title, shlex.join(["nanorender", *sys.argv[1:]]))
     with progress("measuring") as show:
         results = read_results(labels, truth, show)
-    page = write_report(labels, results, out, title, shlex.join(["nanorender", *sys.argv[1:]]))
+    with progress("drawing") as show:
+        page = write_report(labels, results, out, heading, settings, show)
     print(*score_lines(results), page, sep="\n")
 
 

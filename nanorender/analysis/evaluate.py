@@ -18,10 +18,10 @@ from nanorender.analysis.matching import (
     pixel_scores,
 )
 from nanorender.analysis.overlaps import overlap_table
-from nanorender.analysis.study import read_labelled, truth_of
+from nanorender.analysis.study import truth_of
 from nanorender.errors import InputError
 from nanorender.micrograph import read_truth
-from nanorender.segmentation import find_label_maps
+from nanorender.segmentation import find_label_maps, read_segmented
 
 OVER_ALL = "mean"  # row of the mean of the images; counts are added up
 PIXEL_COLUMNS = ["precision", "recall", "accuracy", "f1"]
@@ -124,7 +124,7 @@ def evaluate_folder(
     found = []
     for path in paths:
         on_progress(len(found), len(paths))
-        values, micrograph, _ = read_labelled(path)
+        values, micrograph = read_segmented(path)
         file = Path(truth)
         real = read_truth(file, micrograph) if file.is_file() else truth_of(micrograph, truth)
         found.append(evaluate(path.stem, values, real, micrograph.pixel_size_nm, min_area_px))

@@ -118,10 +118,11 @@ def _counts(summary: Summary) -> list[KeyFigure]:
 def _sizes(summary: Summary) -> list[KeyFigure]:
     """Return the figures of the size distribution."""
     amount = {"number": "particles", "volume": "volume"}[summary.settings.weighting]
+    marked = ", volume-weighted" if summary.settings.weighting == "volume" else ""
     figures = []
     for key, (name, is_length, how) in SIZE_FIGURES.items():
         unit = summary.unit if is_length else ""
-        figures.append(_figure(name, summary.sizes[key], unit, how.format(amount=amount)))
+        figures.append(_figure(name + marked, summary.sizes[key], unit, how.format(amount=amount)))
     if summary.fit is not None:
         criterion = summary.settings.criterion.upper()
         how = f"lowest {criterion} of {len(summary.fits)} fits by maximum likelihood, by number"

@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,17 @@ from nanorender.errors import InputError
 
 
 def report(
-    folder: Path, results: Sequence[ImageResult], summary: Summary, provenance: Provenance
+    folder: Path,
+    results: Sequence[ImageResult],
+    summary: Summary,
+    provenance: Provenance,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write the report into `folder` and return the path of its page, `index.html`.
 
     Beside the page come summary.json, particles.csv, figures/ (PNG and SVG) and rois/ (ImageJ).
     The folder appears when all of it is written; an earlier report in its place is replaced.
+    `on_progress` is called with how many images are drawn, and of how many.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def report(
     part = folder.with_name(f"{ASIDE_PREFIX}{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        _write(part, results, findings(summary, results), provenance)
+        _write(part, results, findings(summary, results), provenance, on_progress)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
@@ -61,7 +66,11 @@ def _check(folder: Path, results: Sequence[ImageResult]) -> None:
 
 
 def _write(
-    folder: Path, results: Sequence[ImageResult], found: Findings, provenance: Provenance
+    folder: Path,
+    results: Sequence[ImageResult],
+    found: Findings,
+    provenance: Provenance,
+    on_progress: Callable[[int, int], None],
 ) -> None:
     """Write all files of the report into a new folder."""
     drawings, rois = folder / "figures", folder / "rois"
@@ -69,7 +78,8 @@ def _write(
     rois.mkdir()
     figures.save(figures.size_histogram(found.sizes), drawings / "size_histogram")
     figures.save(figures.cumulative_curve(found.sizes), drawings / "cumulative_curve")
-    for result in results:
+    for done, result in enumerate(results):
+        on_progress(done, len(results))
         overlay = figures.numbered_overlay(result.image, result.labels)
         figures.save_pixels(overlay, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels)
@@ -82,6 +92,7 @@ def _write(
     ]
     text = page.html(contents(results, found, provenance, plots))
     (folder / "index.html").write_text(text, encoding="utf-8")
+    on_progress(len(results), len(results))
 
 
 def _record(

@@ -31,6 +31,9 @@ class Separation(Settings):
     whole_distances: round normalised distances down, as MorphoLibJ's 16-bit output does
     dynamic: a particle's distance maximum rises by more than this above its necks
     connectivity: 4 or 8 neighbors belong together
+    markers: particles are told apart by the predicted interiors, or as the paper did by their
+        shape, a watershed of the distance to the background; so they are where no interior is
+        predicted
     dams: touching particles are parted by a line of background one pixel wide
     grow_px: widen the finished particles, for networks trained on eroded labels
     interior_threshold: interior probability above which a pixel may mark a particle
@@ -48,6 +51,7 @@ class Separation(Settings):
     whole_distances: bool = False
     dynamic: PositiveFloat = 1.0
     connectivity: Connectivity = 4
+    markers: Literal["interior", "distance"] = "interior"
     dams: bool = True
     grow_px: NonNegativeFloat = 0.0
     interior_threshold: Probability = 0.5
@@ -77,7 +81,7 @@ def separate(
     """
     _check(maps)
     mask = foreground_mask(maps["foreground"], settings)
-    if "interior" in maps:
+    if "interior" in maps and settings.markers == "interior":
         labels = _flood_from_interior(maps, mask, settings)
     else:
         labels = distance_watershed(mask, settings)

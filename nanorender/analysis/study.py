@@ -1,7 +1,9 @@
 """A study: the label maps of a folder, measured, compared with annotations and summarised."""
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Integer
@@ -13,13 +15,20 @@ from nanorender.analysis.report import report
 from nanorender.analysis.results import Comparison, ImageResult, compare, particle_table
 from nanorender.analysis.sampling import FieldOfView, SizeFloor, size_floor
 from nanorender.analysis.statistics import Statistics, summarize
-from nanorender.atomic import write_text
+from nanorender.atomic import aside, write_text
 from nanorender.collection import Collection, Reading
 from nanorender.errors import InputError
-from nanorender.micrograph import Micrograph, read_labels
-from nanorender.segmentation import find_label_maps, read_record
+from nanorender.micrograph import Micrograph
+from nanorender.segmentation import find_label_maps, read_record, read_segmented
 
 VERSIONS = {"nanorender": __version__}
+
+
+class Heading(NamedTuple):
+    """What a report is called, and the command that made it."""
+
+    title: str
+    command: str
 
 
 def read_results(
@@ -53,7 +62,7 @@ def read_results(
 
 
 def _result(path: Path, truth: str | None) -> ImageResult:
-    labels, micrograph, source = read_labelled(path)
+    labels, micrograph = read_segmented(path)
     size_nm = micrograph.pixel_size_nm
     annotated = None if truth is None else truth_of(micrograph, truth)
     return ImageResult(
@@ -61,33 +70,10 @@ def _result(path: Path, truth: str | None) -> ImageResult:
         image=micrograph.image,
         labels=labels,
         pixel_size_nm=size_nm,
-        pixel_size_source=source,
+        pixel_size_source=micrograph.pixel_size_source,
         table=measure(labels, size_nm, micrograph.image),
         comparison=None if annotated is None else compare(labels, annotated, size_nm),
     )
-
-
-def read_labelled(path: Path) -> tuple[Integer[np.ndarray, "h w"], Micrograph, str]:
-    """Return a label map, its micrograph, and where the pixel size comes from.
-
-    A map from elsewhere than `nanorender segment` is its own micrograph, particles light.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read or the two differ in size.
-    """
-    labels, calibrated_nm = read_labels(path)
-    record = read_record(path)
-    if record is None:
-        source = "the label map's own calibration" if calibrated_nm else "unknown"
-        image = np.where(labels > 0, 160, 40).astype(np.uint8)
-        whole = (0, labels.shape[0], 0, labels.shape[1])
-        return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path), source
-    micrograph = record.read_micrograph()
-    if micrograph.image.shape != labels.shape:
-        raise InputError(f"{path} is not of the size of {micrograph.path}; segment it again")
-    return labels, micrograph, record.pixel_size_source
 
 
 def truth_of(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
@@ -105,12 +91,30 @@ def truth_of(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
 
 
 def write_table(results: Sequence[ImageResult], path: Path) -> None:
-    """Write the particles of all images as CSV; raises InputError if that is impossible."""
-    write_text(path, particle_table(results).to_csv(index=False))
+    """Write the particles of all images, as Parquet where the name ends so, as CSV else.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or pyarrow, which Parquet needs, is not installed.
+    """
+    table = particle_table(results)
+    if path.suffix.lower() != ".parquet":
+        write_text(path, table.to_csv(index=False))
+        return
+    if find_spec("pyarrow") is None:
+        raise InputError(f"{path} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
+    with aside(path) as part:
+        table.to_parquet(part, engine="pyarrow", index=False)
 
 
 def write_report(
-    labels: Path, results: Sequence[ImageResult], folder: Path, title: str, command: str
+    labels: Path,
+    results: Sequence[ImageResult],
+    folder: Path,
+    heading: Heading,
+    settings: Statistics,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write the report on a folder of label maps; return the path of its page.
 
@@ -119,14 +123,15 @@ def write_report(
     labels : the folder, whose records say how the maps were made
     results : what `read_results` returned for it
     folder : of the report
-    title, command : what the page is headed with, and what made it
+    heading : title of the page and the command that made it
+    settings : the size that is reported, weighting, frame correction, intervals
+    on_progress : is called with how many images are drawn, and of how many
 
     Raises
     ------
     InputError
         If the folder holds other files or cannot be written.
     """
-    settings = Statistics()
     fields = [
         FieldOfView(result.name, result.image.shape[1], result.image.shape[0], result.pixel_size_nm)
         for result in results
@@ -135,7 +140,8 @@ def write_report(
     rng = np.random.default_rng(0)
     summary = summarize(particle_table(results), fields, settings, rng, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
-    return report(folder, results, summary, Provenance(title, command, parameters, VERSIONS))
+    provenance = Provenance(heading.title, heading.command, parameters, VERSIONS)
+    return report(folder, results, summary, provenance, on_progress)
 
 
 def score_lines(results: Sequence[ImageResult]) -> list[str]:

@@ -52,7 +52,7 @@ def test_volumes_add_up_to_100_percent_and_have_no_fit_by_number():
     shares = words.sizes.sizes**3 / (words.sizes.sizes**3).sum()
     assert words.sizes.weights == pytest.approx(100 * shares)
     assert words.sizes.fit is None
-    median = next(each for each in words.key_figures if each.name == "Median, D50")
+    median = next(each for each in words.key_figures if each.name == "Median, D50, volume-weighted")
     assert median.how == "half of the volume below it"
     assert "Q_3" in words.sizes.cumulative
 

@@ -164,6 +164,15 @@ def test_a_predicted_boundary_parts_what_the_interior_joins():
     assert separate(maps | {"boundary": boundary}, Separation()).max() == 2
 
 
+def test_the_papers_separation_goes_by_shape_even_where_interiors_are_predicted():
+    mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
+    maps = {"foreground": probability(mask), "interior": probability(mask)}
+    by_shape = separate(maps, Separation(markers="distance"))
+    expected = separate({"foreground": probability(mask)}, Separation())
+    np.testing.assert_array_equal(by_shape, expected)
+    assert by_shape.max() == 2
+
+
 def test_dark_gaps_between_particles_stay_open():
     mask = disc(SHAPE, 40, 40, 60)
     mask[35:45, 35:45] = False

@@ -1,9 +1,19 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+from pyarrow import parquet
 
-from nanorender.analysis.study import read_results, score_lines, write_report, write_table
+from nanorender.analysis import study
+from nanorender.analysis.statistics import Statistics
+from nanorender.analysis.study import (
+    Heading,
+    read_results,
+    score_lines,
+    write_report,
+    write_table,
+)
 from nanorender.errors import InputError
 from nanorender.micrograph import write_image, write_labels
 from nanorender.segmentation import SegmentationRecord, file_sha256, write_segmentation
@@ -69,11 +79,45 @@ def test_the_table_of_a_study_names_the_image(folder):
 def test_the_report_says_how_the_maps_were_made(folder):
     results = read_results(folder / "labels", "_m")
     out = folder / "report"
-    page = write_report(folder / "labels", results, out, "Grains", "nanorender report")
+    heading = Heading("Grains", "nanorender report")
+    drawn = []
+    page = write_report(
+        folder / "labels", results, out, heading, Statistics(), lambda *now: drawn.append(now)
+    )
+    assert drawn == [(0, 1), (1, 1)]
     summary = json.loads(page.with_name("summary.json").read_text())
     assert summary["parameters"]["separation"]["area_opening_px"] == 10
     assert summary["summary"]["floor"]["causes"]
     assert "nanorender report" in page.read_text()
+
+
+def test_the_report_is_on_the_size_that_is_asked_for(folder):
+    results = read_results(folder / "labels")
+    settings = Statistics(quantity="min_feret", weighting="volume", frame_correction="drop")
+    heading = Heading("Grains", "nanorender report --size min_feret")
+    page = write_report(folder / "labels", results, folder / "report", heading, settings)
+    summary = json.loads(page.with_name("summary.json").read_text())["summary"]
+    assert summary["settings"]["quantity"] == "min_feret"
+    # Both particles are 20 px across at least, of 2 nm each.
+    assert summary["sizes"]["d50"]["value"] == pytest.approx(40)
+    text = page.read_text()
+    assert "minimum Feret diameter" in text
+    assert "volume-weighted" in text
+
+
+def test_parquet_files_hold_what_the_csv_file_holds(folder):
+    results = read_results(folder / "labels")
+    write_table(results, folder / "particles.csv")
+    write_table(results, folder / "particles.parquet")
+    written = parquet.read_table(folder / "particles.parquet").to_pandas()
+    pd.testing.assert_frame_equal(written, pd.read_csv(folder / "particles.csv"))
+    assert written["touches_frame"].dtype == bool
+
+
+def test_without_pyarrow_parquet_is_refused_with_the_way_out(folder, monkeypatch):
+    monkeypatch.setattr(study, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
+        write_table(read_results(folder / "labels"), folder / "particles.parquet")
 
 
 def test_a_label_map_of_another_size_than_its_micrograph_is_refused(folder):

@@ -17,7 +17,10 @@ from nanorender.export import (
     dataset_images,
     export,
     interior_and_border,
+    segmented_images,
 )
+from nanorender.micrograph import write_image, write_labels
+from nanorender.segmentation import SegmentationRecord, file_sha256, write_segmentation
 
 
 def decoded(segmentation):
@@ -149,3 +152,41 @@ def test_an_unknown_layout_and_a_full_folder_are_refused(tmp_path):
         export("coco", three_images(), tmp_path)
     with pytest.raises(InputError, match="is a file"):
         export("coco", three_images(), tmp_path / "a")
+
+
+def segmented(folder, micrograph):
+    """A micrograph and its label map, as `segment` leaves them."""
+    *_, (_, image, labels, pixel_size_nm) = three_images()
+    write_image(micrograph, image, pixel_size_nm)
+    record = SegmentationRecord(
+        image=micrograph,
+        image_sha256=file_sha256(micrograph),
+        crop=(0, 30, 0, 50),
+        pixel_size_nm=pixel_size_nm,
+        pixel_size_source="given by the user",
+        model_sha256="0" * 64,
+        training_pixel_sizes_nm=(1.0, 3.0),
+        separation={"threshold": 0.51, "area_opening_px": 10},
+        version="0",
+    )
+    write_segmentation(folder, labels[:30], record)
+    return image[:30], labels[:30]
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [("cellpose", "{}.tif {}_masks.tif"), ("stardist", "images/{}.tif masks/{}.tif")],
+)
+def test_label_maps_are_exported_with_their_micrographs(layout, names, tmp_path):
+    expected = segmented(tmp_path / "labels", tmp_path / "grain.tif")
+    assert export(layout, segmented_images(tmp_path / "labels"), tmp_path / "out") == 1
+    for name, pixels in zip(names.format("grain", "grain").split(), expected, strict=True):
+        with tifffile.TiffFile(tmp_path / "out" / name) as file:
+            assert np.array_equal(file.asarray(), pixels)
+            assert file.imagej_metadata["unit"] == "nm"
+
+
+def test_label_maps_without_a_micrograph_are_not_exported(tmp_path):
+    write_labels(tmp_path / "a.tif", np.ones((5, 5), np.int32), 2.0)
+    with pytest.raises(InputError, match="which micrograph"):
+        list(segmented_images(tmp_path))
