@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from nanorender.instances import place
 from nanorender.labels import LabelSettings, label, labelled
 from nanorender.lighting import Lighting, light
 from nanorender.raymarch import trace
@@ -50,7 +51,7 @@ def test_trace(benchmark, kind):
 def test_label(benchmark, kind):
     scene = scene_of(kind)
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
-    labels = benchmark(label, scene, surface, scene.view)
+    labels = benchmark(label, place(scene, scene.view), surface, scene.view)
     assert np.mean(labels > 0) == pytest.approx(np.mean(surface.particle > 0), abs=0.01)
 
 
@@ -58,7 +59,9 @@ def test_label(benchmark, kind):
 def test_label_and_truth(benchmark, kind):
     scene = scene_of(kind)
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
-    labels, truth = benchmark(labelled, scene, surface, scene.view, LabelSettings())
+    labels, truth = benchmark(
+        labelled, scene, place(scene, scene.view), surface, scene.view, LabelSettings()
+    )
     assert labels.max() == len(truth["label"])
 
 

@@ -43,31 +43,51 @@ class DirtSettings(Settings):
 
 
 @kernel
-def _refine(coarse, displacement, amplitude):
+def _refine(corners, drawn, amplitude, beside):
     """Return a grid of twice the resolution: one diamond and one square step.
 
-    coarse: (m, m); displacement: (2m - 1, 2m - 1) uniform in -1..1, scaled by `amplitude`.
+    corners: (m, m); drawn: 3 (m, m) random numbers from 0 to 1, of which not all are needed
+    amplitude: largest displacement of a diamond; beside: that of a square's side, relative to it
+    Strategy: middles of the squares, of their upper and of their left sides are rows of their
+    own, so that loops are contiguous; edges mirror the neighbor that is missing.
     """
-    n = 2 * coarse.shape[0] - 1
-    fine = np.empty((n, n), np.float32)
-    quarter = np.float32(0.25)
-    for i in range(0, n, 2):
-        for j in range(0, n, 2):
-            fine[i, j] = coarse[i // 2, j // 2]
-    for i in range(1, n, 2):
-        for j in range(1, n, 2):
-            corners = fine[i - 1, j - 1] + fine[i - 1, j + 1] + fine[i + 1, j - 1]
-            fine[i, j] = (corners + fine[i + 1, j + 1]) * quarter + amplitude * displacement[i, j]
-    # The points between have half the diamond's squared distance: sqrt(1/2)^(2H) less variance,
-    # which the caller has put into `displacement`. Edges mirror the neighbor that is missing.
-    for i in range(n):
-        up = i - 1 if i > 0 else i + 1
-        down = i + 1 if i < n - 1 else i - 1
-        for j in range(1 - i % 2, n, 2):
-            left = j - 1 if j > 0 else j + 1
-            right = j + 1 if j < n - 1 else j - 1
-            cross = fine[up, j] + fine[down, j] + fine[i, left] + fine[i, right]
-            fine[i, j] = cross * quarter + amplitude * displacement[i, j]
+    m = corners.shape[0]
+    fine = np.empty((2 * m - 1, 2 * m - 1), np.float32)
+    quarter, scale = np.float32(0.25), np.float32(2 * amplitude)
+    middles = np.empty((m - 1, m - 1), np.float32)
+    for i in range(m - 1):
+        upper, lower, target, chance = corners[i], corners[i + 1], middles[i], drawn[0, i]
+        for j in range(m - 1):
+            around = upper[j] + upper[j + 1] + lower[j] + lower[j + 1]
+            target[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+    scale *= beside
+    side = np.empty(m, np.float32)
+    for i in range(m):
+        here = corners[i]
+        above, below = middles[i - 1 if i > 0 else 0], middles[i if i < m - 1 else m - 2]
+        chance = drawn[1, i]
+        for j in range(m - 1):
+            around = above[j] + below[j] + here[j] + here[j + 1]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        target = fine[2 * i]
+        for j in range(m - 1):
+            target[2 * j] = here[j]
+            target[2 * j + 1] = side[j]
+        target[2 * m - 2] = here[m - 1]
+        if i == m - 1:
+            break
+        between, lower, chance = middles[i], corners[i + 1], drawn[2, i]
+        for j in range(1, m - 1):
+            around = between[j - 1] + between[j] + here[j] + lower[j]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        for j, inner in ((0, 0), (m - 1, m - 2)):
+            around = 2 * between[inner] + here[j] + lower[j]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        target = fine[2 * i + 1]
+        for j in range(m - 1):
+            target[2 * j] = side[j]
+            target[2 * j + 1] = between[j]
+        target[2 * m - 2] = side[m - 1]
     return fine
 
 
@@ -87,18 +107,14 @@ def diamond_square(
     hurst = 1.0 - roughness
     levels = max(1, math.ceil(math.log2(max(size - 1, 1))))
     texture = (2 * rng.random((2, 2), dtype=np.float32) - 1).astype(np.float32)
-    amplitude = 1.0
+    amplitude, beside = 1.0, np.float32(0.5 ** (hurst / 2))
     for _ in range(levels):
-        n = 2 * texture.shape[0] - 1
-        displacement = rng.random((n, n), dtype=np.float32)
-        displacement *= 2
-        displacement -= 1
-        displacement[::2] *= 0.5 ** (hurst / 2)
-        displacement[1::2, ::2] *= 0.5 ** (hurst / 2)
         # What a point differs from the mean of four neighbors at distance d, in a surface of
-        # squared differences d^(2H), has the variance d^(2H) times a constant.
+        # squared differences d^(2H), has the variance d^(2H) times a constant; the neighbors of
+        # a side's middle are nearer than a diamond's by the root of 2.
         amplitude *= 0.5**hurst
-        texture = _refine(texture, displacement, np.float32(amplitude))
+        drawn = rng.random((3, *texture.shape), dtype=np.float32)
+        texture = _refine(texture, drawn, np.float32(amplitude), beside)
     top, left = rng.integers(0, texture.shape[0] - size + 1, 2)
     cut = texture[top : top + size, left : left + size]
     low, high = cut.min(), cut.max()
@@ -170,10 +186,11 @@ def _draw(distribution: NonNegativeDistribution, rng: np.random.Generator) -> fl
 
 def _shading(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
     """Return a slope with a slight bow in a random direction, from -1 to 1 or less."""
-    y, x = (np.linspace(-1, 1, count, dtype=np.float32) for count in shape)
+    y, x = (np.linspace(-1, 1, count) for count in shape)
     angle, bow = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.5)
-    along = 0.5 * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y[:, None])
-    return along + np.float32(bow) * (x * x + (y * y)[:, None] - np.float32(2 / 3)) / 2
+    along_x = 0.5 * np.cos(angle) * x + bow / 2 * (x * x - 1 / 3)
+    along_y = 0.5 * np.sin(angle) * y + bow / 2 * (y * y - 1 / 3)
+    return along_x.astype(np.float32) + along_y.astype(np.float32)[:, None]
 
 
 def _rings(

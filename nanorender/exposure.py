@@ -8,11 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
-from scipy.special import ndtri
 
 from nanorender.jit import kernel
-
-QUANTILES = 4096
 
 
 class Noise(NamedTuple):
@@ -44,30 +41,49 @@ class Lines(NamedTuple):
     offset: Float32[np.ndarray, "n"]
 
 
-def _normal_quantiles() -> Float32[np.ndarray, "n"]:
-    """Return equally likely values of a normal distribution: mean 0, variance 1 exactly."""
-    values = ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES)
-    return (values / values.std()).astype(np.float32)
+def _cubic() -> tuple[float, float]:
+    """Return the weights of z and z^3 that make the sum z of four bytes less 510 nearly normal.
+
+    Its cubic that has variance 1 and the fourth cumulant 0, as Cornish and Fisher (1938) expand
+    quantiles; they are within 0.04 of the normal's up to 3 standard deviations.
+    """
+    chance = np.array([1.0])
+    for _ in range(4):
+        chance = np.convolve(chance, np.full(256, 1 / 256))
+    z = np.arange(chance.size) - 510.0
+    z_scale = np.sqrt((chance * z**2).sum())
+    z, bend = z / z_scale, 0.0
+    for _ in range(50):
+        bent = z + bend * (z**3 - 3 * z)
+        variance = (chance * bent**2).sum()
+        bend -= ((chance * bent**4).sum() / variance**2 - 3) / 24
+    scale = 1 / np.sqrt(variance)
+    return scale * (1 - 3 * bend) / z_scale, scale * bend / z_scale**3
 
 
-_NORMAL = _normal_quantiles()
+_LINEAR, _CUBED = (np.float32(weight) for weight in _cubic())
 
 
 @kernel
-def _draw_line(target, line, seed, quantiles):
+def _draw_line(target, line, seed):
     """Fill `target` with standard normal noise for a scan line.
 
-    Counter-based: the hash (Wellons 2018, "lowbias32") of a pixel's number picks a quantile, so
-    that noise depends on nothing but the seed and the place.
+    Counter-based: the four bytes of a hash (Wellons 2018, "lowbias32") of the pixel's number are
+    summed, so that noise depends on nothing but the seed and the place. A table of quantiles in
+    place of the sum takes four times as long.
     """
-    first = np.uint32(np.uint32(line) * np.uint32(target.shape[0]))
+    first, byte = np.uint32(np.uint32(line) * np.uint32(target.shape[0])), np.uint32(0xFF)
     for j in range(target.shape[0]):
         h = np.uint32(np.uint32(first + np.uint32(j)) ^ seed)
         h = np.uint32(h ^ np.uint32(h >> np.uint32(16)))
         h = np.uint32(h * np.uint32(0x7FEB352D))
         h = np.uint32(h ^ np.uint32(h >> np.uint32(15)))
         h = np.uint32(h * np.uint32(0x846CA68B))
-        target[j] = quantiles[np.uint32(h >> np.uint32(20))]
+        h = np.uint32(h ^ np.uint32(h >> np.uint32(16)))
+        two = np.uint32(np.uint32(h & byte) + np.uint32(np.uint32(h >> np.uint32(8)) & byte))
+        more = np.uint32(np.uint32(np.uint32(h >> np.uint32(16)) & byte) + (h >> np.uint32(24)))
+        z = np.float32(np.int32(two + more) - np.int32(510))
+        target[j] = z * (_LINEAR + _CUBED * z * z)
 
 
 @kernel
@@ -87,11 +103,20 @@ def _place(left, part, shift, scale):
 
 
 @kernel
-def _stretch(signal, source, step, left, part):
-    """Fill a line with linear interpolation; `step` is the difference to the next column."""
-    for j in range(signal.shape[0]):
+def _stretch(target, source, step, left, part):
+    """Fill a line with a row of the radiance, interpolated between its columns."""
+    for j in range(source.shape[0] - 1):
+        step[j] = source[j + 1] - source[j]
+    for j in range(target.shape[0]):
         column = left[j]
-        signal[j] = source[column] + part[j] * step[column]
+        target[j] = source[column] + part[j] * step[column]
+
+
+@kernel
+def _between(signal, above, below, down, offset):
+    """Fill a line with levels between those of two stretched rows."""
+    for j in range(signal.shape[0]):
+        signal[j] = above[j] + down * (below[j] - above[j]) + offset
 
 
 @kernel
@@ -119,40 +144,42 @@ def _store(target, signal, white):
 
 
 @kernel
-def _expose(image, levels, lines, noise, quantiles):
+def _expose(image, levels, lines, noise):
     """Fill `image` with `levels` resampled bilinearly, with noise, rounded and saturated.
 
     Strategy: line by line, with buffers of a line's length and one plain loop a step, each of
-    which the compiler vectorises; fused into one loop they took twice as long.
+    which the compiler vectorises; fused into one loop they took twice as long. A row of the
+    radiance is stretched once for all the lines that it serves.
     """
     rows, columns = levels.shape
     height, width = image.shape
     white = np.float32(255 if image.itemsize == 1 else 65535)
     left, part = np.empty(width, np.int32), np.empty(width, np.float32)
-    source, step = np.empty(columns, np.float32), np.zeros(columns, np.float32)
+    step = np.zeros(columns, np.float32)
+    stretched, held = np.empty((2, width), np.float32), np.full(2, -1)
     signal, averaged = np.empty(width, np.float32), np.empty(width, np.float32)
     drawn = np.empty((2, width + 1), np.float32)
     correlated = noise.along != 0 or noise.across != 0
     noisy = noise.gaussian_variance > 0 or noise.shot_variance > 0
-    _draw_line(drawn[0], 0, noise.seed, quantiles)
+    _draw_line(drawn[0], 0, noise.seed)
     for i in range(height):
         y = min(max(lines.source_y[i], np.float32(0)), np.float32(rows - 1))
         top = int(y)
-        down = y - np.float32(top)
-        above, below = levels[top], levels[min(top + 1, rows - 1)]
-        for j in range(columns):
-            source[j] = above[j] + down * (below[j] - above[j]) + lines.offset[i]
-        for j in range(columns - 1):
-            step[j] = source[j + 1] - source[j]
         if i == 0 or lines.shift_x[i] != lines.shift_x[i - 1]:
             _place(left, part, lines.shift_x[i], np.float32(columns / width))
-        _stretch(signal, source, step, left, part)
+            held[:] = -1
+        for row in (top, min(top + 1, rows - 1)):
+            if held[row % 2] != row:
+                _stretch(stretched[row % 2], levels[row], step, left, part)
+                held[row % 2] = row
+        above, below = stretched[top % 2], stretched[min(top + 1, rows - 1) % 2]
+        _between(signal, above, below, y - np.float32(top), lines.offset[i])
         if noisy and correlated:
-            _draw_line(drawn[(i + 1) % 2], i + 1, noise.seed, quantiles)
+            _draw_line(drawn[(i + 1) % 2], i + 1, noise.seed)
             _average(averaged, drawn[i % 2], drawn[(i + 1) % 2], noise)
             _add_noise(signal, averaged, noise)
         elif noisy:
-            _draw_line(drawn[0], i, noise.seed, quantiles)
+            _draw_line(drawn[0], i, noise.seed)
             _add_noise(signal, drawn[0], noise)
         _store(image[i], signal, white)
 
@@ -164,4 +191,4 @@ def expose(
     noise: Noise,
 ) -> None:
     """Fill `image` with `levels`, resampled bilinearly, with noise, rounded and saturated."""
-    _expose(image, levels, lines, noise, _NORMAL)
+    _expose(image, levels, lines, noise)

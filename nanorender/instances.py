@@ -38,6 +38,13 @@ class Items(NamedTuple):
     inflation: Float32[np.ndarray, "t"]
 
 
+class Instances(NamedTuple):
+    """What of a scene may be in a field of view, whatever the size of its pixels."""
+
+    items: Items
+    placed: Placed
+
+
 def camera_from_scene(view: View) -> Float[np.ndarray, "3 3"]:
     """Return the rotation from the scene's frame to the camera's, about the middle of the view.
 
@@ -89,13 +96,9 @@ def _protrusion(templates: TemplateTable) -> Float[np.ndarray, "t"]:
     return reach + 2 * templates.smoothness
 
 
-def place(scene: Scene, view: View) -> tuple[Items, Placed]:
+def place(scene: Scene, view: View) -> Instances:
     """Return what may be in view as items, highest first, and their primitives."""
-    return place_particles(scene, view, in_view(scene, view))
-
-
-def place_particles(scene: Scene, view: View, rows: Int64[np.ndarray, "k"]) -> tuple[Items, Placed]:
-    """Return the particles of the given rows as items, highest first, and their primitives."""
+    rows = in_view(scene, view)
     particles = Particles(*(column[rows] for column in scene.particles))
     templates = scene.templates
     first = templates.first[particles.template]
@@ -161,7 +164,7 @@ def place_particles(scene: Scene, view: View, rows: Int64[np.ndarray, "k"]) -> t
         planes=_turned_planes(templates, primitive, half, turned),
         facets=templates.primitives.facets[primitive].astype(np.int32),
     )
-    return Items(*(column[order] for column in items)), placed
+    return Instances(Items(*(column[order] for column in items)), placed)
 
 
 def _stretched(templates: TemplateTable, primitive, size_nm):

@@ -131,10 +131,11 @@ def ambient_occlusion(
     towards = np.stack([np.sin(angles), np.cos(angles)])
     shifts = np.rint(towards[:, :, None] * distances).astype(np.int64)
     fades = np.maximum(1 - (distances / (radius_px + 1)) ** 2, 0).astype(np.float32)
+    useful = np.count_nonzero(fades)  # taps that are pushed beyond the range say nothing
     return _occlusion(
         levels,
         surface.normal,
-        shifts,
+        shifts[:, :, :useful],
         _level_at(distances * 2 * math.pi / settings.directions),
         fades,
         towards.astype(np.float32),

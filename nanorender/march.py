@@ -79,36 +79,57 @@ def _arrive(block, source, z, arrived, target):
 
 
 @kernel
+def _step(block, active, settled, arrived, reached):
+    """Lower each ray by its `distance`, now a step; drop it below its floor, or if it arrives.
+
+    Returns how many rays are left and how many arrived so far. Reorders the block.
+    """
+    rays, kept = block.rays, 0
+    for i in range(active):
+        step = rays.distance[i]
+        z = rays.z[i] - step
+        if z <= block.floor[i]:
+            continue
+        if abs(step) < settled:
+            _arrive(block, i, z, arrived, reached)
+            reached += 1
+        else:
+            _copy_ray(block, i, kept)
+            rays.z[kept] = z
+            kept += 1
+    return kept, reached
+
+
+@kernel
+def _drop_hidden(block, count):
+    """Drop rays that enter nothing above their floor; return how many are left."""
+    kept = 0
+    for i in range(count):
+        if block.rays.z[i] > block.floor[i]:
+            _copy_ray(block, i, kept)
+            block.rays.z[kept] = block.rays.z[i]
+            kept += 1
+    return kept
+
+
+@kernel
 def _descend(placed, k, level, settled, block, count, arrived):
     """Lower rays to the surface distance = `level` of a convex primitive by Newton's method.
 
     The distance along a ray is convex, so that steps from above never pass the surface, and a ray
     that points away from it is lost. Returns how many arrived. Reorders the block.
     """
-    active, reached = count, 0
-    rays = block.rays
+    reached, rays = 0, block.rays
+    active = _drop_hidden(block, count)
     for _ in range(_MAX_STEPS):
         if active == 0:
             break
         signed_distance(placed, k, rays, active)
-        kept = 0
         for i in range(active):
-            above = rays.distance[i] - level
-            slope = rays.gz[i]
-            if slope <= _FLAT and above > _ZERO:
-                continue
-            step = above / max(slope, _FLAT)
-            z = rays.z[i] - step
-            if z <= block.floor[i]:
-                continue
-            if step < settled:
-                _arrive(block, i, z, arrived, reached)
-                reached += 1
-            else:
-                _copy_ray(block, i, kept)
-                rays.z[kept] = z
-                kept += 1
-        active = kept
+            above, slope = rays.distance[i] - level, rays.gz[i]
+            lost = slope <= _FLAT and above > _ZERO
+            rays.distance[i] = -_FAR_BELOW if lost else above / max(slope, _FLAT)
+        active, reached = _step(block, active, settled, arrived, reached)
     return reached
 
 
@@ -146,21 +167,10 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
                 if b < each.floor[i]:
                     each.floor[i] = b
                     block.part[i] = j - first
-        kept = 0
         for i in range(active):
-            above, slope = rays.distance[i], rays.gz[i]
-            step = above / max(slope, _GRAZING) if abs(above) < near else above
-            z = rays.z[i] - step
-            if z <= block.floor[i]:
-                continue
-            if abs(step) < settled:
-                _arrive(block, i, z, arrived, reached)
-                reached += 1
-            else:
-                _copy_ray(block, i, kept)
-                rays.z[kept] = z
-                kept += 1
-        active = kept
+            above = rays.distance[i]
+            rays.distance[i] = above / max(rays.gz[i], _GRAZING) if abs(above) < near else above
+        active, reached = _step(block, active, settled, arrived, reached)
     return reached
 
 

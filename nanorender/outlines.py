@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
-from nanorender.instances import Items, camera_from_scene, place_particles, view_middle_nm
+from nanorender.feret import convex_hull, feret_diameters
+from nanorender.instances import Instances, Items, camera_from_scene, view_middle_nm
 from nanorender.jit import kernel
 from nanorender.march import BLOCK, hits, new_block
 from nanorender.raymarch import column_range, row_range
@@ -19,12 +20,14 @@ _WIDEST_STEP = 8
 class Outlines(NamedTuple):
     """One row a particle, measured on the grid of pixels continued beyond the frame.
 
+    row: (k) the particle's row in the scene
     center_nm: (k, 2) projected middle of the particle's box from the view's upper left corner
     area_px: (k) number of pixel centers inside of the outline
     min_feret_px, max_feret_px: (k) smallest and largest distance of parallel tangents: of the
         hull of those pixel centers, and one pixel, which the outline reaches beyond them on average
     """
 
+    row: Int[np.ndarray, "k"]
     center_nm: Float[np.ndarray, "k 2"]
     area_px: Int[np.ndarray, "k"]
     min_feret_px: Float[np.ndarray, "k"]
@@ -47,26 +50,32 @@ class _Mask(NamedTuple):
 
 
 def amodal_outlines(
-    scene: Scene, view: View, seen: Int32[np.ndarray, "h w"], rows: Int[np.ndarray, "k"]
+    scene: Scene,
+    instances: Instances,
+    view: View,
+    seen: Int32[np.ndarray, "h w"],
+    rows: Int[np.ndarray, "k"],
 ) -> Outlines:
     """Return the whole outlines, above the substrate, of particles that a view shows.
 
+    instances: the scene's, placed for the view
     seen: the exact label map of the view, row of the scene plus one. It tells all but what is
         behind other particles or beyond the frame: only there, rays are traced.
     rows: rows of the scene, ascending
     """
-    items, placed = place_particles(scene, view, rows)
-    owner = np.searchsorted(rows, items.particle - 1)
+    wanted = np.full(len(scene.particles.template) + 1, len(rows))
+    wanted[rows + 1] = np.arange(len(rows))
+    owner = wanted[instances.items.particle]
     order = np.argsort(owner, kind="stable")
-    items = Items(*(column[order] for column in items))
+    items = Items(*(column[order] for column in instances.items))
     first = np.searchsorted(owner[order], np.arange(len(rows) + 1))
     pixel_size, slope = view.pixel_size_nm, math.tan(math.radians(view.tilt_deg))
     area, min_feret, max_feret = _outlines(
-        items, placed, first, np.float32(pixel_size), np.float32(slope), seen
+        items, instances.placed, first, np.float32(pixel_size), np.float32(slope), seen
     )
     center = (scene.particles.center_nm[rows] - view_middle_nm(view)) @ camera_from_scene(view).T
     corner = np.array([view.width_px, view.height_px]) * pixel_size / 2
-    return Outlines(center[:, :2] + corner, area, min_feret, max_feret)
+    return Outlines(rows, center[:, :2] + corner, area, min_feret, max_feret)
 
 
 @kernel
@@ -84,7 +93,7 @@ def _outlines(items, placed, first, pixel_size, slope, seen):
         for t in range(first[k], first[k + 1]):
             _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown, blocks)
         points, area[k] = _outer_points(mask)
-        min_feret[k], max_feret[k] = _feret(_hull(points))
+        min_feret[k], max_feret[k] = feret_diameters(convex_hull(points))
     return area, min_feret + 1, max_feret + 1
 
 
@@ -116,7 +125,6 @@ def _take_seen(mask, label, seen):
 
     Returns for each row the first and the last place in its run, (2, n) each, of pixels that were
     set, and of those that the label map cannot tell: behind other particles or beyond the frame.
-    Rows without unknown pixels get neither.
     """
     height, width = seen.shape
     own = np.empty((2, mask.left.size), np.int64)
@@ -134,17 +142,37 @@ def _take_seen(mask, label, seen):
         run[f1 - c0 :] = 0
         # Slices, whose indices cannot be negative, and no branches: the compiler vectorises.
         there, inside = seen[r, f0:f1], run[f0 - c0 : f1 - c0]
-        others = np.int32(0)
+        members = others = np.int32(0)
         for c in range(there.size):
             inside[c] = there[c] == label
+            members += np.int32(there[c] == label)
             others += np.int32((there[c] != label) & (there[c] != 0))
-        if others or f1 - f0 < run.size:
-            for c in range(run.size):
-                if run[c]:
-                    own[0, i], own[1, i] = min(own[0, i], c), c
-                elif c < f0 - c0 or c >= f1 - c0 or there[c - f0 + c0] != 0:
-                    unknown[0, i], unknown[1, i] = min(unknown[0, i], c), c
+        if members:
+            own[0, i], own[1, i] = _first_and_last(inside)
+            own[:, i] += f0 - c0
+        if others:
+            low, high = 0, there.size - 1
+            while there[low] == label or there[low] == 0:
+                low += 1
+            while there[high] == label or there[high] == 0:
+                high -= 1
+            unknown[0, i], unknown[1, i] = low + f0 - c0, high + f0 - c0
+        if f0 > c0:
+            unknown[0, i], unknown[1, i] = 0, max(unknown[1, i], f0 - c0 - 1)
+        if f1 < c0 + run.size:
+            unknown[0, i], unknown[1, i] = min(unknown[0, i], f1 - c0), run.size - 1
     return own, unknown
+
+
+@kernel
+def _first_and_last(run):
+    """Return the places of the first and the last member of a run that has some."""
+    low, high = 0, run.size - 1
+    while not run[low]:
+        low += 1
+    while not run[high]:
+        high -= 1
+    return low, high
 
 
 @kernel
@@ -227,66 +255,8 @@ def _outer_points(mask):
         if inside == 0:
             continue
         area += inside
-        low, high = 0, run.size - 1
-        while not run[low]:
-            low += 1
-        while not run[high]:
-            high -= 1
+        low, high = _first_and_last(run)
         points[count, 0], points[count + 1, 0] = mask.left[i] + low, mask.left[i] + high
         points[count : count + 2, 1] = i
         count += 2
     return points[:count], area
-
-
-@kernel
-def _turn(a, b, c):
-    """Return twice the signed area of a triangle."""
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-
-
-@kernel
-def _hull(points):
-    """Return the convex hull of points sorted by row (Andrew, 1979, monotone chain)."""
-    count = len(points)
-    hull = np.empty((2 * count + 2, 2), np.int64)
-    size = 0
-    for side in range(2):
-        start = size
-        for j in range(count):
-            # Left ends going down the rows, then right ends coming back.
-            point = points[j] if side == 0 else points[count - 1 - j]
-            while size - start >= 2 and _turn(hull[size - 2], hull[size - 1], point) >= 0:
-                size -= 1
-            hull[size] = point
-            size += 1
-        size -= 1
-    return hull[: max(size, min(count, 1))]
-
-
-@kernel
-def _feret(hull):
-    """Return minimum and maximum Feret diameter of a convex polygon of points.
-
-    By rotating calipers (Toussaint, 1983): the point opposite of an edge only moves on with it.
-    """
-    count = len(hull)
-    if count < 3:
-        return 0.0, math.sqrt(_squared(hull[0], hull[-1])) if count else 0.0
-    longest, narrowest = 0.0, np.inf
-    far = 1
-    for i in range(count):
-        a, b = hull[i], hull[(i + 1) % count]
-        beyond = (far + 1) % count
-        while abs(_turn(a, b, hull[beyond])) > abs(_turn(a, b, hull[far])):
-            far, beyond = beyond, (beyond + 1) % count
-        narrowest = min(narrowest, abs(_turn(a, b, hull[far])) / math.sqrt(_squared(a, b)))
-        # Beyond an edge that is parallel, the point after is as far: it is a's partner too.
-        for c in (far, beyond):
-            longest = max(longest, _squared(a, hull[c]), _squared(b, hull[c]))
-    return narrowest, math.sqrt(longest)
-
-
-@kernel
-def _squared(a, b):
-    """Return the squared distance of two points."""
-    return float((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)

@@ -4,9 +4,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64, UInt8
+from jaxtyping import Float32, Int32
 
-from nanorender.instances import place
+from nanorender.cells import one_cell
+from nanorender.instances import Instances, place
 from nanorender.jit import kernel
 from nanorender.march import BLOCK, hits, new_block
 from nanorender.scene import Scene, View
@@ -46,40 +47,17 @@ class Buffers(NamedTuple):
     part: Int32[np.ndarray, "h w"]
 
 
-class Cells(NamedTuple):
-    """A view's pixels in rectangles, of which some are traced.
-
-    state: (a, b) of each cell, what it means is left to the caller
-    chosen: (n) columns of the cells that are traced, row by row
-    first_chosen: (a + 1) where each row of cells begins in `chosen`
-    row_edges, column_edges: (a + 1), (b + 1) first row and column of each cell, and the end
-    row_cell, column_cell: (h), (w) cell of each row and column of pixels
-    """
-
-    state: UInt8[np.ndarray, "a b"]
-    chosen: Int64[np.ndarray, "n"]
-    first_chosen: Int64[np.ndarray, "a+1"]
-    row_edges: Int64[np.ndarray, "a+1"]
-    column_edges: Int64[np.ndarray, "b+1"]
-    row_cell: Int64[np.ndarray, "h"]
-    column_cell: Int64[np.ndarray, "w"]
-
-
 def trace(scene: Scene, view: View) -> Surface:
     """Return the surface that `view` shows of a scene."""
+    return trace_instances(place(scene, view), view)
+
+
+def trace_instances(instances: Instances, view: View) -> Surface:
+    """Return the surface that `view` shows of a scene's instances, placed for its field of view."""
     tilt = math.radians(view.tilt_deg)
     buffers = empty_buffers(view)
-    whole = Cells(
-        np.zeros((1, 1), np.uint8),
-        np.array([0]),
-        np.array([0, 1]),
-        np.array([0, view.height_px]),
-        np.array([0, view.width_px]),
-        np.zeros(view.height_px, np.int64),
-        np.zeros(view.width_px, np.int64),
-    )
-    items, placed = place(scene, view)
-    trace_cells(items, placed, np.float32(view.pixel_size_nm), whole, buffers)
+    whole = one_cell(view.height_px, view.width_px)
+    trace_cells(*instances, np.float32(view.pixel_size_nm), whole, buffers)
     height = buffers.depth
     if tilt:
         y = rows_nm(view)[:, None]

@@ -8,9 +8,10 @@ from jaxtyping import Int32, UInt8, UInt16
 
 from nanorender.detector import detect
 from nanorender.dirt import substrate_texture
+from nanorender.instances import place
 from nanorender.labels import labelled
 from nanorender.lighting import light
-from nanorender.raymarch import Surface, trace
+from nanorender.raymarch import Surface, trace_instances
 from nanorender.recipe import Recipe
 from nanorender.scene import Scene, sample_scene
 from nanorender.shaders import shade
@@ -55,9 +56,10 @@ def render(
     scene = sample_scene(recipe, for_scene)
     on_stage("scene")
     edge_px = recipe.camera.render_px
-    surface = trace(scene, scene.view.resampled(edge_px, edge_px))
+    instances = place(scene, scene.view)
+    surface = trace_instances(instances, scene.view.resampled(edge_px, edge_px))
     on_stage("trace")
-    truth = labelled(scene, surface, scene.view, recipe.labels)
+    truth = labelled(scene, instances, surface, scene.view, recipe.labels)
     on_stage("labels")
     shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
     texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)

@@ -2,12 +2,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from nanorender.borders import shrink_from_background, widen_borders
+from nanorender.cells import one_cell
+from nanorender.instances import place
 from nanorender.labels import (
     LabelSettings,
     label,
     labelled,
     truth_table,
 )
+from nanorender.outlines import amodal_outlines
 from nanorender.raymarch import trace
 from nanorender.scene import Particles, Scene, View
 from nanorender.shapes import BUILT_IN
@@ -38,7 +42,7 @@ def coarse_surface(scene: Scene):
 def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
     scene = make_scene(names)
     scene = scene._replace(view=scene.view._replace(tilt_deg=tilt_deg))
-    labels = label(scene, coarse_surface(scene), scene.view)
+    labels = label(place(scene, scene.view), coarse_surface(scene), scene.view)
     assert np.array_equal(labels, trace(scene, scene.view).particle)
 
 
@@ -46,8 +50,21 @@ def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
 def test_refined_labels_miss_only_what_hides_between_coarse_pixels(name):
     stretch = (4.0, 0.5, 0.5) if name in ("wire", "rod") else (1.0, 1.0, 1.0)
     scene = make_scene([name], stretch=stretch)
-    labels = label(scene, coarse_surface(scene), scene.view)
+    labels = label(place(scene, scene.view), coarse_surface(scene), scene.view)
     assert np.mean(labels != trace(scene, scene.view).particle) < 2e-5
+
+
+def truth_of(scene: Scene, seen):
+    """Return the truth table of a label map that nothing was taken off."""
+    counts = np.bincount(seen.ravel(), minlength=len(scene.particles.template) + 1)
+    instances, rows = place(scene, scene.view), np.flatnonzero(counts[1:])
+    outlines = amodal_outlines(scene, instances, scene.view, seen, rows)
+    return truth_table(scene, scene.view, outlines, seen, counts, 1)
+
+
+def labelled_in_full(scene: Scene, settings: LabelSettings):
+    instances = place(scene, scene.view)
+    return labelled(scene, instances, coarse_surface(scene), scene.view, settings)
 
 
 def alone(scene: Scene, row: int, margin_px: int = 200):
@@ -67,26 +84,26 @@ def alone(scene: Scene, row: int, margin_px: int = 200):
 def test_areas_in_the_truth_are_those_of_the_masks(names):
     scene = make_scene(names, count=25, image_px=200)
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen, 1)
+    truth = truth_of(scene, seen)
     pixel_area = scene.view.pixel_size_nm**2
-    for place, number in enumerate(truth["label"]):
+    for row, number in enumerate(truth["label"]):
         whole = alone(scene, number - 1)
         visible = seen == number
-        assert truth["visible_area_nm2"][place] == pytest.approx(visible.sum() * pixel_area)
+        assert truth["visible_area_nm2"][row] == pytest.approx(visible.sum() * pixel_area)
         assert np.all(whole[200:-200, 200:-200][visible])
-        area = truth["amodal_area_nm2"][place] / pixel_area
+        area = truth["amodal_area_nm2"][row] / pixel_area
         # One pixel may fall either way, since the wider frame rounds positions differently.
         assert abs(area - whole.sum()) <= 2
         frame = np.ones_like(visible)
         frame[1:-1, 1:-1] = False
-        assert truth["touches_frame"][place] == (visible & frame).any()
+        assert truth["touches_frame"][row] == (visible & frame).any()
     assert np.all(truth["visible_fraction"] <= 1)
 
 
 def test_spheres_have_their_diameter_however_it_is_measured():
     scene = make_scene(["sphere"], image_px=800)
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen, 1)
+    truth = truth_of(scene, seen)
     rows = truth["label"] - 1
     diameter = scene.particles.size_nm[rows, 0]
     pixel = scene.view.pixel_size_nm
@@ -107,15 +124,40 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
         )
     )
     seen = trace(scene, scene.view).particle
-    truth = truth_table(scene, scene.view, seen, seen, 1)
+    truth = truth_of(scene, seen)
     assert truth["min_feret_nm"][0] == pytest.approx(40, abs=2.5)
     assert truth["max_feret_nm"][0] == pytest.approx(700, abs=2.5)
+
+
+@pytest.mark.parametrize("border_px", [3.0, 7.5])
+def test_borders_found_along_outlines_are_those_found_everywhere(border_px):
+    scene = make_scene(["sphere", "grain_3"], count=80)
+    settings = LabelSettings(border_px=border_px, background_border_px=2.0)
+    labels, truth = labelled_in_full(scene, settings)
+    expected = label(place(scene, scene.view), coarse_surface(scene), scene.view)
+    widen_borders(expected, one_cell(*expected.shape), border_px)
+    shrink_from_background(expected, one_cell(*expected.shape), 2.0)
+    shown = np.unique(expected[expected > 0])
+    assert np.array_equal(labels, np.searchsorted(np.append(0, shown), expected))
+    counts = np.bincount(labels.ravel())[1:] * scene.view.pixel_size_nm**2
+    np.testing.assert_allclose(truth["visible_area_nm2"], counts)
+
+
+def test_rotations_in_the_truth_turn_templates_into_their_particles():
+    scene = make_scene(["cube"], count=60)
+    upright = Rotation.from_euler("xyz", [[20, 90, 30], [-75, -90, 0]], degrees=True).as_matrix()
+    rotation = np.concatenate([upright, scene.particles.rotation[2:]])
+    scene = scene._replace(particles=scene.particles._replace(rotation=rotation))
+    truth = truth_of(scene, trace(scene, scene.view).particle)
+    angles = np.column_stack([truth[f"rotation_{axis}_deg"] for axis in "xyz"])
+    turned = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    np.testing.assert_allclose(turned, rotation[truth["label"] - 1], atol=1e-6)
 
 
 def test_labels_count_up_and_match_the_rows_of_the_truth():
     scene = make_scene(["grain_1", "sphere"], image_px=300)
     settings = LabelSettings(border_px=2.0, min_visible_px=30)
-    labels, truth = labelled(scene, coarse_surface(scene), scene.view, settings)
+    labels, truth = labelled_in_full(scene, settings)
     shown, counts = np.unique(labels[labels > 0], return_counts=True)
     assert shown.tolist() == list(range(1, len(shown) + 1)) == truth["label"].tolist()
     np.testing.assert_allclose(truth["visible_area_nm2"], counts * scene.view.pixel_size_nm**2)
@@ -125,9 +167,9 @@ def test_labels_count_up_and_match_the_rows_of_the_truth():
 def test_particles_that_show_too_few_pixels_become_background():
     scene = make_scene(["grain_1", "sphere"], image_px=200)
     surface = coarse_surface(scene)
-    seen = label(scene, surface, scene.view)
+    seen = label(place(scene, scene.view), surface, scene.view)
     counts = np.bincount(seen.ravel())
     enough = int(np.median(counts[1:][counts[1:] > 0]))
-    labels, truth = labelled(scene, surface, scene.view, LabelSettings(min_visible_px=enough))
+    labels, truth = labelled_in_full(scene, LabelSettings(min_visible_px=enough))
     assert np.array_equal(labels > 0, (seen > 0) & (counts[seen] >= enough))
     assert len(truth["label"]) == (counts[1:] >= enough).sum() < (counts[1:] > 0).sum()
