@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from unet.convolution import Convolution
 from unet.presets import Architecture
 
 
@@ -19,9 +20,9 @@ class Convolutions(nnx.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
-        self.convolution1 = nnx.Conv(inputs, outputs, (3, 3), use_bias=False, rngs=rngs)
+        self.convolution1 = Convolution(inputs, outputs, rngs)
         self.norm1 = nnx.BatchNorm(outputs, momentum=0.9, rngs=rngs)
-        self.convolution2 = nnx.Conv(outputs, outputs, (3, 3), use_bias=False, rngs=rngs)
+        self.convolution2 = Convolution(outputs, outputs, rngs)
         self.norm2 = nnx.BatchNorm(outputs, momentum=0.9, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:

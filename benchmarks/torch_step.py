@@ -1,0 +1,184 @@
+"""How fast a training step and a prediction are beside PyTorch's, in turns on the same cores.
+
+    python benchmarks/torch_step.py --torch-python /path/to/venv/bin/python
+
+Each framework runs in a process of its own, on as many cores, and is asked for a few repetitions
+in turn; reported is the CPU time of the fastest turn of each, which other work on the machine
+disturbs least. Both train the same network (channels-last, binary cross-entropy, Adam), without
+augmentation. PyTorch is no dependency of the package: without it this says so and ends.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+LEVELS, BATCH, EDGE_PX, OUTPUTS = 4, 4, 256, 1
+TURNS = 5
+
+
+def jax_work(base: int) -> dict[str, Callable[[], None]]:
+    """Return a training step and a prediction of this package's network."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
+    from flax import nnx
+
+    from unet.losses import cross_entropy
+    from unet.model import abstract_model, initial_weights, set_weights
+    from unet.presets import Architecture
+
+    architecture = Architecture(tuple(base * 2**level for level in range(LEVELS)), OUTPUTS, 1)
+    rng = np.random.default_rng(0)
+    network = set_weights(abstract_model(architecture), initial_weights(architecture, rng))
+    graph, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
+    optimizer = optax.adam(1e-3)
+    images = jnp.asarray(rng.random((BATCH, EDGE_PX, EDGE_PX, 1), np.float32))
+    targets = (images > 0.5).astype(np.float32)
+
+    @jax.jit
+    def step(parameters, statistics, state):
+        def loss(parameters):
+            network = nnx.merge(graph, parameters, statistics, copy=True)
+            network.train()
+            losses = cross_entropy(network(images), targets, jnp.ones(images.shape[:3]))
+            return losses.mean(), nnx.state(network, nnx.BatchStat)
+
+        gradients, statistics = jax.grad(loss, has_aux=True)(parameters)
+        updates, state = optimizer.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), statistics, state
+
+    @jax.jit
+    def forward(parameters, statistics):
+        network = nnx.merge(graph, parameters, statistics, copy=True)
+        network.eval()
+        return jax.nn.sigmoid(network(images))
+
+    held = [parameters, statistics, optimizer.init(parameters)]
+
+    def train() -> None:
+        held[:] = jax.block_until_ready(step(*held))
+
+    return {"train": train, "predict": lambda: jax.block_until_ready(forward(*held[:2]))}
+
+
+def torch_work(base: int) -> dict[str, Callable[[], None]]:
+    """Return the same of the same network in PyTorch."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    def convolutions(inputs: int, outputs: int) -> nn.Sequential:
+        layers = []
+        for a in (inputs, outputs):
+            layers += [nn.Conv2d(a, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+            layers += [nn.ReLU(inplace=True)]
+        return nn.Sequential(*layers)
+
+    class UNet(nn.Module):
+        def __init__(self, channels: list[int]):
+            super().__init__()
+            self.encoder = nn.ModuleList(convolutions(a, b) for a, b in pairwise([1, *channels]))
+            self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in pairwise(channels))
+            self.decoder = nn.ModuleList(convolutions(2 * a, a) for a in channels[:-1])
+            self.head = nn.Conv2d(channels[0], OUTPUTS, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            skips = []
+            for level, encode in enumerate(self.encoder):
+                x = encode(nn.functional.max_pool2d(x, 2) if level else x)
+                skips.append(x)
+            for level in reversed(range(len(self.up))):
+                x = torch.cat([skips[level], self.up[level](x)], dim=1)
+                x = self.decoder[level](x)
+            return self.head(x)
+
+    torch.manual_seed(0)
+    network = UNet([base * 2**level for level in range(LEVELS)])
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    images = torch.rand(BATCH, 1, EDGE_PX, EDGE_PX).to(memory_format=torch.channels_last)
+    targets = (images > 0.5).float()
+
+    def train() -> None:
+        network.train()
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(network(images), targets)
+        loss.backward()
+        optimizer.step()
+
+    def predict() -> None:
+        network.eval()
+        with torch.inference_mode():
+            torch.sigmoid(network(images))
+
+    return {"train": train, "predict": predict}
+
+
+def work(framework: str, base: int) -> None:
+    """Repeat what is asked for on the standard input, and answer with the CPU seconds of each."""
+    works = {"jax": jax_work, "torch": torch_work}[framework](base)
+    for function in works.values():
+        function()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        what, repetitions = line.split()
+        begun = time.process_time()
+        for _ in range(int(repetitions)):
+            works[what]()
+        print((time.process_time() - begun) / int(repetitions), flush=True)
+
+
+class Worker:
+    """A framework in its own process."""
+
+    def __init__(self, python: str, framework: str, base: int):
+        command = [python, __file__, "--work", framework, "--base", str(base)]
+        root = str(Path(__file__).parents[1])
+        self.process = subprocess.Popen(
+            command, env=os.environ | {"PYTHONPATH": root}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        if self.process.stdout.readline() != "ready\n":
+            sys.exit(f"{framework} does not run in {python}; give --torch-python")
+
+    def seconds(self, what: str, repetitions: int) -> float:
+        """Return the CPU seconds of one repetition."""
+        self.process.stdin.write(f"{what} {repetitions}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def compare(torch_python: str, bases: list[int], cores: int) -> None:
+    """Print CPU time and ratio of both, for networks of several widths."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    print(f"{BATCH} images of {EDGE_PX} px, {LEVELS} levels, CPU seconds on {cores} cores")
+    for base in bases:
+        workers = [Worker(sys.executable, "jax", base), Worker(torch_python, "torch", base)]
+        for what in ("train", "predict"):
+            turns = [[each.seconds(what, 2) for each in workers] for _ in range(TURNS)]
+            ours, theirs = (min(times) for times in zip(*turns, strict=True))
+            ratio = f"{ours / theirs:.2f}"
+            print(f"{base:3} channels, {what:8} JAX {ours:.3f}, PyTorch {theirs:.3f}: {ratio}")
+        for each in workers:
+            each.process.stdin.close()
+            each.process.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--torch-python", default=sys.executable)
+    parser.add_argument("--base", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--work", choices=["jax", "torch"])
+    options = parser.parse_args()
+    if options.work:
+        work(options.work, options.base[0])
+    else:
+        compare(options.torch_python, options.base, options.cores)

@@ -1,0 +1,81 @@
+"""A 3 x 3 convolution that is fast on a CPU also where it gives few features.
+
+XLA computes a convolution on the CPU as a product of a matrix of patches by one of kernels, which
+has a column for each feature: with 8 features it runs at 40 % of the speed that it has with 32. The
+features of neighbouring pixels of a row are therefore computed at once, as those of one convolution
+of a wider kernel with a stride; most of the additional products are with zeros, and still it pays:
+
+    milliseconds of one core of an AMD EPYC (Zen 4) for 4 x 256 x 256 pixels, 1, 2 and 4 at once
+    8 to 8 features     value 15, 9, 7     gradient of the kernel 18, 34, 10
+    16 to 8             value 25, 17, 14                          36, 63, 21
+    16 to 16            value 24, 17, 25                          36, 31, 44
+    32 to 32 (128 px)   value 12, 17, 26                          16, 19, 47
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+class Convolution(nnx.Module):
+    """A 3 x 3 convolution without bias; outside, the image is zero."""
+
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+        draw = nnx.initializers.he_normal()
+        self.kernel = nnx.Param(draw(rngs.params(), (3, 3, inputs, outputs)))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
+        """Return the features of the same pixels."""
+        return convolve(x, self.kernel[...])
+
+
+@jax.custom_vjp
+def convolve(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]
+) -> Float[Array, "b h w d"]:
+    """Return the convolution of `x` with a kernel of rows and columns, inputs, outputs."""
+    at_once = pixels_at_once(x.shape[2], kernel.shape[3])
+    return _strided(x, _widened(kernel, at_once)).reshape(*x.shape[:3], -1)
+
+
+def pixels_at_once(width: int, outputs: int) -> int:
+    """Return how many pixels of rows of this width are computed at once, by measurement."""
+    wanted = 4 if outputs <= 8 else 2 if outputs <= 16 else 1
+    return wanted if jax.default_backend() == "cpu" and width % wanted == 0 else 1
+
+
+def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return convolve(x, kernel), (x, kernel)
+
+
+def _backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    """Return the gradients by `x`, a convolution with the turned kernel, and by the kernel."""
+    x, kernel = kept
+    by_x = convolve(gradient, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    at_once = pixels_at_once(x.shape[2], kernel.shape[3])
+    wide, to_kernel = jax.vjp(lambda kernel: _widened(kernel, at_once), kernel)
+    _, to_wide = jax.vjp(lambda wide: _strided(x, wide), wide)
+    (by_kernel,) = to_kernel(*to_wide(gradient.reshape(*x.shape[:2], x.shape[2] // at_once, -1)))
+    return by_x, by_kernel
+
+
+convolve.defvjp(_forward, _backward)
+
+
+def _widened(kernel: Float[Array, "3 3 c d"], at_once: int) -> Float[Array, "3 e c f"]:
+    """Return the kernels of so many neighbouring pixels beside each other: (pixel, d) in f."""
+    room = at_once - 1
+    shifted = [
+        jnp.pad(kernel, ((0, 0), (pixel, room - pixel), (0, 0), (0, 0))) for pixel in range(at_once)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+def _strided(x: Float[Array, "b h w c"], wide: Float[Array, "3 e c f"]) -> Float[Array, "b h v f"]:
+    """Return the features of each group of pixels that a widened kernel computes at once."""
+    strides = (1, wide.shape[1] - 2)
+    edges = ((1, 1), (1, 1))
+    return jax.lax.conv_general_dilated(x, wide, strides, edges, dimension_numbers=DIMENSIONS)
