@@ -14,6 +14,7 @@ of a wider kernel with a stride; most of the additional products are with zeros,
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -27,9 +28,14 @@ class Convolution(nnx.Module):
         draw = nnx.initializers.he_normal()
         self.kernel = nnx.Param(draw(rngs.params(), (3, 3, inputs, outputs)))
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
-        """Return the features of the same pixels."""
-        return convolve(x, self.kernel[...])
+    def __call__(self, *parts: Float[Array, "b h w _"]) -> Float[Array, "b h w d"]:
+        """Return the features of the same pixels; several inputs count as one with all channels.
+
+        They are not joined, which would cost a copy and, from 32 channels to 16, a fifth more time.
+        """
+        ends = np.cumsum([part.shape[-1] for part in parts])[:-1]
+        kernels = jnp.split(self.kernel[...], ends, axis=2)
+        return sum(convolve(*pair) for pair in zip(parts, kernels, strict=True))
 
 
 @jax.custom_vjp
