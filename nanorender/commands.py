@@ -45,6 +45,19 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
+def gallery(out: Out) -> None:
+    """Draw every template under every shader, and what the presets make, for a look or a README.
+
+    Example: nanorender gallery -o pictures
+    """
+    from nanorender.gallery import write_gallery
+
+    with progress("rendering") as show:
+        written = write_gallery(out, show)
+    print(*written, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
 @recorded("out")
 def generate(
     recipe: RecipeName,
@@ -54,6 +67,10 @@ def generate(
     workers: Workers = CORES,
     pixel_size_nm: Annotated[float | None, typer.Option(help="Draw to this scale.")] = None,
     image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
+    outputs: Annotated[
+        str | None,
+        typer.Option(help="More files of each sample: visible,amodal,parts,height,normals."),
+    ] = None,
     shard: Shard = "1/1",
     scheduler: Scheduler = None,
 ) -> None:
@@ -68,6 +85,8 @@ def generate(
     settings = read_recipe(recipe)
     if pixel_size_nm is not None:
         settings = settings.at_scale(pixel_size_nm, image_px)
+    if outputs is not None:
+        settings = settings.with_outputs(outputs)
     with progress("rendering") as show:
         generate(
             settings,

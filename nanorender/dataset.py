@@ -196,7 +196,8 @@ def write_sample(
     Parameters
     ----------
     outputs
-        More arrays, (h, w) or (pages, h, w), by the names of their folders.
+        More arrays, (h, w) or (pages, h, w), by the names of their folders. Whole numbers are
+        written as labels are.
 
     Raises
     ------
@@ -210,7 +211,8 @@ def write_sample(
     more = [folder / name / paths.image.name for name in outputs]
     for path, array in zip(more, outputs.values(), strict=True):
         path.parent.mkdir(exist_ok=True)
-        write_image(path, array, pixel_size_nm)
+        write = write_labels if array.dtype.kind in "iu" else write_image
+        write(path, array, pixel_size_nm)
     write_text(paths.sums, _sums(folder, [*paths[:3], *more]))
 
 

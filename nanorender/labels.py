@@ -4,7 +4,7 @@ import math
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Int, Int32, Int64
 from pydantic import Field
 
 from nanorender.borders import shrink_from_background, widen_borders
@@ -45,10 +45,12 @@ class Labelled(NamedTuple):
 
     labels: (h, w) 0 for background; label k is row k - 1 of the table
     truth: columns of one length, described at `truth_table`
+    particle: row of the scene that each row of the table is
     """
 
     labels: Int32[np.ndarray, "h w"]
     truth: dict[str, np.ndarray]
+    particle: Int[np.ndarray, "k"]
 
 
 def labelled(
@@ -70,7 +72,8 @@ def labelled(
     numbers = np.zeros(size, np.int32)
     numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
     renumber(cells, labels, numbers)
-    return Labelled(labels, {**truth, "label": numbers[truth["label"]]})
+    particle = truth["label"] - 1
+    return Labelled(labels, {**truth, "label": numbers[truth["label"]]}, particle)
 
 
 def label(instances: Instances, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:

@@ -63,12 +63,7 @@ def amodal_outlines(
         behind other particles or beyond the frame: only there, rays are traced.
     rows: rows of the scene, ascending
     """
-    wanted = np.full(len(scene.particles.template) + 1, len(rows))
-    wanted[rows + 1] = np.arange(len(rows))
-    owner = wanted[instances.items.particle]
-    order = np.argsort(owner, kind="stable")
-    items = Items(*(column[order] for column in instances.items))
-    first = np.searchsorted(owner[order], np.arange(len(rows) + 1))
+    items, first = items_of(instances.items, rows)
     pixel_size, slope = view.pixel_size_nm, math.tan(math.radians(view.tilt_deg))
     area, min_feret, max_feret = _outlines(
         items, instances.placed, first, np.float32(pixel_size), np.float32(slope), seen
@@ -78,6 +73,16 @@ def amodal_outlines(
     return Outlines(rows, center[:, :2] + corner, area, min_feret, max_feret)
 
 
+def items_of(items: Items, rows: Int[np.ndarray, "k"]) -> tuple[Items, Int[np.ndarray, "k+1"]]:
+    """Return items by particle, and where those of each of the rows, ascending, begin and end."""
+    wanted = np.full(max(items.particle.max(initial=0), rows.max(initial=-1) + 1) + 1, len(rows))
+    wanted[rows + 1] = np.arange(len(rows))
+    owner = wanted[items.particle]
+    order = np.argsort(owner, kind="stable")
+    first = np.searchsorted(owner[order], np.arange(len(rows) + 1))
+    return Items(*(column[order] for column in items)), first
+
+
 @kernel
 def _outlines(items, placed, first, pixel_size, slope, seen):
     count = first.size - 1
@@ -85,16 +90,27 @@ def _outlines(items, placed, first, pixel_size, slope, seen):
     min_feret, max_feret = np.zeros(count), np.zeros(count)
     blocks = new_block(), new_block(), new_block()
     for k in range(count):
-        mask = _empty_mask(items, first[k], first[k + 1], pixel_size, seen)
-        own, unknown = _take_seen(mask, items.particle[first[k]], seen)
-        if first[k + 1] - first[k] > 1:
-            # Which of its convex items a pixel shows is not known.
-            own[0], own[1] = _NONE, -_NONE
-        for t in range(first[k], first[k + 1]):
-            _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown, blocks)
+        mask = whole_mask(items, first[k], first[k + 1], placed, pixel_size, slope, seen, blocks)
         points, area[k] = _outer_points(mask)
         min_feret[k], max_feret[k] = feret_diameters(convex_hull(points))
     return area, min_feret + 1, max_feret + 1
+
+
+@kernel
+def whole_mask(items, first, last, placed, pixel_size, slope, seen, blocks):
+    """Return the pixels of a particle, the items first to last, as if it were alone.
+
+    slope: rise of the substrate per length in y
+    blocks: three, to trace with
+    """
+    mask = _empty_mask(items, first, last, pixel_size, seen)
+    own, unknown = _take_seen(mask, items.particle[first], seen)
+    if last - first > 1:
+        # Which of its convex items a pixel shows is not known.
+        own[0], own[1] = _NONE, -_NONE
+    for t in range(first, last):
+        _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown, blocks)
+    return mask
 
 
 @kernel

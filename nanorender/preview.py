@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int, Shaped
 from matplotlib.figure import Figure
 
 from nanorender.analysis.overlay import neighbour_colours, palette
@@ -54,12 +54,17 @@ def write_preview(
 
 def _pictures(sample: Sample) -> tuple[np.ndarray, ...]:
     """Return gray or coloured images of a sample, one a column."""
-    chosen = neighbour_colours(sample.labels)
-    colours = palette(int(chosen.max()) + 1)[chosen]
-    colours[0] = 0
     height = sample.surface.height_nm
     relative = height / max(float(height.max()), 1e-9)
-    return sample.image, colours[sample.labels], relative, _normal_map(sample.surface)
+    return sample.image, label_colours(sample.labels), relative, _normal_map(sample.surface)
+
+
+def label_colours(labels: Int[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
+    """Return colors in which neighbors differ, on black."""
+    chosen = neighbour_colours(labels)
+    colours = palette(int(chosen.max()) + 1)[chosen]
+    colours[0] = 0
+    return colours[labels]
 
 
 def _normal_map(surface: Surface) -> Float32[np.ndarray, "h w 3"]:

@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from nanorender.lighting import Lighting
 from nanorender.scene import SceneSettings
 from nanorender.shaders import Material, Substrate
 
-OutputName = Literal["parts", "height", "normals"]
+OutputName = Literal["visible", "amodal", "parts", "height", "normals"]
 
 
 class Recipe(SceneSettings):
@@ -46,6 +46,22 @@ class Recipe(SceneSettings):
     def population_materials(self) -> tuple[Material, ...]:
         """Return the material of each population, in their order."""
         return tuple(self.materials[kind.material] for kind in self.particles)
+
+    def with_outputs(self, names: str) -> "Recipe":
+        """Return the recipe with the outputs of a text such as "parts,height".
+
+        Raises
+        ------
+        InputError
+            If there is no output of one of the names.
+        """
+        chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+        for name in chosen:
+            if name not in get_args(OutputName):
+                raise InputError(
+                    f"there is no output '{name}'; choose of {', '.join(get_args(OutputName))}"
+                )
+        return self.model_copy(update={"outputs": tuple(dict.fromkeys(chosen))})
 
     def at_scale(self, pixel_size_nm: float, image_px: int) -> "Recipe":
         """Return the recipe for images of `image_px` pixels of about `pixel_size_nm`.

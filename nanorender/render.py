@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, UInt8, UInt16
+from jaxtyping import Int, Int32, UInt8, UInt16
 
 from nanorender.detector import detect
 from nanorender.dirt import substrate_texture
@@ -24,6 +24,7 @@ class Sample:
     image: (h, w) gray levels
     labels: (h, w) 0 for background, k for row k - 1 of the truth
     truth: columns of one row a particle, see `labels.truth_table`
+    particle: row of the scene that each row of the truth is
     pixel_size_nm: of image and labels
     surface: what the camera saw, in the pixels that were rendered
     scene: where everything was
@@ -32,6 +33,7 @@ class Sample:
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
     labels: Int32[np.ndarray, "h w"]
     truth: dict[str, np.ndarray]
+    particle: Int[np.ndarray, "k"]
     pixel_size_nm: float
     surface: Surface
     scene: Scene
@@ -72,4 +74,4 @@ def render(
     image_px = (scene.view.height_px, scene.view.width_px)
     image = detect(radiance, recipe.detector, image_px, for_detector)
     on_stage("detect")
-    return Sample(image, truth.labels, truth.truth, scene.view.pixel_size_nm, surface, scene)
+    return Sample(image, *truth, scene.view.pixel_size_nm, surface, scene)

@@ -7,7 +7,7 @@ from nanorender.templates import Primitive, Template, Vector, prism_planes
 
 
 def _facets(normals: Float[np.ndarray, "p 3"], distance: float | Float[np.ndarray, "p"]):
-    """Return facets as settings, with the digits that matter."""
+    """Return facets as settings, with the digits that matter; normals need not be unit vectors."""
     distances = np.broadcast_to(distance, len(normals))
     rows = np.column_stack([normals, distances]) / np.linalg.norm(normals, axis=1, keepdims=True)
     return tuple(tuple(row) for row in rows.round(6).tolist())
@@ -66,10 +66,10 @@ def _satellites(*directions: Vector) -> Template:
 
 
 def _named_templates() -> dict[str, Template]:
-    octahedron = _facets(_signs(1.0, 1.0, 1.0), 0.5 / np.sqrt(3))
+    octahedron = _facets(_signs(1.0, 1.0, 1.0), 0.5)
     truncated = _facets(
         np.concatenate([_AXES, _signs(1.0, 1.0, 1.0)]),
-        np.append(np.full(6, 0.5), np.full(8, 1.2 / np.sqrt(3))),
+        np.append(np.full(6, 0.5), np.full(8, 1.2)),
     )
     return {
         "sphere": _simple("sphere, or ellipsoid when stretched", kind="ellipsoid"),

@@ -6,12 +6,15 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field, model_validator
+from scipy.spatial import HalfspaceIntersection
 from scipy.spatial.transform import Rotation
 
 from nanorender.primitives import KINDS
 from nanorender.settings import Settings
 
 Vector = tuple[float, float, float]
+_FAR = 100.0  # where a polyhedron that is open is cut off to see that it is
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -46,6 +49,11 @@ class Primitive(Settings):
             raise ValueError("a polyhedron needs facets, and no other kind has them")
         if any(facet[3] <= 0 or not any(facet[:3]) for facet in self.facets):
             raise ValueError("a facet needs a normal other than 0 and a distance above 0")
+        if self.facets and (reach := _reach(self.planes())) > 0.5 + 1e-4:
+            raise ValueError(
+                f"the facets let the polyhedron reach {reach:.3g} from the middle along "
+                "an axis of its unit box, which ends at 0.5: move facets in, or add some"
+            )
         return self
 
     def planes(self) -> Float[np.ndarray, "p 4"]:
@@ -127,6 +135,18 @@ def template_table(templates: Sequence[Template]) -> TemplateTable:
         first=np.cumsum([0, *(len(template.primitives) for template in templates)]),
         smoothness=np.array([template.smoothness for template in templates]),
     )
+
+
+def _reach(planes: Float[np.ndarray, "p 4"]) -> float:
+    """Return how far the polyhedron within planes gets from 0 along any axis, at most `_FAR`."""
+    walls = np.concatenate([np.eye(3), -np.eye(3)])
+    halfspaces = np.concatenate([planes, np.column_stack([walls, np.full(6, _FAR)])], axis=0) * [
+        1,
+        1,
+        1,
+        -1,
+    ]
+    return float(np.abs(HalfspaceIntersection(halfspaces, np.zeros(3)).intersections).max())
 
 
 def prism_planes(sides: int) -> Float[np.ndarray, "p 4"]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from nanorender.errors import InputError
 from nanorender.generate import generate
 from nanorender.outputs import OUTPUTS, outputs
 from nanorender.recipe import read_recipe
@@ -46,6 +47,8 @@ def test_a_dataset_holds_the_outputs_of_its_recipe(tmp_path):
     generate(recipe, 1, 0, tmp_path / "set", workers=1)
     assert tifffile.imread(tmp_path / "set" / "parts" / "000000.tif").shape == (64, 64)
     assert tifffile.imread(tmp_path / "set" / "normals" / "000000.tif").shape == (3, 64, 64)
+    pages = tifffile.imread(tmp_path / "set" / "amodal" / "000000.tif")
+    assert np.array_equal(pages, outputs(render(recipe, 0, 0), ("amodal",))["amodal"].squeeze())
     assert verify(tmp_path / "set").problems == ()
 
 
@@ -66,3 +69,27 @@ def test_checksums_may_not_lead_out_of_the_dataset(tmp_path):
     sums.write_text(sums.read_text() + line)
     (problem,) = verify(tmp_path / "set").problems
     assert "outside" in problem
+
+
+def test_visible_masks_are_disjoint_and_amodal_masks_contain_them(sample):
+    arrays = outputs(sample, ("visible", "amodal"))
+    truth, pixel_area = sample.truth, sample.pixel_size_nm**2
+    # At this scale no border is taken off, so that the label map shows what is visible.
+    assert np.array_equal(arrays["visible"], sample.labels)
+    hidden = 0
+    for row, number in enumerate(truth["label"]):
+        visible = arrays["visible"] == number
+        pages = np.flatnonzero((arrays["amodal"] == number).any((1, 2)))
+        assert len(pages) == 1
+        whole = arrays["amodal"][pages[0]] == number
+        assert np.all(whole[visible])
+        assert visible.sum() * pixel_area == pytest.approx(truth["visible_area_nm2"][row])
+        if not (whole[0].any() or whole[-1].any() or whole[:, 0].any() or whole[:, -1].any()):
+            assert whole.sum() * pixel_area == pytest.approx(truth["amodal_area_nm2"][row])
+            hidden += whole.sum() > visible.sum()
+    assert hidden > 0
+
+
+def test_an_unknown_output_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match="no output 'depth'; choose of visible, amodal, parts"):
+        read_recipe("ag").with_outputs("parts,depth")

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+from scipy.spatial import HalfspaceIntersection
 
 from nanorender.errors import InputError
 from nanorender.shapes import BUILT_IN
 from nanorender.templates import Template, template_table
+
+SIDES = [[x, y, z, 0.5] for x, y, z in np.concatenate([np.eye(3), -np.eye(3)]).tolist()]
+
+
+def polyhedron(*facets: list[float]) -> str:
+    return f'[[primitives]]\nkind = "polyhedron"\nfacets = {list(facets)}'
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -30,6 +37,15 @@ def test_a_table_lists_the_primitives_of_one_template_after_the_other():
     np.testing.assert_allclose(np.linalg.norm(table.primitives.planes[4, :8, :3], axis=1), 1)
 
 
+@pytest.mark.parametrize(
+    "name", ["octahedron", "bipyramid", "truncated_cube", "grain_0", "grain_9"]
+)
+def test_a_polyhedron_fills_its_unit_cube(name):
+    planes = BUILT_IN[name].primitives[0].planes() * [1, 1, 1, -1]
+    corners = HalfspaceIntersection(planes, np.zeros(3)).intersections
+    np.testing.assert_allclose(np.stack([-corners.min(0), corners.max(0)]), 0.5, atol=0.03)
+
+
 @pytest.mark.parametrize("sides", range(3, 13))
 def test_a_prism_fills_the_width_and_height_of_its_box(sides):
     template = Template(primitives=({"kind": "prism", "sides": sides},))
@@ -53,6 +69,8 @@ def test_a_prism_fills_the_width_and_height_of_its_box(sides):
         ('[[primitives]]\nkind = "torus"', "torus"),
         ('[[primitives]]\nkind = "box"\nsize = 3', "unknown key"),
         ("primitives = []", "primitives"),
+        (polyhedron([1, 0, 0, 0.8], *SIDES[1:]), "reach 0.8 from the middle"),
+        (polyhedron(*SIDES[1:]), "reach 100 from the middle"),
     ],
 )
 def test_a_template_that_cannot_be_is_refused_in_one_line(text, problem):

@@ -1,0 +1,132 @@
+"""The gallery: every template under every shader, and what the presets make."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from matplotlib.figure import Figure
+from scipy.spatial.transform import Rotation
+
+from nanorender.atomic import aside
+from nanorender.detector import DetectorSettings, detect
+from nanorender.distributions import Constant
+from nanorender.errors import InputError
+from nanorender.lighting import Lighting, light
+from nanorender.materials import KINDS, Material, Substrate
+from nanorender.preview import label_colours
+from nanorender.raymarch import trace
+from nanorender.recipe import preset_names, read_recipe
+from nanorender.render import render
+from nanorender.scene import Particles, Scene, View
+from nanorender.shaders import shade
+from nanorender.shapes import BUILT_IN
+from nanorender.templates import template_table
+
+COLUMNS = 9
+CELL_NM, CELL_PX = 200.0, 128
+LONG = {"rod": (5.0, 1.0, 1.0), "wire": (7.0, 1.0, 1.0), "capsule": (2.5, 1.0, 1.0)}
+"""Stretches of the templates that are made for it; the others are drawn as they are."""
+
+DETAIL_PX = 700
+"""Edge of the part of a preset's image that is shown at its full resolution."""
+
+
+def write_gallery(
+    folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Path]:
+    """Write templates.png and recipes.png into a folder and return their paths.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    names = preset_names()
+    total = len(KINDS) + len(names)
+    templates = Figure(figsize=(11, 14.2), layout="constrained")
+    for done, (kind, axes) in enumerate(zip(KINDS, templates.subplots(len(KINDS), 1), strict=True)):
+        on_progress(done, total)
+        axes.imshow(template_sheet(kind()), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(f"{kind.__name__}: {(kind.__doc__ or '').splitlines()[0]}", fontsize=9)
+        axes.set_axis_off()
+        for number, name in enumerate(BUILT_IN):
+            row, column = divmod(number, COLUMNS)
+            place = (column + 0.5) * CELL_PX, (row + 0.985) * CELL_PX
+            axes.text(*place, name, color="white", fontsize=6.5, ha="center", va="bottom")
+    recipes = Figure(figsize=(11, 3.75 * len(names)), layout="constrained")
+    grid = recipes.subplots(len(names), 3, squeeze=False)
+    for done, (name, row) in enumerate(zip(names, grid, strict=True), len(KINDS)):
+        on_progress(done, total)
+        _draw_recipe(name, row)
+    on_progress(total, total)
+    written = []
+    for name, figure in (("templates", templates), ("recipes", recipes)):
+        written.append(folder / f"{name}.png")
+        with aside(written[-1]) as part:
+            figure.savefig(part, format="png", dpi=110)
+    return written
+
+
+def template_sheet(material: Material) -> UInt8[np.ndarray, "h w"]:
+    """Return an image of all built-in templates of one material, row by row."""
+    scene = _one_of_each()
+    surface = trace(scene, scene.view)
+    rng = np.random.default_rng(0)
+    lighting = Lighting(azimuth_deg=Constant(value=225), strength=Constant(value=0.35))
+    lit = light(surface, lighting, rng)
+    texture = np.ones(surface.particle.shape, np.float32)
+    materials = [material.model_copy(update={"grain_slope": 0.0})]
+    radiance = shade(surface, lit, materials, Substrate(), texture, scene.particles)
+    detector = DetectorSettings(gain=Constant(value=1), streak_strength=Constant(value=0))
+    return detect(radiance, detector, surface.particle.shape, rng)
+
+
+def _one_of_each() -> Scene:
+    """Return a scene with each built-in template in a cell of its own, lying askew."""
+    count = len(BUILT_IN)
+    rows = -(-count // COLUMNS)
+    place = np.stack([np.arange(count) % COLUMNS, np.arange(count) // COLUMNS], axis=1) + 0.5
+    stretch = np.array([LONG.get(name, (1.0, 1.0, 1.0)) for name in BUILT_IN])
+    size = 0.55 * CELL_NM * stretch / stretch.max(1, keepdims=True)
+    size *= np.where(stretch.max(1) > 1, 1.45, 1.0)[:, None]
+    turn = Rotation.from_euler("xz", [24, 35], degrees=True).as_matrix()
+    particles = Particles(
+        template=np.arange(count),
+        center_nm=np.column_stack([place * CELL_NM, size.min(1) / 2]),
+        size_nm=size,
+        rotation=np.tile(turn, (count, 1, 1)),
+        agglomerate=np.arange(count),
+        population=np.zeros(count, np.int64),
+        brightness=np.ones(count),
+    )
+    view = View(0.0, 0.0, CELL_NM / CELL_PX, rows * CELL_PX, COLUMNS * CELL_PX, 0.0)
+    return Scene(particles, template_table(list(BUILT_IN.values())), view)
+
+
+def _draw_recipe(name: str, row: np.ndarray) -> None:
+    """Draw a sample, the busiest part of it at full resolution, and the labels of that part."""
+    sample = render(read_recipe(name), 0, 0)
+    part = _busiest(sample.labels)
+    pictures = sample.image, sample.image[part], label_colours(sample.labels)[part]
+    edge_um = sample.pixel_size_nm / 1000 * np.array([len(sample.labels), DETAIL_PX, DETAIL_PX])
+    kinds = name, "a part of it, every pixel", "its labels"
+    for axes, picture, kind, um in zip(row, pictures, kinds, edge_um, strict=True):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.ndim == 2 else None)
+        axes.set_title(f"{kind}: {um:.1f} µm wide", fontsize=9)
+        axes.set_axis_off()
+
+
+def _busiest(labels: Int[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """Return the square window, of a coarse grid of them, with most pixels of particles."""
+    starts = range(0, max(len(labels) - DETAIL_PX, 0) + 1, DETAIL_PX // 4)
+    windows = [
+        (slice(top, top + DETAIL_PX), slice(left, left + DETAIL_PX))
+        for top in starts
+        for left in starts
+    ]
+    return max(windows, key=lambda window: np.count_nonzero(labels[window]))
