@@ -14,6 +14,7 @@ from nanorender.options import (
     Out,
     PixelSize,
     Preset,
+    Seed,
     SeparationFile,
     Truth,
     collection,
@@ -129,4 +130,33 @@ def segment(
     settings = Separation() if separation is None else Separation.read(separation)
     with progress("segmenting") as show:
         segment(model, images, settings, out, averaged, show)
+    print(out)
+
+
+@app.command(rich_help_panel="Measure")
+def similarity(
+    real: Micrographs,
+    synthetic: Annotated[Path, typer.Argument(help="Folder of 'generate', or of images.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("similarity.png"),
+    count: Annotated[int, typer.Option("-n", "--count", min=5, help="Patches of each kind.")] = 200,
+    seed: Seed = 0,
+    model: Annotated[
+        Path | None, typer.Option(help="Compare by a U-Net's encoder: a run or model file.")
+    ] = None,
+    crop: Crop = None,
+) -> None:
+    """Plot how alike real and synthetic images look to a network.
+
+    Example: nanorender similarity micrographs dataset -o similarity.png
+    """
+    from nanorender.analysis.similarity import write_similarity
+    from unet.features import compare, features
+
+    folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
+    theirs = collection(real, None, True, crop, None)
+    ours = collection(folder, None, True, None, None)
+    with progress("comparing"):
+        found = compare(theirs, ours, features(model), count, seed)
+        write_similarity(found, out)
+    print(f"{found.features}: {found.told_apart:.0%} are nearest to a patch of their own kind")
     print(out)

@@ -95,17 +95,21 @@ class UNet(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w 1"]) -> Float[Array, "b h w t"]:
         """Return the logits; height and width must be multiples of the coarsest pixel."""
-        x = to_blocks(x, self.block_px)
-        skips = []
-        for level, convolutions in enumerate(self.encoder):
-            x = convolutions(pool(x) if level else x)
-            skips.append(x)
-        skips.pop()
+        *skips, x = self.encode(x)
         for up, convolutions, skip in reversed(
             list(zip(self.up, self.decoder, skips, strict=True))
         ):
             x = convolutions(skip, up(x))
         return from_blocks(self.head(x), self.block_px)
+
+    def encode(self, x: Float[Array, "b h w 1"]) -> list[Float[Array, "b _ _ _"]]:
+        """Return the features of every level, finest first."""
+        x = to_blocks(x, self.block_px)
+        levels = []
+        for level, convolutions in enumerate(self.encoder):
+            x = convolutions(pool(x) if level else x)
+            levels.append(x)
+        return levels
 
 
 Weights = dict[str, Shaped[np.ndarray, "..."]]
