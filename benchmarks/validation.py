@@ -1,0 +1,131 @@
+"""Bias and spread of the measurements on shapes of known size: the table in the README.
+
+Shapes lie at random sub-pixel positions and angles; a pixel belongs to one if its center does, as
+in a perfect segmentation. Run as `python benchmarks/validation.py`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from nanorender.analysis.measure import measure
+
+SAMPLES = 200
+COLUMNS = {
+    "equivalent_diameter_px": "equivalent diameter",
+    "min_feret_px": "min Feret",
+    "max_feret_px": "max Feret",
+    "inscribed_diameter_px": "inscribed circle",
+    "perimeter_px": "perimeter",
+    "rod_length_px": "rod length",
+    "rod_width_px": "rod width",
+}
+
+
+class Shape(NamedTuple):
+    """A shape of known size.
+
+    name: with its size in px
+    contains: whether it contains points x, y from its center, its long axis along x
+    reach: no point of it is farther from the center
+    truth: the true value of each column that it has one for
+    """
+
+    name: str
+    contains: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    reach: float
+    truth: dict[str, float]
+
+
+def disc(diameter):
+    lengths = dict.fromkeys(list(COLUMNS)[:4], diameter) | {"perimeter_px": np.pi * diameter}
+
+    def inside(x, y):
+        return np.hypot(x, y) < diameter / 2
+
+    return Shape(f"disc {diameter}", inside, diameter / 2, lengths)
+
+
+def square(edge):
+    truth = (np.sqrt(4 / np.pi) * edge, edge, np.sqrt(2) * edge, edge, 4 * edge)
+
+    def inside(x, y):
+        return np.maximum(abs(x), abs(y)) < edge / 2
+
+    return Shape(f"square {edge}", inside, edge, dict(zip(COLUMNS, truth, strict=False)))
+
+
+def ellipse(major, minor):
+    a, b = major / 2, minor / 2
+    # Ramanujan (1914): exact to 1e-5 at this ratio.
+    h = ((a - b) / (a + b)) ** 2
+    around = np.pi * (a + b) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h)))
+    truth = (np.sqrt(major * minor), minor, major, minor, around)
+
+    def inside(x, y):
+        return (x / a) ** 2 + (y / b) ** 2 < 1
+
+    name = f"ellipse {major} x {minor}"
+    return Shape(name, inside, a, dict(zip(COLUMNS, truth, strict=False)))
+
+
+def rod(length, width):
+    straight, radius = length - width, width / 2
+    area = straight * width + np.pi * radius**2
+    around = 2 * straight + np.pi * width
+    truth = (np.sqrt(4 * area / np.pi), width, length, width, around, length, width)
+
+    def inside(x, y):
+        return np.hypot(np.maximum(abs(x) - straight / 2, 0), y) < radius
+
+    return Shape(
+        f"rod {length} x {width}", inside, length / 2, dict(zip(COLUMNS, truth, strict=True))
+    )
+
+
+SHAPES = (
+    *(disc(diameter) for diameter in (5, 10, 20, 50, 100)),
+    *(square(edge) for edge in (10, 20, 50)),
+    *(ellipse(2 * minor, minor) for minor in (10, 20, 50)),
+    *(rod(5 * width, width) for width in (5, 10, 20)),
+)
+
+
+def drawn(shape, rng):
+    """Return a label map of the shape, somewhere within a pixel, turned by any angle."""
+    edge = int(2 * shape.reach) + 6
+    x0, y0 = edge / 2 + rng.uniform(-0.5, 0.5, 2)
+    angle = rng.uniform(0, np.pi)
+    y, x = np.mgrid[:edge, :edge] + 0.5
+    along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+    across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    return shape.contains(along, across).astype(np.int32)
+
+
+def errors(shape, samples, rng):
+    """Return bias and spread of each column in percent of the true value."""
+    rows = [measure(drawn(shape, rng), None).iloc[0] for _ in range(samples)]
+    found = {}
+    for column, true in shape.truth.items():
+        values = np.array([row[column] for row in rows])
+        ratio = 100 * (values / true - 1)
+        found[column] = (float(ratio.mean()), float(ratio.std(ddof=1)))
+    return found
+
+
+def table(samples):
+    """Return the errors of all shapes in Markdown."""
+    lines = ["| shape, px | " + " | ".join(COLUMNS.values()) + " |", "|---" * 8 + "|"]
+    for number, shape in enumerate(SHAPES):
+        found = errors(shape, samples, np.random.default_rng([0, number]))
+        cells = [
+            "{:+.1f} ± {:.1f}".format(*found[column]) if column in found else ""
+            for column in COLUMNS
+        ]
+        lines.append(f"| {shape.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table(SAMPLES))
