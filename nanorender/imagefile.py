@@ -4,6 +4,7 @@ A header is believed only as far as the file can back it: nothing is allocated f
 limit or the file's own length contradicts.
 """
 
+import io
 import logging
 import struct
 import warnings
@@ -26,6 +27,12 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 LARGEST_IMAGE_BYTES = 1 << 30
 """The most that an image may take in memory: 32768 x 16384 pixels of 16 bit."""
+
+COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 50000)
+"""Of TIFFs: none, LZW, JPEG, Deflate twice, PackBits, Zstandard. Others are rare in micrographs, and
+their decoders allocate whatever a tampered stream tells them to."""
+
+JPEG, JPEG_BLOCK_PX = 7, 16
 
 LARGEST_CHANNEL_DIFFERENCE = 2
 """Channels that differ by no more are one gray image that went through JPEG."""
@@ -141,6 +148,28 @@ def _check_segments(path: Path, page: Any) -> None:
     stored = sum(counts) if page.compression == 1 else needed
     if not (whole and inside and stored >= needed):
         raise InputError(f"{path} is cut off: it ends before its image does; copy it again")
+    if page.compression not in COMPRESSIONS:
+        raise InputError(
+            f"{path} is compressed in a way that is not read; save it without compression, or with "
+            "LZW, Deflate, PackBits or Zstandard"
+        )
+    if page.compression == JPEG:
+        _check_jpeg_segments(path, page, offsets, counts)
+
+
+def _check_jpeg_segments(path: Path, page: Any, offsets: Any, counts: Any) -> None:
+    """Refuse JPEG streams larger than the strip or tile they fill: they say so themselves."""
+    height, width = page.chunks[:2]
+    with path.open("rb") as file:
+        for offset, count in zip(offsets, counts, strict=True):
+            file.seek(offset)
+            with Image.open(io.BytesIO(file.read(count)), formats=("JPEG",)) as image:
+                wide, high = image.size
+            if wide > width + JPEG_BLOCK_PX or high > height + JPEG_BLOCK_PX:
+                raise InputError(
+                    f"{path} is damaged: a part of {width} x {height} pixels says it has "
+                    f"{wide} x {high}"
+                )
 
 
 def _has_second_page(tif: TiffFile) -> bool:
@@ -229,11 +258,13 @@ def label_values(path: Path, array: Shaped[np.ndarray, "h w"]) -> Int32[np.ndarr
 
 @contextmanager
 def _silent_tifffile() -> Iterator[None]:
-    """Keep what tifffile logs about broken tags from the user, who gets one line instead."""
+    """Keep what is logged and warned about broken tags from the user, who gets one line instead."""
     log = logging.getLogger("tifffile")
     was_disabled = log.disabled
     log.disabled = True
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.disabled = was_disabled

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nanorender.errors import InputError
 
+LARGEST_TEXT_BYTES = 1 << 20
+"""No settings that a person wrote are longer."""
+
+LONGEST_QUOTE = 80
+
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
@@ -28,16 +33,22 @@ class Settings(BaseModel):
         """
         try:
             return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{source} is not valid TOML: {error}") from None
         except ValidationError as error:
             raise InputError(f"{source}: {_first_problem(error)}") from None
+        except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
+            raise InputError(f"{source} is not valid TOML: {error}") from None
 
     @classmethod
     def read(cls: type[AnySettings], path: Path) -> AnySettings:
         """Return the settings in a TOML file; raises InputError as `from_toml`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            if path.exists() and not path.is_file():
+                raise InputError(f"{path} is no file; give a TOML file")
+            with path.open("rb") as file:
+                data = file.read(LARGEST_TEXT_BYTES + 1)
+            if len(data) > LARGEST_TEXT_BYTES:
+                raise InputError(f"{path} is longer than {LARGEST_TEXT_BYTES >> 20} MiB; no settings are")
+            text = data.decode("utf-8").replace("\r\n", "\n")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} cannot be read as a TOML file: {error}") from None
         return cls.from_toml(text, str(path))
@@ -57,5 +68,9 @@ def _first_problem(error: ValidationError) -> str:
     elif first["type"] == "missing":
         line = f"'{key}' is missing"
     else:
-        line = f"'{key}' (={first['input']!r}): {first['msg']}"
+        line = f"'{key}' (={_shortened(repr(first['input']))}): {first['msg']}"
     return line + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 
 from nanorender import __version__
 from nanorender.atomic import write_bytes
+from nanorender.errors import InputError
 from unet.checkpoint import (
     MODEL_NAME,
     ModelCard,
@@ -142,9 +143,14 @@ def epoch_path(run_folder: Path, epoch: int) -> Path:
 
 
 def read_log(run_folder: Path) -> list[dict]:
-    """Return the lines of a run's log, one an epoch."""
+    """Return the lines of a run's log, one an epoch; raises InputError if it is damaged."""
     path = run_folder / LOG_NAME
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged; remove it, and the training goes on without") from None
 
 
 def _run_epoch(
