@@ -33,6 +33,7 @@ from nanorender.micrograph import read_labels, write_image, write_labels
 from nanorender.settings import Settings
 
 FORMAT = 1
+MOST_SAMPLES = 10_000_000
 SAMPLE_FOLDERS = ("images", "labels", "truth", "sums")
 RECORDED_PACKAGES = ("nanorender", "numpy", "numba", "tifffile", "imagecodecs")
 
@@ -52,7 +53,7 @@ class DatasetInfo(Settings):
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     name: str
     seed: int = Field(ge=0)
-    count: int = Field(ge=0)
+    count: int = Field(ge=0, le=MOST_SAMPLES)
     recipe_sha256: str
     versions: dict[str, str]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nanorender.atomic import ASIDE_PREFIX
 from nanorender.dataset import (
+    MOST_SAMPLES,
     DatasetInfo,
     create_dataset,
     whole_samples,
@@ -67,6 +68,11 @@ def generate(
         raise InputError(
             f"count (={count}) and seed (={seed}) must not be negative, workers (={workers}) not "
             "below 1"
+        )
+    if count > MOST_SAMPLES:
+        raise InputError(
+            f"count (={count}) is more than the {MOST_SAMPLES} samples that a folder may hold; "
+            "make several folders, each with a seed of its own"
         )
     text = recipe.to_toml()
     if not (folder / "dataset.json").is_file():

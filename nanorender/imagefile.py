@@ -29,8 +29,8 @@ LARGEST_IMAGE_BYTES = 1 << 30
 """The most that an image may take in memory: 32768 x 16384 pixels of 16 bit."""
 
 COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 50000)
-"""Of TIFFs: none, LZW, JPEG, Deflate twice, PackBits, Zstandard. Others are rare in micrographs, and
-their decoders allocate whatever a tampered stream tells them to."""
+"""Of TIFFs: none, LZW, JPEG, Deflate twice, PackBits, Zstandard. Others are rare in micrographs,
+and their decoders allocate whatever a tampered stream tells them to."""
 
 JPEG, JPEG_BLOCK_PX = 7, 16
 
@@ -92,8 +92,9 @@ def read_pixels(path: Path) -> Pixels:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except _UNDECODABLE as error:
-        reason = str(error).splitlines()[0][:150] if str(error) else type(error).__name__
-        raise InputError(f"{path} is damaged and cannot be read as an image: {reason}") from None
+        raise InputError(
+            f"{path} is damaged and cannot be read as an image: {_reason(error)}"
+        ) from None
     raise InputError(f"{path} is not an image that can be read; TIFF, PNG and JPEG can")
 
 
@@ -112,6 +113,34 @@ def _read_tiff(path: Path) -> Pixels:
     if min_is_white and array.dtype.kind in "bu":
         array = ~array
     return Pixels(array, header, notes)
+
+
+def read_pages(path: Path, count: int) -> Shaped[np.ndarray, "pages h w"]:
+    """Return the first `count` pages of a TIFF of gray pages of one size.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, cut off or too large.
+    """
+    try:
+        with _silent_tifffile(), TiffFile(path) as tif:
+            pages: list[Any] = [tif.pages[number] for number in range(count)]
+            for page in pages:
+                bytes_a_pixel = _bytes_a_pixel(path, page)
+                _check_size(path, page.imagewidth, page.imagelength, bytes_a_pixel * count)
+                _check_segments(path, page)
+            arrays = [_one_channel(path, page.asarray(maxworkers=1)) for page in pages]
+            return np.stack(arrays)
+    except InputError:
+        raise
+    except _UNDECODABLE as error:
+        raise InputError(f"{path} is damaged: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says, in one line that is not too long."""
+    return str(error).splitlines()[0][:150] if str(error) else type(error).__name__
 
 
 def _bytes_a_pixel(path: Path, page: Any) -> float:

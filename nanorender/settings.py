@@ -47,7 +47,9 @@ class Settings(BaseModel):
             with path.open("rb") as file:
                 data = file.read(LARGEST_TEXT_BYTES + 1)
             if len(data) > LARGEST_TEXT_BYTES:
-                raise InputError(f"{path} is longer than {LARGEST_TEXT_BYTES >> 20} MiB; no settings are")
+                raise InputError(
+                    f"{path} is longer than {LARGEST_TEXT_BYTES >> 20} MiB; no settings are"
+                )
             text = data.decode("utf-8").replace("\r\n", "\n")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} cannot be read as a TOML file: {error}") from None

@@ -1,6 +1,7 @@
 """Whether a dataset still is what was written: checksums, sizes, labels against truth tables."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from nanorender.dataset import (
     whole_samples,
 )
 from nanorender.errors import InputError
+
+_FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
 
 
 class Verification(NamedTuple):
@@ -46,11 +49,11 @@ def verify(
     if hashlib.sha256(read_recipe_text(folder).encode()).hexdigest() != info.recipe_sha256:
         problems.append("recipe.toml is not the one that dataset.json names; it was changed")
     whole = whole_samples(folder)
-    missing = sorted(set(range(info.count)) - set(whole))
+    wanted = [index for index in whole if index < info.count]
+    missing = info.count - len(wanted)
     if missing:
-        problems.append(
-            f"{len(missing)} of {info.count} samples are missing, the first is {missing[0]:06d}"
-        )
+        first = next((place for place, index in enumerate(wanted) if place != index), len(wanted))
+        problems.append(f"{missing} of {info.count} samples are missing, the first is {first:06d}")
     for done, index in enumerate(whole):
         on_progress(done, len(whole))
         problems += [
@@ -81,8 +84,8 @@ def _changed_files(folder: Path, index: int) -> list[str]:
     changed = []
     for name in dict.fromkeys([*(p.relative_to(folder).as_posix() for p in paths[:3]), *recorded]):
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            changed.append(f"its checksums name {name}, which lies outside the dataset")
+        if not _FILE_NAME.fullmatch(name) or not path.resolve().is_relative_to(folder.resolve()):
+            changed.append(f"its checksums name {name[:80]!r}, which lies outside the dataset")
         elif not path.is_file():
             changed.append(f"{name} is missing")
         elif recorded.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():

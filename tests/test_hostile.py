@@ -5,6 +5,7 @@ import json
 import struct
 import subprocess
 import sys
+import tomllib
 import zlib
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import tomli_w
 from hostile import EXTREMES, outcome, spoiled, spoiled_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,10 +41,11 @@ from nanorender.provenance import read_record as read_command
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.segmentation import SegmentationRecord, read_record, write_segmentation
 from nanorender.verify import verify
-from unet.checkpoint import read_model, write_model
+from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights
 from unet.presets import PRESETS, TrainSettings
 from unet.train import read_log
+from unet.validation import read_prediction
 
 GRAY = np.random.default_rng(3).integers(0, 256, (24, 32), np.uint8)
 LABELS = np.kron(np.arange(1, 7).reshape(2, 3), np.ones((8, 10), np.int32)).astype(np.int32)
@@ -134,9 +137,7 @@ def entries(data: bytes) -> range:
 
 
 @pytest.mark.parametrize("name", ["zeiss.tif", "imagej.tif", "labels.tif", "zlib.tif", "jpeg.tif"])
-def test_a_tiff_cut_off_in_every_tag_or_with_its_type_count_or_value_forged(
-    images, tmp_path, name
-):
+def test_a_tiff_cut_off_in_every_tag_or_with_its_type_count_or_value_forged(images, tmp_path, name):
     whole = images[name]
     path = tmp_path / "forged.tif"
     for entry in entries(whole):
@@ -187,6 +188,28 @@ def test_spoiled_recipes_are_read_or_refused_in_one_line(tmp_path, text):
     assert isinstance(read, str | Recipe)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("particle_count", 1e9), ("particle_count", 0), ("field_nm", 10.0), ("field_nm", 1e-300)),
+        *(("camera.image_px", 0), ("camera.image_px", 10**9), ("camera.render_px", 16384)),
+        *(("camera.pixel_size_nm", 0), ("camera.pixel_size_nm", -1), ("camera.tilt_deg", "nan")),
+        *(("particles", []), ("materials", {}), ("no_such_key", 1)),
+    ],
+)
+def test_absurd_and_contradictory_recipes_are_refused_in_one_line(key, value, tmp_path):
+    recipe = tomllib.loads(RECIPES[1])
+    *groups, name = key.split(".")
+    inner = recipe
+    for group in groups:
+        inner = inner[group]
+    inner[name] = value
+    (tmp_path / "mine.toml").write_text(tomli_w.dumps(recipe))
+    line = outcome(Recipe.read, tmp_path / "mine.toml")
+    assert isinstance(line, str)
+    assert line.startswith(str(tmp_path / "mine.toml"))
+
+
 @given(text=st.sampled_from(TRAININGS).flatmap(spoiled_text))
 @often
 def test_spoiled_training_settings_are_read_or_refused_in_one_line(tmp_path, text):
@@ -220,7 +243,11 @@ def test_a_dataset_with_a_spoiled_file_is_refused_or_found_out(dataset, name, da
     try:
         path.write_bytes(data.draw(spoiled_text(whole.decode()) if text else spoiled(whole)))
         spoiled_now = path.read_bytes() != whole
-        for read in (open_dataset, partial(read_sample, index=0), partial(read_truth_table, index=0)):
+        for read in (
+            open_dataset,
+            partial(read_sample, index=0),
+            partial(read_truth_table, index=0),
+        ):
             outcome(read, dataset)
         found = outcome(verify, dataset)
         if spoiled_now and name not in ("dataset.json", "sums/000000.sha256"):
@@ -279,9 +306,7 @@ def model(tmp_path_factory) -> bytes:
 
     training = PRESETS["cpu"].model_copy(update={"channels": (3, 4), "block_px": 1})
     sizes = PixelSizes(lowest_nm=5, median_nm=6, highest_nm=7)
-    card = ModelCard(
-        training=training, pixel_sizes=sizes, dataset_sha256="0", epoch=1, version="0"
-    )
+    card = ModelCard(training=training, pixel_sizes=sizes, dataset_sha256="0", epoch=1, version="0")
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     write_model(path, card, initial_weights(training.architecture, np.random.default_rng(0)))
     return path.read_bytes()
@@ -299,6 +324,32 @@ def test_spoiled_model_files_are_read_or_refused(model, tmp_path, data):
         text = data.draw(spoiled_text(model[8:header].decode()))
         path.write_bytes(len(text).to_bytes(8, "little") + text + model[header:])
     outcome(read_model, path)
+
+
+@given(data=st.data())
+@often
+@pytest.mark.filterwarnings("ignore:.*is damaged.*going on from before it")
+def test_spoiled_checkpoints_are_passed_over_or_refused(tmp_path, data):
+    state = {"step": np.int32(2), "weights": np.zeros((2, 3), np.float32)}
+    for _ in range(2):
+        write_checkpoint(tmp_path, state, "same")
+    path = tmp_path / "last.safetensors"
+    path.write_bytes(data.draw(spoiled(path.read_bytes())))
+    read = outcome(lambda folder: read_checkpoint(folder, state, "same"), tmp_path)
+    assert isinstance(read, str) or int(read["step"]) >= 0
+
+
+@given(data=st.data())
+@often
+def test_spoiled_predictions_of_a_run_are_read_or_refused(tmp_path, data):
+    path = tmp_path / "validation" / "0001" / "a.tif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pages = np.stack([GRAY, GRAY])
+    tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
+    path.write_bytes(data.draw(spoiled(path.read_bytes())))
+    targets = ("foreground", "interior")
+    read = outcome(lambda run: read_prediction(run, 1, "a", targets), tmp_path)
+    assert isinstance(read, str) or set(read) == set(targets)
 
 
 @pytest.mark.parametrize("channels", [[10**9, 10**9], [1] * 5000, [0, 1], [-4, 8], ["a"]])

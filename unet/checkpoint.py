@@ -8,7 +8,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jax
 import numpy as np
@@ -80,7 +80,7 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
     try:
         header, weights = read_arrays(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a model file, or cut off: {error}") from None
+        raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
     card = _card(path, header)
     expected = weight_shapes(abstract_model(card.training.architecture))
     found = {name: array.shape for name, array in weights.items()}
@@ -99,7 +99,11 @@ def read_card(path: Path) -> ModelCard:
     try:
         return _card(path, read_header(path))
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a model file, or cut off: {error}") from None
+        raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    return str(error).splitlines()[0][:150] if str(error) else type(error).__name__
 
 
 def model_file(path: Path) -> Path:
@@ -156,9 +160,19 @@ def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None
                 f"{folder} was trained with other settings or another dataset; "
                 "give the same ones to go on, or another folder to start anew"
             )
-        leaves = [arrays[key] for key in _named_leaves(like)]
+        leaves = _fitting(arrays, _named_leaves(like))
+        if leaves is None:
+            raise InputError(f"{path} is of another version; remove it to start anew")
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
     return None
+
+
+def _fitting(arrays: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> list | None:
+    """Return the arrays in the order of the leaves that they are of; None if they do not fit."""
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if any(shapes.get(name) != np.shape(leaf) for name, leaf in like.items()):
+        return None
+    return [arrays[name] for name in like]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], header: dict) -> None:
@@ -180,7 +194,13 @@ def read_header(path: Path) -> dict:
 
 
 def _header(file: safe_open) -> dict:
-    return json.loads((file.metadata() or {}).get("nanorender", "{}"))
+    try:
+        header = json.loads((file.metadata() or {}).get("nanorender", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise SafetensorError(f"its header is no JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise SafetensorError("its header is no JSON object")
+    return header
 
 
 def _named_leaves(tree: object) -> dict[str, object]:

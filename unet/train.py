@@ -150,7 +150,9 @@ def read_log(run_folder: Path) -> list[dict]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (ValueError, RecursionError):
-        raise InputError(f"{path} is damaged; remove it, and the training goes on without") from None
+        raise InputError(
+            f"{path} is damaged; remove it, and the training goes on without"
+        ) from None
 
 
 def _run_epoch(

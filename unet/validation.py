@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 
 from nanorender.collection import Collection
 from nanorender.errors import InputError
+from nanorender.imagefile import read_pages
 from unet.annotated import without_lines
 from unet.data import targets
 from unet.losses import count_pixels, pixel_f1
@@ -105,7 +106,7 @@ def read_prediction(
     path = prediction_path(run_folder, epoch, name)
     if not path.is_file():
         raise InputError(f"{path} is missing; train with '{name}' among the validation images")
-    pages = tifffile.imread(path).reshape(len(targets), *tifffile.imread(path).shape[-2:])
+    pages = read_pages(path, len(targets))
     return {key: page.astype(np.float32) / 255 for key, page in zip(targets, pages, strict=True)}
 
 

@@ -82,16 +82,26 @@ def test_a_resampled_view_shows_the_same_field():
     assert coarse == View(10.0, 20.0, 8.0, 100, 100, 0.0)
 
 
-def test_a_view_larger_than_the_field_is_refused():
+def test_a_zoom_drawn_so_that_the_view_is_larger_than_the_field_is_refused():
+    zoom = {"kind": "uniform", "low": 0.1, "high": 8.9}
+    camera = {"pixel_size_nm": zoom, "image_px": 200, "render_px": 50}
     with pytest.raises(InputError, match="larger than the field"):
-        draw(field_nm=900)
+        _ = [draw(seed=seed, field_nm=900, camera=camera) for seed in range(20)]
+
+
+def test_a_number_of_particles_drawn_too_large_is_refused_with_what_it_would_cost():
+    count = {"kind": "normal", "mean": 10, "sd": 1e12, "minimum": 1}
+    with pytest.raises(InputError, match="GiB of memory"):
+        _ = [draw(seed=seed, particle_count=count) for seed in range(20)]
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"particles": [kind(templates=["sphear"])]}, "no template 'sphear'"),
-        ({"particle_count": 1e9}, "more than a gigabyte"),
+        ({"particle_count": 1e9}, r"about 559 GiB of memory and 2\.2 hours"),
+        ({"field_nm": 900}, "view of 200 pixels, 1000 nm, is larger than the field"),
+        ({"particles": [kind(diameter_nm=6000)]}, "particles of 6000 nm are larger than the"),
         ({"particles": []}, "particles"),
         ({"field_nm": -1}, "field_nm"),
         ({"particles": [kind(diameter_nm=-5)]}, "positive"),
