@@ -52,16 +52,19 @@ def report(
         Literal["keep", "drop", "miles_lantuejoul"],
         typer.Option(help="What is done about particles cut by the frame."),
     ] = "keep",
+    samples: Annotated[
+        str | None, typer.Option(help="Pattern that finds the sample in the name of an image.")
+    ] = None,
 ) -> None:
     """Write the report on a folder of label maps: distributions, overlays, tables.
 
-    Example: nanorender report labels --size min_feret --frame miles_lantuejoul -o report
+    Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
     from nanorender.analysis.statistics import Statistics
     from nanorender.analysis.study import Heading, read_results, score_lines, write_report
 
     settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
-    heading = Heading(title, shlex.join(["nanorender", *sys.argv[1:]]))
+    heading = Heading(title, shlex.join(["nanorender", *sys.argv[1:]]), samples)
     with progress("measuring") as show:
         results = read_results(labels, truth, show)
     with progress("drawing") as show:

@@ -37,6 +37,7 @@ SCORING = (
 )
 FILES = (
     ("summary.json", "every figure of this page, for programs"),
+    ("statistics.csv", "the statistics of every image and sample and of all, with intervals"),
     ("particles.csv", "one row per particle, all columns, units in their names"),
     ("figures/", "the figures as PNG and SVG, the numbered overlays as PNG"),
     ("rois/", "outlines of the particles of each image, for ImageJ's ROI Manager"),
@@ -90,6 +91,7 @@ def contents(
         plots=plots,
         pictures=pictures,
         images=_image_table(results),
+        groups=found.groups,
         scores=_score_table(scores) if scores else None,
         scoring=SCORING,
         particle_columns=columns,

@@ -9,8 +9,10 @@ from jaxtyping import Float
 
 from nanorender.analysis.bootstrap import Estimate
 from nanorender.analysis.figures import SizeDistribution
+from nanorender.analysis.fits import Fit
+from nanorender.analysis.groups import Groups, rounded, shown_groups
 from nanorender.analysis.nanoscale import DECISIVE_SHARE, LIMIT_NM
-from nanorender.analysis.page import KeyFigure, number
+from nanorender.analysis.page import Cells, KeyFigure, number
 from nanorender.analysis.results import ImageResult
 from nanorender.analysis.sampling import FieldOfView, SizeFloor, frame_weights
 from nanorender.analysis.statistics import Summary
@@ -47,6 +49,10 @@ NORMS = (
     "Reports the figures asked for by ISO 13322-1 (static image analysis), ISO 9276 (presentation "
     "of size analysis) and ISO 19749 (nanoparticles by SEM)."
 )
+INTERVALS = (
+    "They cover which particles and images were drawn, not the calibration of the pixel size nor "
+    "errors of the segmentation; figures are rounded to two digits of the half-width."
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Findings:
     key_figures: the figures of the summary
     sizes: what the size plots show
     captions: (description, caption) of each plot by the name of its file
+    groups: the sizes of every image and sample
     record: everything of the summary, for summary.json
     """
 
@@ -68,17 +75,19 @@ class Findings:
     key_figures: Sequence[KeyFigure]
     sizes: SizeDistribution
     captions: Mapping[str, tuple[str, str]]
+    groups: Cells
     record: Mapping[str, object]
 
 
-def findings(summary: Summary, results: Sequence[ImageResult]) -> Findings:
+def findings(groups: Groups, results: Sequence[ImageResult]) -> Findings:
     """Return the summary of the results in words and plots."""
+    summary = groups.all
     sizes = _distribution(summary, results)
     settings = summary.settings
     notes = [
         NORMS,
         f"Size is the {QUANTITIES[settings.quantity]}, weighted by {settings.weighting}. "
-        f"Intervals: {summary.interval_method}.",
+        f"Intervals: {summary.interval_method}. {INTERVALS}",
     ]
     if summary.unit == "px":
         notes.append("The pixel size is unknown: sizes are in pixels, and none is in nm.")
@@ -93,6 +102,7 @@ def findings(summary: Summary, results: Sequence[ImageResult]) -> Findings:
         ],
         sizes=sizes,
         captions=_captions(summary, sizes),
+        groups=shown_groups(groups),
         record=summary.to_dict(),
     )
 
@@ -125,9 +135,25 @@ def _sizes(summary: Summary) -> list[KeyFigure]:
         figures.append(_figure(name + marked, summary.sizes[key], unit, how.format(amount=amount)))
     if summary.fit is not None:
         criterion = summary.settings.criterion.upper()
-        how = f"lowest {criterion} of {len(summary.fits)} fits by maximum likelihood, by number"
+        others = [f"{fit.name} {getattr(fit, criterion.lower()):.0f}" for fit in summary.fits]
+        how = (
+            f"{_parameters(summary.fit, summary.unit)}; lowest {criterion} of the fits by maximum "
+            f"likelihood, by number: {', '.join(others)}"
+        )
         figures.append(KeyFigure("Fitted distribution", summary.fit.name, "", how))
     return figures
+
+
+def _parameters(fit: Fit, unit: str) -> str:
+    """Return what defines a fitted distribution."""
+    names = {"normal": ("mean", "SD"), "lognormal": ("median", "geometric SD")}[fit.kind]
+    spread_unit = f" {unit}" if fit.kind == "normal" else ""
+    parts = [
+        f"{names[0]} {number(center)} {unit}, {names[1]} {number(spread)}{spread_unit}"
+        + (f" ({100 * weight:.0f} %)" if len(fit.weights) > 1 else "")
+        for weight, center, spread in zip(fit.weights, fit.centers, fit.spreads, strict=True)
+    ]
+    return " and ".join(parts)
 
 
 def _nanoscale(summary: Summary) -> list[KeyFigure]:
@@ -139,7 +165,7 @@ def _nanoscale(summary: Summary) -> list[KeyFigure]:
         )
         how = (
             f"by number; {share.method}; {share.verdict} the {100 * DECISIVE_SHARE:g} % of "
-            "recommendation 2022/C 229/01"
+            "recommendation 2022/C 229/01, as far as particles were seen"
         )
         estimate = _scaled(Estimate(share.value, share.low, share.high), 100.0)
         figures.append(_figure(name, estimate, "%", how))
@@ -176,7 +202,7 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
 
 def _figure(name: str, estimate: Estimate, unit: str, how: str) -> KeyFigure:
     """Return an estimate as it is printed."""
-    value, low, high = number(estimate.value), number(estimate.low), number(estimate.high)
+    value, low, high = rounded(estimate)
     interval = f"{low} to {high}" if low and high else ""
     return KeyFigure(name, f"{value} {unit}".strip() if value else "", interval, how)
 

@@ -105,6 +105,7 @@ class Page:
     plots: Sequence[Plot]
     pictures: Sequence[Picture]
     images: Cells
+    groups: Cells
     scores: Cells | None
     scoring: str
     particle_columns: Sequence[str]

@@ -12,9 +12,9 @@ import numpy as np
 from nanorender.analysis import figures, page
 from nanorender.analysis.contents import Provenance, contents, versions
 from nanorender.analysis.findings import Findings, findings
+from nanorender.analysis.groups import Groups, statistics_table
 from nanorender.analysis.results import ImageResult, particle_table
 from nanorender.analysis.rois import write_rois
-from nanorender.analysis.statistics import Summary
 from nanorender.atomic import ASIDE_PREFIX
 from nanorender.errors import InputError
 
@@ -22,13 +22,14 @@ from nanorender.errors import InputError
 def report(
     folder: Path,
     results: Sequence[ImageResult],
-    summary: Summary,
+    groups: Groups,
     provenance: Provenance,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write the report into `folder` and return the path of its page, `index.html`.
 
-    Beside the page come summary.json, particles.csv, figures/ (PNG and SVG) and rois/ (ImageJ).
+    Beside the page come summary.json, statistics.csv, particles.csv, figures/ (PNG and SVG) and
+    rois/ (ImageJ).
     The folder appears when all of it is written; an earlier report in its place is replaced.
     `on_progress` is called with how many images are drawn, and of how many.
 
@@ -42,7 +43,7 @@ def report(
     part = folder.with_name(f"{ASIDE_PREFIX}{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        _write(part, results, findings(summary, results), provenance, on_progress)
+        _write(part, results, groups, provenance, on_progress)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
@@ -68,11 +69,12 @@ def _check(folder: Path, results: Sequence[ImageResult]) -> None:
 def _write(
     folder: Path,
     results: Sequence[ImageResult],
-    found: Findings,
+    groups: Groups,
     provenance: Provenance,
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Write all files of the report into a new folder."""
+    found = findings(groups, results)
     drawings, rois = folder / "figures", folder / "rois"
     drawings.mkdir(parents=True)
     rois.mkdir()
@@ -84,6 +86,7 @@ def _write(
         figures.save_pixels(overlay, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels)
     particle_table(results).to_csv(folder / "particles.csv", index=False)
+    statistics_table(groups).to_csv(folder / "statistics.csv", index=False)
     record = json.dumps(_record(results, found, provenance), indent=2, allow_nan=False)
     (folder / "summary.json").write_text(record + "\n", encoding="utf-8")
     plots = [

@@ -10,6 +10,7 @@ from jaxtyping import Integer
 
 from nanorender import __version__
 from nanorender.analysis.contents import Provenance
+from nanorender.analysis.groups import samples_by_name, summarize_groups
 from nanorender.analysis.measure import measure
 from nanorender.analysis.report import report
 from nanorender.analysis.results import Comparison, ImageResult, compare, particle_table
@@ -25,10 +26,14 @@ VERSIONS = {"nanorender": __version__}
 
 
 class Heading(NamedTuple):
-    """What a report is called, and the command that made it."""
+    """What a report is called, the command that made it, and how images make samples.
+
+    samples: regular expression that finds the sample in an image's name; None for no samples
+    """
 
     title: str
     command: str
+    samples: str | None = None
 
 
 def read_results(
@@ -138,10 +143,14 @@ def write_report(
     ]
     # Intervals come from resampling: a fixed seed gives the same report every time.
     rng = np.random.default_rng(0)
-    summary = summarize(particle_table(results), fields, settings, rng, _floor(labels))
+    table = particle_table(results)
+    summary = summarize(table, fields, settings, rng, _floor(labels))
+    names = [result.name for result in results]
+    sample_of = {} if heading.samples is None else samples_by_name(names, heading.samples)
+    groups = summarize_groups(table, fields, sample_of, settings, summary)
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
     provenance = Provenance(heading.title, heading.command, parameters, VERSIONS)
-    return report(folder, results, summary, provenance, on_progress)
+    return report(folder, results, groups, provenance, on_progress)
 
 
 def score_lines(results: Sequence[ImageResult]) -> list[str]:
