@@ -72,8 +72,9 @@ def train(
     print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
     with progress("training") as show:
         train(samples, settings, out, images, lambda now: show(now.step, now.steps, str(now)))
-    if writes_files():
-        print(out)
+    if not writes_files():
+        raise typer.Exit  # the first process leaves the record of how the folder was made
+    print(out)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -118,18 +119,23 @@ def segment(
     truth: Truth = None,
     averaged: Averaged = True,
     separation: SeparationFile = None,
+    probability: Annotated[bool, typer.Option("--probability", help="Keep it as images.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, gpu, gpu:1 ...")] = None,
 ) -> None:
     """Write the label map of every micrograph; what is there already is kept.
 
     Example: nanorender segment run micrographs -o labels
     """
     from nanorender.analysis.separate import Separation
-    from unet.segment import segment
+    from unet.devices import use_device
+    from unet.segment import Prediction, segment
 
+    if device is not None:
+        use_device(device)
     images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
     settings = Separation() if separation is None else Separation.read(separation)
     with progress("segmenting") as show:
-        segment(model, images, settings, out, averaged, show)
+        segment(model, images, settings, out, Prediction(averaged, probability), show)
     print(out)
 
 

@@ -18,6 +18,7 @@ from unet.presets import TrainSettings
 CLAHE_CLIP = 2.0
 CLAHE_TILE_PX = 128
 PERCENTILES = (0.1, 99.9)
+BAND_ROWS = 256
 SLIVERS = 0.01
 """Share of the particles of which others leave so little to be seen that nothing is learnt."""
 
@@ -71,7 +72,12 @@ def equalize(
     """
     lowest, highest = np.percentile(image, PERCENTILES)
     scale = 255.0 / max(highest - lowest, 1.0)
-    gray = np.clip((image.astype(np.float32) - lowest) * scale, 0, 255).round().astype(np.uint8)
+    levels = np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float32)
+    stretched = np.clip((levels - lowest) * scale, 0, 255).round().astype(np.uint8)
+    gray = np.empty(image.shape, np.uint8)
+    for top in range(0, image.shape[0], BAND_ROWS):  # indices take eight times the image's memory
+        band = slice(top, top + BAND_ROWS)
+        gray[band] = stretched[image[band]]
     height, width = image.shape
     tiles = (max(1, round(width / CLAHE_TILE_PX)), max(1, round(height / CLAHE_TILE_PX)))
     return np.asarray(cv2.createCLAHE(CLAHE_CLIP, tiles).apply(gray))

@@ -48,6 +48,23 @@ def join(coordinator: str, process: str) -> None:
         ) from None
 
 
+def use_device(name: str) -> None:
+    """Compute on a device from now on: cpu, gpu, or one of several, such as gpu:1.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name.
+    """
+    platform, _, index = name.partition(":")
+    try:
+        device = jax.devices(platform)[int(index or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        there = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
+        raise InputError(f"device '{name}' is not on this machine; there is {there}") from None
+    jax.config.update("jax_default_device", device)
+
+
 def training_mesh(batch: int) -> Mesh:
     """Return the devices that share batches of so many patches.
 

@@ -1,8 +1,9 @@
 """Probability maps of micrographs of any size, in overlapping tiles without seams."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from unet.presets import Architecture
 
 TILE_PX = 512
 EDGE_STEP_PX = 32  # few shapes, so that few programs are compiled for images of many sizes
+FLIPS = (np.s_[::1, ::1], np.s_[::-1, ::1], np.s_[::1, ::-1], np.s_[::-1, ::-1])
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,39 @@ def make_model(card: ModelCard, weights: Weights) -> Model:
     return Model(card, nnx.state(set_weights(network, weights)))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A micrograph as the network sees it.
+
+    Attributes
+    ----------
+    equalized: (a, b) at the scale of the training
+    shape: height and width of the micrograph
+    """
+
+    equalized: UInt8[np.ndarray, "a b"]
+    shape: tuple[int, int]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the equalised image for one of the micrograph, along y and x."""
+        height, width = self.equalized.shape
+        return height / self.shape[0], width / self.shape[1]
+
+
+def prepare(
+    model: Model,
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+    pixel_size_nm: float | None,
+) -> Prepared:
+    """Return the image equalised once, resampled if its scale lies outside that of the training.
+
+    Warns when it is resampled.
+    """
+    scaled = to_trained_scale(image, pixel_size_nm, model.card.pixel_sizes)
+    return Prepared(equalize(scaled), (image.shape[0], image.shape[1]))
+
+
 def predict(
     model: Model,
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
@@ -57,13 +92,8 @@ def predict(
     An image of a pixel size outside the range seen in training is resampled for the network, with a
     warning.
     """
-    scaled = to_trained_scale(image, pixel_size_nm, model.card.pixel_sizes)
-    maps = predict_equalized(model, equalize(scaled))
-    if scaled.shape != image.shape:
-        size = (image.shape[1], image.shape[0])
-        maps = np.atleast_3d(cv2.resize(maps, size, interpolation=cv2.INTER_LINEAR))
-    names = model.card.training.targets
-    return {name: np.ascontiguousarray(maps[..., i]) for i, name in enumerate(names)}
+    prepared = prepare(model, image, pixel_size_nm)
+    return predict_window(model, prepared, whole(image.shape), averaged=False)
 
 
 def predict_averaged(
@@ -71,12 +101,64 @@ def predict_averaged(
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
     pixel_size_nm: float | None,
 ) -> dict[str, Float[np.ndarray, "h w"]]:
-    """Return the maps of `predict`, averaged over the image and its flips along both axes."""
-    total = dict.fromkeys(model.card.training.targets, np.float32(0))
-    for flip in np.s_[::1, ::1], np.s_[::-1, ::1], np.s_[::1, ::-1], np.s_[::-1, ::-1]:
-        maps = predict(model, np.ascontiguousarray(image[flip]), pixel_size_nm)
-        total = {name: total[name] + maps[name][flip] / 4 for name in total}
-    return {name: np.asarray(map_) for name, map_ in total.items()}
+    """Return the maps of `predict`, averaged over the flips of the equalised image."""
+    prepared = prepare(model, image, pixel_size_nm)
+    return predict_window(model, prepared, whole(image.shape), averaged=True)
+
+
+Window = tuple[slice, slice]  # rows and columns of a micrograph
+
+
+def whole(shape: tuple[int, ...]) -> Window:
+    """Return the window that is all of an image."""
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+def predict_window(
+    model: Model, prepared: Prepared, window: Window, averaged: bool
+) -> dict[str, Float[np.ndarray, "h w"]]:
+    """Return the probability of each target in a window of a micrograph, at its resolution.
+
+    Within the reach of the network from the window's edge they are not those of the whole image.
+    """
+    reduced = [
+        slice(floor(part.start * scale), min(ceil(part.stop * scale), length))
+        for part, scale, length in zip(
+            window, prepared.scale, prepared.equalized.shape, strict=True
+        )
+    ]
+    equalized = prepared.equalized[reduced[0], reduced[1]]
+    flips = FLIPS if averaged else FLIPS[:1]
+    maps = np.zeros((*equalized.shape, model.card.training.architecture.outputs), np.float32)
+    for flip in flips:
+        maps += predict_equalized(model, np.ascontiguousarray(equalized[flip]))[flip]
+    maps /= len(flips)
+    if prepared.equalized.shape != prepared.shape:
+        maps = _at_resolution(maps, prepared.scale, window, reduced)
+    names = model.card.training.targets
+    return {name: np.ascontiguousarray(maps[..., i]) for i, name in enumerate(names)}
+
+
+def _at_resolution(
+    maps: Float[np.ndarray, "a b t"],
+    scale: tuple[float, float],
+    window: Window,
+    reduced: Sequence[slice],
+) -> Float[np.ndarray, "h w t"]:
+    """Return maps of a part of the equalised image, interpolated at the window's pixels."""
+    (y, x), (rows, columns) = scale, window
+    shift_y, shift_x = (
+        (part.start + 0.5) * factor - 0.5 - inner.start
+        for part, factor, inner in zip(window, scale, reduced, strict=True)
+    )
+    warped = cv2.warpAffine(
+        maps,
+        np.array([[x, 0, shift_x], [0, y, shift_y]]),
+        (columns.stop - columns.start, rows.stop - rows.start),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped).reshape(*warped.shape[:2], -1)
 
 
 def predict_equalized(

@@ -1,20 +1,37 @@
 """Segmentation of micrographs: predicted by a model, separated, written with how it was done."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from nanorender import __version__
-from nanorender.analysis.separate import Separation, separate
+from nanorender.analysis.separate import Separation
 from nanorender.collection import Collection
-from nanorender.micrograph import Micrograph
+from nanorender.micrograph import Micrograph, write_image
 from nanorender.segmentation import (
     SegmentationRecord,
     file_sha256,
     read_record,
     write_segmentation,
 )
-from unet.predict import Model, load_model, predict, predict_averaged
+from unet.checkpoint import model_file
+from unet.predict import Model, load_model, prepare
 from unet.presets import TrainSettings
+from unet.windows import segment_prepared
+
+
+class Prediction(NamedTuple):
+    """How micrographs are predicted.
+
+    Attributes
+    ----------
+    averaged: whether over the flips of the image, at four times the cost
+    keep_probability: whether the foreground is written too, 255 for probability one
+    """
+
+    averaged: bool
+    keep_probability: bool = False
 
 
 def segment(
@@ -22,8 +39,8 @@ def segment(
     micrographs: Collection,
     separation: Separation,
     folder: Path,
-    averaged: bool,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    prediction: Prediction,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, more: None,
 ) -> list[Path]:
     """Write the label map of each micrograph into a folder; return their paths.
 
@@ -33,8 +50,9 @@ def segment(
     ----------
     model_path: a run folder or a model file
     separation: how particles are parted
-    averaged: whether predictions are averaged over the flips of the image, at four times the cost
-    on_progress: is called with how many micrographs are done, and of how many
+    prediction: how they are predicted
+    on_progress: is called with how many micrographs are done, of how many, and a word on the one
+        that is being done
 
     Raises
     ------
@@ -43,21 +61,50 @@ def segment(
     """
     model = load_model(model_path)
     separation = grown_back(separation, model.card.training)
-    model_file = model_path / "model.safetensors" if model_path.is_dir() else model_path
-    model_sha256 = file_sha256(model_file)
+    model_sha256 = file_sha256(model_file(model_path))
     paths = []
     for done, micrograph in enumerate(micrographs):
-        on_progress(done, len(micrographs))
-        record = _record(micrograph, model, model_sha256, separation, averaged)
+        record = _record(micrograph, model, model_sha256, separation, prediction.averaged)
         path = folder / f"{micrograph.name}.tif"
-        if not path.is_file() or read_record(path) != record:
-            maps = (predict_averaged if averaged else predict)(
-                model, micrograph.image, micrograph.pixel_size_nm
-            )
-            write_segmentation(folder, separate(maps, separation), record)
         paths.append(path)
-    on_progress(len(micrographs), len(micrographs))
+        if _is_done(path, record, prediction):
+            on_progress(done + 1, len(micrographs), "")
+            continue
+        prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
+        doing = partial(_say_part, on_progress, done, len(micrographs), micrograph.name)
+        del micrograph  # of large images, half a gigabyte
+        keep = prediction.keep_probability
+        found = segment_prepared(model, prepared, separation, prediction.averaged, keep, doing)
+        if found.foreground is not None:
+            probability = probability_path(path)
+            probability.parent.mkdir(parents=True, exist_ok=True)
+            write_image(probability, found.foreground, record.pixel_size_nm)
+        write_segmentation(folder, found.labels, record)
+    on_progress(len(micrographs), len(micrographs), "")
     return paths
+
+
+def probability_path(label_path: Path) -> Path:
+    """Return where the probability of the foreground is kept, beside the folder's label maps."""
+    return label_path.parent / "probability" / label_path.name
+
+
+def _is_done(path: Path, record: SegmentationRecord, prediction: Prediction) -> bool:
+    """Return whether a label map, and the probability if asked for, were made in the same way."""
+    kept = not prediction.keep_probability or probability_path(path).is_file()
+    return kept and path.is_file() and read_record(path) == record
+
+
+def _say_part(
+    on_progress: Callable[[int, int, str], None],
+    done: int,
+    total: int,
+    name: str,
+    part: int,
+    parts: int,
+) -> None:
+    """Say which micrograph is being done, and how far it is if it has several parts."""
+    on_progress(done, total, f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
 
 
 def grown_back(separation: Separation, training: TrainSettings) -> Separation:

@@ -3,12 +3,15 @@ import pytest
 
 from nanorender.analysis.separate import Separation
 from nanorender.collection import Reading, read_collection
+from nanorender.imagefile import read_pixels
 from nanorender.micrograph import read_labels, write_image
 from nanorender.segmentation import read_record
-from unet import segment as module
+from unet import windows
 from unet.checkpoint import write_model
 from unet.model import initial_weights
-from unet.segment import segment
+from unet.segment import Prediction, probability_path, segment
+
+ONCE = Prediction(averaged=False)
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def square(tmp_path, monkeypatch):
         predictions.append(arguments)
         return {"foreground": foreground}
 
-    monkeypatch.setattr(module, "predict", predicted)
+    monkeypatch.setattr(windows, "predict_window", predicted)
     return read_collection(tmp_path / "square.tif", Reading()), predictions
 
 
@@ -38,7 +41,7 @@ def write(path, card, erosion_px):
 @pytest.mark.parametrize(("erosion_px", "edge_px"), [(0.0, 20), (2.0, 24)])
 def test_particles_grow_back_by_what_training_took_off(erosion_px, edge_px, square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, erosion_px)
-    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", averaged=False)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
     labels, _ = read_labels(path)
     assert labels.any(axis=1).sum() == labels.any(axis=0).sum() == edge_px
     assert read_record(path).separation["grow_px"] == erosion_px
@@ -48,7 +51,28 @@ def test_what_is_there_already_is_kept_unless_it_would_be_made_otherwise(square,
     collection, predictions = square
     model = write(tmp_path / "model.safetensors", card, 0.0)
     for _ in range(2):
-        segment(model, collection, Separation(), tmp_path / "labels", averaged=False)
+        segment(model, collection, Separation(), tmp_path / "labels", ONCE)
     assert len(predictions) == 1
-    segment(model, collection, Separation(threshold=0.6), tmp_path / "labels", averaged=False)
+    segment(model, collection, Separation(threshold=0.6), tmp_path / "labels", ONCE)
     assert len(predictions) == 2
+
+
+def test_the_probability_is_kept_on_request(square, card, tmp_path):
+    collection, predictions = square
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    asked = Prediction(averaged=False, keep_probability=True)
+    for prediction in (ONCE, asked, asked):
+        (path,) = segment(model, collection, Separation(), tmp_path / "labels", prediction)
+    pixels = read_pixels(probability_path(path))
+    assert pixels.array.sum() == 255 * 400
+    assert pixels.header.pixel_size_nm == pytest.approx(6.0)
+    assert len(predictions) == 2
+
+
+def test_progress_names_the_micrograph(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    said = []
+    segment(
+        model, square[0], Separation(), tmp_path / "labels", ONCE, lambda *now: said.append(now)
+    )
+    assert said == [(0, 1, "square"), (1, 1, "")]
