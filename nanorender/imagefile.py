@@ -25,8 +25,8 @@ from nanorender.microscopes import Header, read_header
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """How the names of image files end that are looked for in folders, in lower case."""
 
-LARGEST_IMAGE_BYTES = 1 << 30
-"""The most that an image may take in memory: 32768 x 16384 pixels of 16 bit."""
+LARGEST_IMAGE_BYTES = 1 << 31
+"""The most that an image may take in memory: 32768 x 32768 pixels of 16 bit."""
 
 COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 50000)
 """Of TIFFs: none, LZW, JPEG, Deflate twice, PackBits, Zstandard. Others are rare in micrographs,

@@ -70,7 +70,7 @@ def write_segmentation(
     Raises
     ------
     InputError
-        If the files cannot be written or there are more labels than 16 bits hold.
+        If the files cannot be written.
     """
     path = folder / f"{record.image.stem}.tif"
     folder.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def train(
 @recorded("run")
 def select(
     run: Annotated[Path, typer.Argument(help="Folder that 'train' wrote.")],
-    validation: Annotated[Path, typer.Option(help="The micrographs given to 'train'.")],
+    validation: Annotated[Path | None, typer.Option(help="The micrographs given to it.")] = None,
     truth: Truth = None,
     by: Annotated[
         Literal["object_f1", "pixel_f1", "error", "label_free"],
@@ -90,20 +90,37 @@ def select(
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page to write, on which to choose by eye.")
+    ] = None,
+    choice: Annotated[
+        list[Path] | None, typer.Option(help="What somebody chose there; can be given again.")
+    ] = None,
 ) -> None:
-    """Rank the epochs of a run by real micrographs and make the best one its model.
+    """Rank the epochs of a run by real micrographs, or by eye, and make the best one its model.
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
-    from unet.select import rank, select_epoch
+    from unet.choice import read_choices, verdict, verdict_lines, write_page
+    from unet.select import rank, rank_by_truth, select_epoch
     from unet.validation import validation_images
 
-    images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
-    with progress("ranking") as show:
-        ranked = rank(run, images, by, show)
-    for place in ranked[:5]:
-        parts = ", ".join(f"{name} {value:.3f}" for name, value in place.parts.items())
-        print(f"epoch {place.epoch}: {place.score:.4f} ({parts})")
+    images = []
+    if validation is not None:
+        images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
+    with progress("drawing" if page is not None else "ranking") as show:
+        if page is not None:
+            write_page(page, run, images, show)
+            print(page)
+            return
+        if choice:
+            scored = rank_by_truth(run, images, on_progress=show) if images and truth else []
+            chosen = verdict(run, read_choices(choice), scored)
+            ranked, lines = chosen.ranked, verdict_lines(chosen, scored)
+        else:
+            ranked = rank(run, images, by, show)
+            lines = [str(place) for place in ranked[:5]]
+    print(*lines, sep="\n")
     print(select_epoch(run, ranked[0].epoch))
 
 

@@ -23,6 +23,7 @@ from unet.validation import (
     validation_error,
 )
 
+SEPARATION = Separation()
 Score = Literal["object_f1", "pixel_f1", "error"]
 OnProgress = Callable[[int, int], None]  # how many epochs are done, and of how many
 Maps = Mapping[str, Float[np.ndarray, "h w"]]
@@ -41,6 +42,10 @@ class RankedEpoch:
     score: float
     parts: dict[str, float]
 
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in self.parts.items())
+        return f"epoch {self.epoch}: {self.score:.4f} ({parts})"
+
 
 def rank(
     run_folder: Path,
@@ -51,14 +56,14 @@ def rank(
     """Return the epochs of a run, best first; raises InputError as the two ways it chooses from."""
     if by == "label_free":
         return rank_without_truth(run_folder, validation, on_progress)
-    return rank_by_truth(run_folder, validation, Separation(), by, on_progress)
+    return rank_by_truth(run_folder, validation, by, SEPARATION, on_progress)
 
 
 def rank_by_truth(
     run_folder: Path,
     validation: Sequence[ValidationImage],
-    separation: Separation,
-    score: Score,
+    score: Score = "object_f1",
+    separation: Separation = SEPARATION,
     on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
     """Return the epochs, best first, by a mean score on the annotated images.
@@ -151,7 +156,7 @@ def kept_epochs(
         If there is none, or no validation image.
     """
     if not validation:
-        raise InputError("epochs are ranked on validation images; none is given")
+        raise InputError("epochs are ranked on validation images; give some with --validation")
     kept = {}
     for path in sorted((run_folder / "epochs").glob("*.safetensors")):
         epoch = int(path.stem)

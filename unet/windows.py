@@ -54,8 +54,8 @@ def segment_prepared(
 ) -> Segmented:
     """Return the particles of a prepared micrograph.
 
-    Beside the prepared image, five bytes a pixel are held, or six with the foreground, and about
-    100 for each pixel of one window.
+    Beside the prepared image, four bytes a pixel are held, five with the foreground, and about 70
+    for each pixel of one window.
     """
     foreground = np.zeros(prepared.shape, np.uint8) if keep_foreground else None
     places = list(_places(prepared))

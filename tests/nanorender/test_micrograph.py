@@ -308,13 +308,11 @@ def test_imagej_finds_unit_and_resolution_in_label_maps(tmp_path):
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.tif")), discs())
 
 
-def test_labels_beyond_16_bit_are_refused_and_nothing_is_written(tmp_path):
-    labels = np.arange(65537, dtype=np.int32).reshape(1, -1)
-    with pytest.raises(InputError, match="from 0 to 65536"):
+def test_labels_below_zero_are_refused_and_nothing_is_written(tmp_path):
+    labels = np.arange(-1, 300, dtype=np.int32).reshape(1, -1)
+    with pytest.raises(InputError, match="from -1 to 299"):
         write_labels(tmp_path / "a.tif", labels, 1.0)
     assert list(tmp_path.iterdir()) == []
-    write_labels(tmp_path / "a.tif", labels[:, :-1], 1.0)
-    assert np.array_equal(read_labels(tmp_path / "a.tif")[0], labels[:, :-1])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -449,3 +447,12 @@ def test_a_file_with_flipped_bytes_is_refused_or_read(originals, tmp_path_factor
         assert read.image.ndim == 2
         assert read.image.dtype in (np.uint8, np.uint16)
         assert read.pixel_size_nm is None or read.pixel_size_nm > 0
+
+
+@pytest.mark.parametrize("pixel_size_nm", [2.5, None])
+def test_more_labels_than_16_bits_hold_are_written_with_32(pixel_size_nm, tmp_path):
+    labels = np.arange(300 * 300, dtype=np.int32).reshape(300, 300)
+    write_labels(tmp_path / "many.tif", labels, pixel_size_nm)
+    read, size_nm = read_labels(tmp_path / "many.tif")
+    np.testing.assert_array_equal(read, labels)
+    assert size_nm == pytest.approx(pixel_size_nm) if pixel_size_nm else size_nm is None

@@ -6,6 +6,7 @@ import tifffile
 
 from nanorender.analysis.separate import Separation
 from nanorender.errors import InputError
+from unet.annotated import without_lines
 from unet.checkpoint import MODEL_NAME, read_model, write_model
 from unet.data import load_dataset
 from unet.model import initial_weights
@@ -52,7 +53,7 @@ def eroded(labels):
 
 
 def test_with_truth_the_epoch_that_parts_the_particles_is_first(run, annotated):
-    ranked = rank_by_truth(run, [annotated], Separation(area_opening_px=1), "object_f1")
+    ranked = rank_by_truth(run, [annotated], "object_f1", Separation(area_opening_px=1))
     assert [item.epoch for item in ranked] == [2, 3, 1]
     assert ranked[0].parts["object_f1"] > ranked[1].parts["object_f1"]
     assert ranked[2].score == 0
@@ -80,9 +81,7 @@ def test_an_epoch_that_was_not_kept_is_refused(run):
 
 def test_ranking_by_truth_needs_a_truth(run, annotated):
     with pytest.raises(InputError, match="no validation image is annotated"):
-        rank_by_truth(
-            run, [ValidationImage("real", annotated.image, 6.0)], Separation(), "object_f1"
-        )
+        rank_by_truth(run, [ValidationImage("real", annotated.image, 6.0)])
 
 
 def test_an_image_that_was_not_predicted_is_refused(run, annotated):
@@ -98,5 +97,14 @@ def test_epochs_without_predictions_are_left_out(run, annotated):
 def test_a_run_just_trained_can_be_ranked(dataset, small, tmp_path, annotated):
     run = tmp_path / "run"
     train(load_dataset(dataset, small), small, run, [annotated])
-    ranked = rank_by_truth(run, [annotated], Separation(), "pixel_f1")
+    ranked = rank_by_truth(run, [annotated], "pixel_f1")
     assert sorted(item.epoch for item in ranked) == [1, 2, 3]
+
+
+def test_by_error_the_epoch_closest_to_its_targets_is_first(run, annotated):
+    ranked = rank_by_truth(run, [annotated], "error")
+    assert ranked[-1].epoch == 1
+    assert [item.score for item in ranked] == [np.exp(-item.parts["error"]) for item in ranked]
+    # All but certain where particles are missed: each such pixel costs the logarithm of 2 x 255.
+    missed = np.mean(without_lines(annotated.truth) > 0) * np.log(510)
+    assert ranked[-1].parts["error"] == pytest.approx(missed, rel=0.02)

@@ -1,0 +1,78 @@
+"""Peak memory and time of `nanorender segment` on one large micrograph.
+
+    python benchmarks/large_image.py --edge 20000
+
+The micrograph is made of discs, and the network is a small one that learns in seconds to find them:
+tiles are predicted one by one, so that memory hardly depends on how wide a network is.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from scipy import ndimage
+
+from nanorender.micrograph import write_image
+from unet.data import Labelled, make_samples
+from unet.presets import CPU
+from unet.train import train
+
+PATTERN_PX = 1000
+
+
+def micrograph(edge: int) -> np.ndarray:
+    """Return noisy bright discs of 8 to 20 px radius, the same pattern again and again."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:PATTERN_PX, :PATTERN_PX]
+    pattern = rng.normal(60, 10, (PATTERN_PX, PATTERN_PX))
+    for center_y in range(25, PATTERN_PX, 50):
+        for center_x in range(25, PATTERN_PX, 50):
+            pattern[np.hypot(y - center_y, x - center_x) < rng.uniform(8, 20)] += 120
+    times = -(-edge // PATTERN_PX)
+    return np.tile(pattern.clip(0, 255).astype(np.uint8), (times, times))[:edge, :edge]
+
+
+def trained(folder: Path) -> Path:
+    """Return a run folder with a network that tells the discs from the background."""
+    settings = CPU.model_copy(
+        update={"channels": (4, 8), "patch_px": 64, "steps_per_epoch": 150, "epochs": 1}
+    )
+    image = micrograph(PATTERN_PX)
+    clean = cv2.GaussianBlur(image, (0, 0), 1.5) > 120
+    labels = np.asarray(ndimage.label(clean)[0], np.int32)
+    samples = make_samples([Labelled(image, labels, 7.0, "pattern")], 1, settings)
+    train(samples, settings, folder / "run")
+    return folder / "run"
+
+
+def main() -> None:
+    """Make micrograph and model, segment, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--edge", type=int, default=20_000)
+    parser.add_argument("--once", action="store_true", help="predict without averaging over flips")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_image(folder / "large.tif", micrograph(options.edge), 7.0)
+        command = [sys.executable, "-m", "cli", "segment", trained(folder)]
+        command += [folder / "large.tif", "-o", folder / "labels"]
+        begun = time.perf_counter()
+        subprocess.run([*map(str, command), *(["--once"] if options.once else [])], check=True)
+        seconds = time.perf_counter() - begun
+        count = tifffile.imread(folder / "labels" / "large.tif").max()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"{options.edge} x {options.edge} px, {count} particles: {usage.ru_maxrss / 1e6:.2f} GB "
+        f"at most, {seconds:.0f} s, {usage.ru_utime:.0f} s of CPU"
+    )
+
+
+if __name__ == "__main__":
+    main()
