@@ -14,7 +14,17 @@ from nanorender.analysis.measure import MEASUREMENTS
 from nanorender.analysis.page import Cells, Page
 from nanorender.analysis.results import MIN_TRUE_AREA_PX, Comparison, ImageResult
 
-LIBRARIES = ("nanorender", "numpy", "scipy", "scikit-image", "pandas", "matplotlib", "roifile")
+LIBRARIES = (
+    "nanorender",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+    "numba",
+    "pandas",
+    "matplotlib",
+    "roifile",
+)
 # Columns of the particle table that the page shows, without their unit; the CSV file has them all.
 SHOWN = (
     "equivalent_diameter",
@@ -111,6 +121,7 @@ def _definitions(pixel_size_nm: float | None) -> list[tuple[str, str]]:
     for measurement in MEASUREMENTS:
         sentence = (inspect.getdoc(measurement.function) or "").partition("\n")[0]
         meaning = sentence.removeprefix("Return ").removesuffix(".").replace("`", "")
+        meaning = meaning[:1].lower() + meaning[1:]
         meanings.append((measurement.column(pixel_size_nm), meaning))
     return [*meanings, *CONTACTS]
 

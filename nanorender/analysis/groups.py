@@ -13,6 +13,7 @@ from nanorender.analysis.sampling import FieldOfView
 from nanorender.analysis.statistics import Statistics, Summary, summarize, summarize_by_image
 from nanorender.errors import InputError
 
+DASH = "\u2013"  # of ranges in the table
 SHOWN = ("d10", "d50", "d90", "mean", "geometric_standard_deviation")
 
 
@@ -28,7 +29,7 @@ class Groups:
         """Return (level, name, summary) of every group, images first."""
         rows = [("image", name, each) for name, each in self.images.items()]
         rows += [("sample", name, each) for name, each in self.samples.items()]
-        return [*rows, ("all", "all", self.all)]
+        return [*rows, ("all", "all images", self.all)]
 
 
 def samples_by_name(images: Sequence[str], pattern: str) -> dict[str, str]:
@@ -130,12 +131,12 @@ def shown_groups(groups: Groups) -> Cells:
 
 def _with_interval(estimate: Estimate) -> str:
     value, low, high = rounded(estimate)
-    return f"{value} ({low} to {high})" if low else value
+    return f"{value} ({low}{DASH}{high})" if low else value
 
 
 def _percent(value: float, low: float, high: float) -> str:
     value_, low_, high_ = rounded(Estimate(100 * value, 100 * low, 100 * high))
-    return f"{value_} % ({low_} to {high_})" if value_ else ""
+    return f"{value_} % ({low_}{DASH}{high_})" if value_ else ""
 
 
 def rounded(estimate: Estimate) -> tuple[str, str, str]:

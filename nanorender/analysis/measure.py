@@ -21,7 +21,7 @@ remembered = lru_cache(maxsize=1)
 
 
 def area(region: Region) -> int:
-    """Return the number of pixels, in px2."""
+    """Return the area: the number of pixels, times that of one."""
     return region.area
 
 

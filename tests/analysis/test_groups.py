@@ -46,7 +46,7 @@ def groups():
 def test_images_samples_and_all_have_a_row_each(groups):
     rows = statistics_table(groups[1])
     assert rows["level"].tolist() == ["image"] * 5 + ["sample"] * 3 + ["all"]
-    assert rows["name"].tolist() == [*NAMES, "e171", "food", "empty", "all"]
+    assert rows["name"].tolist() == [*NAMES, "e171", "food", "empty", "all images"]
     assert rows["particles"].tolist() == [40] * 4 + [0] + [80, 80, 0, 160]
     assert rows["images"].tolist() == [1] * 5 + [2, 2, 1, 5]
 
