@@ -1,5 +1,6 @@
 """Time to separate and to measure the particles of large micrographs."""
 
+import cv2
 import numpy as np
 
 from nanorender.analysis.measure import measure
@@ -32,6 +33,14 @@ def test_separation_of_2048_by_2048_pixels(benchmark):
     edge = edge_px(benchmark, 2048)
     mask = discs(edge, 48, (30, 54), np.random.default_rng(0))
     maps = {"foreground": mask.astype(np.float32)}
+    labels = benchmark(separate, maps, Separation())
+    assert abs(labels.max() - (edge / 48) ** 2) < 0.2 * (edge / 48) ** 2
+
+
+def test_separation_by_predicted_interiors(benchmark):
+    edge = edge_px(benchmark, 2048)
+    mask = discs(edge, 48, (30, 54), np.random.default_rng(0)).astype(np.float32)
+    maps = {"foreground": mask, "interior": cv2.GaussianBlur(mask, (0, 0), 3)}
     labels = benchmark(separate, maps, Separation())
     assert abs(labels.max() - (edge / 48) ** 2) < 0.2 * (edge / 48) ** 2
 
