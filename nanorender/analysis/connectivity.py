@@ -23,3 +23,9 @@ def connected_regions(
         mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
     )
     return np.asarray(regions, np.int32)
+
+
+def neighborhood(connectivity: Connectivity) -> np.ndarray:
+    """Return the pixel with its 4 or 8 neighbors as OpenCV's structuring element."""
+    shape = cv2.MORPH_CROSS if connectivity == 4 else cv2.MORPH_RECT
+    return cv2.getStructuringElement(shape, (3, 3))

@@ -4,10 +4,16 @@ Meyer and Beucher, "Morphological segmentation", J. Visual Communication and Ima
 (1990) 21.
 """
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from nanorender.analysis.connectivity import NEIGHBORS, Connectivity, connected_regions
+from nanorender.analysis.connectivity import (
+    NEIGHBORS,
+    Connectivity,
+    connected_regions,
+    neighborhood,
+)
 from nanorender.jit import kernel
 
 # A pixel's state is its label, or one of these; a dry one at level k has DRY - k. Dams are OUTSIDE.
@@ -56,12 +62,15 @@ def _flood(
     state = np.full((mask.shape[0] + 2, mask.shape[1] + 2), OUTSIDE, np.int32)
     inner = state[1:-1, 1:-1]
     inner[mask] = DRY - _levels(height[mask])
-    y, x = np.nonzero(markers * mask)
+    marked = mask & (markers > 0)
+    # Floods start where markers have dry neighbors; most of a large marker has none.
+    dry = (mask & ~marked).astype(np.uint8)
+    y, x = np.nonzero(marked & (cv2.dilate(dry, neighborhood(connectivity)) > 0))
     region = connected_regions(mask, connectivity)[y, x]
     order = np.lexsort((y, x, region))
     y, x, region = y[order], x[order], region[order]
     levels = DRY - inner[y, x]
-    inner[y, x] = markers[y, x]
+    inner[marked] = markers[marked]
     seeds = (y + 1) * state.shape[1] + x + 1
     groups = np.flatnonzero(np.diff(region, prepend=-1, append=-1))
     steps = np.array([right + down * state.shape[1] for right, down in NEIGHBORS[connectivity]])

@@ -8,7 +8,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from nanorender.analysis.connectivity import NEIGHBORS, Connectivity, connected_regions
+from nanorender.analysis.connectivity import (
+    NEIGHBORS,
+    Connectivity,
+    connected_regions,
+    neighborhood,
+)
 from nanorender.jit import kernel
 
 
@@ -22,7 +27,7 @@ def extended_maxima(
     """
     ground = height > 0
     lowered = reconstruct(np.where(ground, height - np.float32(dynamic), 0), height, connectivity)
-    kernel = _neighborhood(connectivity)
+    kernel = neighborhood(connectivity)
     summit = (cv2.dilate(lowered, kernel) <= lowered) & ground
     # A flat summit that continues in a pixel with a higher neighbor is no maximum.
     slope = np.where(summit, -np.inf, lowered).astype(np.float32)
@@ -71,19 +76,21 @@ def _rise(result, limit, width, steps):
     """Raise `result` in place; both arrays are flat, with a frame of minus infinity."""
     before, behind = steps[: len(steps) // 2], steps[len(steps) // 2 :]
     for pixel in range(width, len(result) - width):
-        highest = result[pixel]
-        for step in before:
-            highest = max(highest, result[pixel + step])
-        result[pixel] = min(highest, limit[pixel])
+        if result[pixel] < limit[pixel]:
+            highest = result[pixel]
+            for step in before:
+                highest = max(highest, result[pixel + step])
+            result[pixel] = min(highest, limit[pixel])
     # A pixel waits once at most, so that a ring as long as the image is enough.
     queue = np.empty(len(result), np.int32)
     waiting = np.zeros(len(result), np.bool_)
     count = 0
     for pixel in range(len(result) - width - 1, width - 1, -1):
         highest = result[pixel]
-        for step in behind:
-            highest = max(highest, result[pixel + step])
-        result[pixel] = highest = min(highest, limit[pixel])
+        if highest < limit[pixel]:
+            for step in behind:
+                highest = max(highest, result[pixel + step])
+            result[pixel] = highest = min(highest, limit[pixel])
         for step in behind:
             below = result[pixel + step]
             if below < highest and below < limit[pixel + step] and not waiting[pixel]:
@@ -105,9 +112,3 @@ def _rise(result, limit, width, steps):
                     waiting[neighbor] = True
                     queue[(start + count) % len(queue)] = neighbor
                     count += 1
-
-
-def _neighborhood(connectivity: Connectivity) -> np.ndarray:
-    """Return the pixel with its 4 or 8 neighbors as OpenCV's structuring element."""
-    shape = cv2.MORPH_CROSS if connectivity == 4 else cv2.MORPH_RECT
-    return cv2.getStructuringElement(shape, (3, 3))
