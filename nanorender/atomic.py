@@ -1,12 +1,12 @@
 """Files that are whole or not there: written aside, flushed, renamed."""
 
 import os
-import threading
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nanorender.errors import InputError
+from nanorender.errors import UnwritableError
 
 ASIDE_PREFIX = ".part-"
 """How the names of files begin that are not whole yet, or were left by a killed process."""
@@ -20,10 +20,10 @@ def aside(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    UnwritableError
         If the file cannot be written: disk full, no permission, no such folder.
     """
-    part = path.with_name(f"{ASIDE_PREFIX}{os.getpid()}-{threading.get_ident()}")
+    part = path.with_name(ASIDE_PREFIX + secrets.token_hex(8))  # unlike those of other machines
     try:
         yield part
         descriptor = os.open(part, os.O_RDWR)
@@ -35,7 +35,7 @@ def aside(path: Path) -> Iterator[Path]:
     except OSError as error:
         # NumPy says only how many values it could not write.
         reason = error.strerror or f"{error}; the disk may be full"
-        raise InputError(f"{path} cannot be written: {reason}") from None
+        raise UnwritableError(f"{path} cannot be written: {reason}") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -66,7 +66,7 @@ class Collection:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Micrograph]:
-        return (_read(path, self.reading) for path in self.paths)
+        return (read_scaled(path, self.reading) for path in self.paths)
 
     def truth(self, micrograph: Micrograph) -> Integer[np.ndarray, "h w"] | None:
         """Return the label map that annotates a micrograph, or None if none are to be used.
@@ -99,16 +99,10 @@ def read_collection(path: Path, reading: Reading) -> Collection:
     found = find_micrographs(path, suffix)
     sizes, notes = [], []
     for image in found.images:
-        micrograph = _read(image, reading)
+        micrograph = read_scaled(image, reading)
         notes += [f"{image.name}: {note}" for note in micrograph.notes]
-        if reading.in_pixels:
-            continue
-        if micrograph.pixel_size_nm is None:
-            raise InputError(
-                f"{image} does not say how large its pixels are; give --pixel-size-nm, or --pixels "
-                "to go on in pixels"
-            )
-        sizes.append(micrograph.pixel_size_nm)
+        if micrograph.pixel_size_nm is not None:
+            sizes.append(micrograph.pixel_size_nm)
     notes += _said(found, suffix)
     collection = Collection(found.images, found.left_out, tuple(sizes), tuple(notes), reading)
     if reading.truth is not None:
@@ -117,11 +111,36 @@ def read_collection(path: Path, reading: Reading) -> Collection:
     return collection
 
 
-def _read(path: Path, reading: Reading) -> Micrograph:
+def find_collection(path: Path, reading: Reading) -> Collection:
+    """Return the micrographs in a folder, or the one file, none of them read yet.
+
+    Raises
+    ------
+    InputError
+        If there are none, or two have one name.
+    """
+    suffix = reading.truth if reading.truth and reading.truth_folder is None else None
+    found = find_micrographs(path, suffix)
+    return Collection(found.images, found.left_out, (), tuple(_said(found, suffix)), reading)
+
+
+def read_scaled(path: Path, reading: Reading) -> Micrograph:
+    """Return a micrograph with its pixel size, or with none if sizes are to stay in pixels.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or its pixel size is unknown and sizes are not to stay in pixels.
+    """
     micrograph = read_micrograph(path, reading.pixel_size_nm, reading.crop)
-    if not reading.in_pixels:
-        return micrograph
-    return replace(micrograph, pixel_size_nm=None, pixel_size_source="left in pixels")
+    if reading.in_pixels:
+        return replace(micrograph, pixel_size_nm=None, pixel_size_source="left in pixels")
+    if micrograph.pixel_size_nm is None:
+        raise InputError(
+            f"{path} does not say how large its pixels are; give --pixel-size-nm, or --pixels to "
+            "go on in pixels"
+        )
+    return micrograph
 
 
 def _said(found: Found, suffix: str | None) -> list[str]:

@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints the line without a traceback and exits with code 2.
     """
+
+
+class UnwritableError(InputError):
+    """A place that cannot be written: whatever else there is to do would fail there, too."""

@@ -1,6 +1,7 @@
 """Micrographs and label maps: from files to gray images with a pixel size, and back."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,15 +123,18 @@ def find_micrographs(path: Path, truth_suffix: str | None = None) -> Found:
     files = sorted((file for file in path.iterdir() if _is_image_name(file)), key=_natural)
     if not files:
         raise InputError(f"{path} holds no images; files ending in {', '.join(SUFFIXES)} are read")
-    stems = {file.stem for file in files}
-    left_out = tuple(file for file in files if _annotates(file, stems, files, truth_suffix))
-    images = tuple(file for file in files if file not in left_out)
-    names = [file.stem for file in images]
+    stems = Counter(file.stem for file in files)
+    left_out = [file for file in files if _annotates(file, stems, truth_suffix)]
+    images = sorted(set(files).difference(left_out), key=_natural)
+    first_of: dict[str, Path] = {}
     for image in images:
-        if names.count(image.stem) > 1:
-            twins = " and ".join(file.name for file in images if file.stem == image.stem)
-            raise InputError(f"{twins} in {path} share a name; results would overwrite each other")
-    return Found(images, left_out)
+        twin = first_of.setdefault(image.stem, image)
+        if twin != image:
+            raise InputError(
+                f"{twin.name} and {image.name} in {path} share a name; results would overwrite "
+                "each other"
+            )
+    return Found(tuple(images), tuple(left_out))
 
 
 def _is_image_name(file: Path) -> bool:
@@ -143,12 +147,15 @@ def _natural(file: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-def _annotates(file: Path, stems: set[str], files: list[Path], truth_suffix: str | None) -> bool:
-    """Return whether a file is the annotation of one of the others."""
-    if truth_suffix and any(file.stem == stem + _stem_suffix(truth_suffix) for stem in stems):
-        return True
-    others = (other.stem for other in files if other != file)
-    if not any(file.stem.startswith(other) for other in others):
+def _annotates(file: Path, stems: Counter[str], truth_suffix: str | None) -> bool:
+    """Return whether a file is the annotation of one of the others, whose names are `stems`."""
+    stem = file.stem
+    if truth_suffix:
+        ending = _stem_suffix(truth_suffix)
+        if stem.endswith(ending) and stems[stem.removesuffix(ending)]:
+            return True
+    # Looked up by every beginning of the name: a plate has too many files to compare each with all.
+    if stems[stem] < 2 and not any(stem[:length] in stems for length in range(1, len(stem))):
         return False
     try:
         array = read_pixels(file).array

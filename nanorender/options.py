@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from nanorender.errors import InputError
 
 if TYPE_CHECKING:
     from nanorender.collection import Collection
@@ -42,6 +45,23 @@ def collection(path: Path, *reading: Any) -> "Collection":
     from nanorender.collection import parse_reading, read_collection
 
     found = read_collection(path, parse_reading(*reading))
-    for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for one in found.notes:
+        note(one)
     return found
+
+
+@cache
+def note(text: str) -> None:
+    """Tell the user something, once."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def report_failures(failures: Sequence[str], total: int, what: str) -> None:
+    """List what could not be done, after all else has been; raises InputError if there is any."""
+    if not failures:
+        return
+    if total == 1:
+        raise InputError(failures[0])
+    for line in failures:
+        print(f"failed: {line}", file=sys.stderr)
+    raise InputError(f"{len(failures)} of {total} {what} failed, as listed; the others are done")

@@ -129,6 +129,35 @@ def test_a_report_is_made_again_with_every_file_the_same(study):
     assert "every file the same" in done.stdout
 
 
+def test_one_unreadable_micrograph_is_named_at_the_end_and_the_others_are_segmented(
+    study, folder, tmp_path
+):
+    for name in ("a", "c"):
+        (tmp_path / f"{name}.tif").write_bytes((folder / "images" / "grid 0.tif").read_bytes())
+    (tmp_path / "b.tif").write_bytes(b"II*\0 torn")
+    run = folder / "study" / "run"
+    done = nanorender("segment", run, tmp_path, "-o", tmp_path / "labels")
+    assert_one_clear_line(done)
+    assert "1 of 3 micrographs failed" in done.stderr
+    assert "failed: " in done.stderr
+    assert sorted(path.stem for path in (tmp_path / "labels").glob("*.tif")) == ["a", "c"]
+
+
+@pytest.mark.slow
+def test_micrographs_are_segmented_on_a_cluster_as_they_are_here(study, folder, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is missing")
+    run = folder / "study" / "run"
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=tmp_path / "s"
+    ) as cluster:
+        address = ("--scheduler", cluster.scheduler_address)
+        done = nanorender("segment", run, folder / "images", "-o", tmp_path / "maps", *address)
+    assert done.returncode == 0, done.stderr
+    for name in ("grid 0.tif", "grid 1.tif"):
+        there, here = tmp_path / "maps" / name, folder / "study" / "labels" / name
+        assert there.read_bytes() == here.read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["dataset", "run", "labels", "."])
 def test_every_folder_of_a_study_is_made_again_with_every_file_the_same(study, part):

@@ -14,10 +14,13 @@ from nanorender.options import (
     Out,
     PixelSize,
     Preset,
+    Scheduler,
     Seed,
     SeparationFile,
     Truth,
     collection,
+    note,
+    report_failures,
 )
 from nanorender.progress import progress
 from nanorender.provenance import recorded
@@ -138,21 +141,27 @@ def segment(
     separation: SeparationFile = None,
     probability: Annotated[bool, typer.Option("--probability", help="Keep it as images.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, gpu, gpu:1 ...")] = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Write the label map of every micrograph; what is there already is kept.
 
     Example: nanorender segment run micrographs -o labels
     """
     from nanorender.analysis.separate import Separation
+    from nanorender.collection import find_collection, parse_reading
     from unet.devices import use_device
     from unet.segment import Prediction, segment
 
     if device is not None:
         use_device(device)
-    images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
+    images = find_collection(micrographs, parse_reading(pixel_size_nm, in_pixels, crop, truth))
     settings = Separation() if separation is None else Separation.read(separation)
+    prediction = Prediction(averaged, probability)
     with progress("segmenting") as show:
-        segment(model, images, settings, out, Prediction(averaged, probability), show)
+        segmented = segment(model, images, settings, out, prediction, scheduler, show)
+    for line in (*images.notes, *segmented.notes):
+        note(line)
+    report_failures(segmented.failures, len(images), "micrographs")
     print(out)
 
 

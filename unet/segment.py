@@ -1,13 +1,14 @@
 """Segmentation of micrographs: predicted by a model, separated, written with how it was done."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from nanorender import __version__
 from nanorender.analysis.separate import Separation
-from nanorender.collection import Collection
+from nanorender.collection import Collection, Reading, read_scaled
+from nanorender.errors import InputError, UnwritableError
 from nanorender.micrograph import Micrograph, write_image
 from nanorender.segmentation import (
     SegmentationRecord,
@@ -15,6 +16,7 @@ from nanorender.segmentation import (
     read_record,
     write_segmentation,
 )
+from nanorender.workers import run_tasks
 from unet.checkpoint import model_file
 from unet.predict import Model, load_model, prepare
 from unet.presets import TrainSettings
@@ -34,54 +36,124 @@ class Prediction(NamedTuple):
     keep_probability: bool = False
 
 
+class Segmented(NamedTuple):
+    """What became of the micrographs of a collection.
+
+    Attributes
+    ----------
+    paths: of the label maps, those that were there already among them
+    notes: what the user should know about the reading, a line each
+    failures: a line on each micrograph that could not be segmented
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+class How(NamedTuple):
+    """All that a label map is made by, apart from its micrograph."""
+
+    model: Path
+    model_sha256: str
+    reading: Reading
+    separation: Separation
+    prediction: Prediction
+
+
 def segment(
     model_path: Path,
     micrographs: Collection,
     separation: Separation,
     folder: Path,
     prediction: Prediction,
+    scheduler: str | None = None,
     on_progress: Callable[[int, int, str], None] = lambda done, total, more: None,
-) -> list[Path]:
-    """Write the label map of each micrograph into a folder; return their paths.
+) -> Segmented:
+    """Write the label map of each micrograph into a folder.
 
-    Those already there, made in the same way from the same files, are left as they are.
+    Those already there, made in the same way from the same files, are left as they are. A
+    micrograph that cannot be read costs itself only: of a night's work the rest is done.
 
     Parameters
     ----------
     model_path: a run folder or a model file
     separation: how particles are parted
     prediction: how they are predicted
+    scheduler: address of a Dask cluster that does the work, on the same files
     on_progress: is called with how many micrographs are done, of how many, and a word on the one
         that is being done
 
     Raises
     ------
     InputError
-        If the model does not fit, or a file cannot be read or written.
+        If the model does not fit, or the folder cannot be written.
     """
-    model = load_model(model_path)
-    separation = grown_back(separation, model.card.training)
-    model_sha256 = file_sha256(model_file(model_path))
-    paths = []
-    for done, micrograph in enumerate(micrographs):
-        record = _record(micrograph, model, model_sha256, separation, prediction.averaged)
-        path = folder / f"{micrograph.name}.tif"
-        paths.append(path)
-        if _is_done(path, record, prediction):
-            on_progress(done + 1, len(micrographs), "")
-            continue
+    path = model_file(model_path).resolve()
+    how = How(path, file_sha256(path), micrographs.reading, separation, prediction)
+    _model(path, how.model_sha256)
+    notes: dict[Path, tuple[str, ...]] = {}
+    failures: dict[Path, str] = {}
+    total = len(micrographs)
+
+    def on_part(word: str) -> None:
+        on_progress(len(notes) + len(failures), total, word)
+
+    here = {} if scheduler else {"on_part": on_part}
+    work = partial(segment_one, how, folder.resolve(), **here)
+    for path, outcome in run_tasks(work, micrographs.paths, 1, scheduler):
+        if isinstance(outcome, str):
+            failures[path] = outcome
+        else:
+            notes[path] = outcome
+        on_part("")
+    done = [path for path in micrographs.paths if path in notes]
+    return Segmented(
+        tuple(folder / f"{path.stem}.tif" for path in done),
+        tuple(f"{path.name}: {note}" for path in done for note in notes[path]),
+        tuple(failures[path] for path in micrographs.paths if path in failures),
+    )
+
+
+def segment_one(
+    how: How, folder: Path, path: Path, on_part: Callable[[str], None] = lambda word: None
+) -> tuple[str, ...] | str:
+    """Write the label map of one micrograph; return notes on its reading, or why there is none.
+
+    Raises
+    ------
+    UnwritableError
+        If the folder cannot be written.
+    """
+    model = _model(how.model, how.model_sha256)
+    separation = grown_back(how.separation, model.card.training)
+    averaged, keep = how.prediction
+    try:
+        micrograph = read_scaled(path, how.reading)
+        record = _record(micrograph, model, how.model_sha256, separation, averaged)
+        notes, written = micrograph.notes, folder / f"{micrograph.name}.tif"
+        if _is_done(written, record, how.prediction):
+            return notes
         prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
-        doing = partial(_say_part, on_progress, done, len(micrographs), micrograph.name)
+        doing = partial(_say_part, on_part, micrograph.name)
         del micrograph  # of large images, half a gigabyte
-        keep = prediction.keep_probability
-        found = segment_prepared(model, prepared, separation, prediction.averaged, keep, doing)
+        found = segment_prepared(model, prepared, separation, averaged, keep, doing)
         if found.foreground is not None:
-            probability = probability_path(path)
+            probability = probability_path(written)
             probability.parent.mkdir(parents=True, exist_ok=True)
             write_image(probability, found.foreground, record.pixel_size_nm)
         write_segmentation(folder, found.labels, record)
-    on_progress(len(micrographs), len(micrographs), "")
-    return paths
+    except UnwritableError:
+        raise
+    except InputError as error:
+        return str(error)
+    return notes
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, _sha256: str) -> Model:
+    """Return the model in a file, loaded once a process as long as its content is the same."""
+    return load_model(path)
 
 
 def probability_path(label_path: Path) -> Path:
@@ -92,19 +164,15 @@ def probability_path(label_path: Path) -> Path:
 def _is_done(path: Path, record: SegmentationRecord, prediction: Prediction) -> bool:
     """Return whether a label map, and the probability if asked for, were made in the same way."""
     kept = not prediction.keep_probability or probability_path(path).is_file()
-    return kept and path.is_file() and read_record(path) == record
+    try:
+        return kept and path.is_file() and read_record(path) == record
+    except InputError:  # a damaged record: the map is made again
+        return False
 
 
-def _say_part(
-    on_progress: Callable[[int, int, str], None],
-    done: int,
-    total: int,
-    name: str,
-    part: int,
-    parts: int,
-) -> None:
+def _say_part(on_part: Callable[[str], None], name: str, part: int, parts: int) -> None:
     """Say which micrograph is being done, and how far it is if it has several parts."""
-    on_progress(done, total, f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
+    on_part(f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
 
 
 def grown_back(separation: Separation, training: TrainSettings) -> Separation:

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from nanorender.options import AsJson, Out, Truth
+from nanorender.options import (
+    CORES,
+    AsJson,
+    Out,
+    Scheduler,
+    Truth,
+    Workers,
+    report_failures,
+)
 from nanorender.progress import progress
 from nanorender.provenance import recorded
 
@@ -23,15 +31,18 @@ def measure(
     out: Annotated[Path, typer.Option("-o", "--out", help=".csv or .parquet.")] = Path(
         "particles.csv"
     ),
+    workers: Workers = CORES,
+    scheduler: Scheduler = None,
 ) -> None:
     """Measure every particle of a folder of label maps: one row each, in nm.
 
     Example: nanorender measure labels -o particles.csv
     """
-    from nanorender.analysis.study import read_results, write_table
+    from nanorender.analysis.table import tabulate
 
     with progress("measuring") as show:
-        write_table(read_results(labels, None, show), out)
+        tabulated = tabulate(labels, out, workers, scheduler, show)
+    report_failures(tabulated.failures, tabulated.maps, "label maps")
     print(out)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Integer
 
 from nanorender import __version__
@@ -61,12 +62,13 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        results.append(_result(path, truth))
+        results.append(image_result(path, truth))
     on_progress(len(results), len(paths))
     return results
 
 
-def _result(path: Path, truth: str | None) -> ImageResult:
+def image_result(path: Path, truth: str | None) -> ImageResult:
+    """Return one label map with its particles measured; raises InputError as `read_results`."""
     labels, micrograph = read_segmented(path)
     size_nm = micrograph.pixel_size_nm
     annotated = None if truth is None else truth_of(micrograph, truth)
@@ -103,7 +105,11 @@ def write_table(results: Sequence[ImageResult], path: Path) -> None:
     InputError
         If the file cannot be written, or pyarrow, which Parquet needs, is not installed.
     """
-    table = particle_table(results)
+    write_frame(particle_table(results), path)
+
+
+def write_frame(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of particles as `write_table`; raises InputError as it does."""
     if path.suffix.lower() != ".parquet":
         write_text(path, table.to_csv(index=False))
         return

@@ -5,12 +5,15 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from nanorender import cluster
+from nanorender.analysis.table import tabulate
 from nanorender.cluster import run_on_cluster
 from nanorender.errors import InputError
 from nanorender.generate import generate
+from nanorender.micrograph import write_labels
 from nanorender.recipe import read_recipe
 from nanorender.verify import verify
 
@@ -72,6 +75,17 @@ def test_of_two_workers_one_killed_amid_the_work_every_sample_is_there_byte_for_
     whole = tmp_path / "alone"
     assert names == sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
     assert filecmp.cmpfiles(made, whole, map(str, names), shallow=False)[0] == list(map(str, names))
+
+
+def test_label_maps_are_measured_on_the_cluster(two_workers, tmp_path):
+    (tmp_path / "maps").mkdir()
+    for number in range(3):
+        write_labels(tmp_path / "maps" / f"{number}.tif", np.ones((20, 30), np.int32), 2.0)
+    (tmp_path / "maps" / "3.tif").write_bytes(b"torn")
+    on_cluster = tabulate(tmp_path / "maps", tmp_path / "a.csv", 1, two_workers.scheduler_address)
+    assert on_cluster == tabulate(tmp_path / "maps", tmp_path / "b.csv", 1)
+    assert len(on_cluster.failures) == 1
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_bad_input_on_a_worker_is_bad_input_here(two_workers):

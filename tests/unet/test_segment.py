@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from nanorender.analysis.separate import Separation
-from nanorender.collection import Reading, read_collection
+from nanorender.collection import Reading, find_collection, read_collection
+from nanorender.errors import UnwritableError
 from nanorender.imagefile import read_pixels
 from nanorender.micrograph import read_labels, write_image
 from nanorender.segmentation import read_record
@@ -41,7 +42,7 @@ def write(path, card, erosion_px):
 @pytest.mark.parametrize(("erosion_px", "edge_px"), [(0.0, 20), (2.0, 24)])
 def test_particles_grow_back_by_what_training_took_off(erosion_px, edge_px, square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, erosion_px)
-    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
     labels, _ = read_labels(path)
     assert labels.any(axis=1).sum() == labels.any(axis=0).sum() == edge_px
     assert read_record(path).separation["grow_px"] == erosion_px
@@ -62,7 +63,7 @@ def test_the_probability_is_kept_on_request(square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, 0.0)
     asked = Prediction(averaged=False, keep_probability=True)
     for prediction in (ONCE, asked, asked):
-        (path,) = segment(model, collection, Separation(), tmp_path / "labels", prediction)
+        (path,) = segment(model, collection, Separation(), tmp_path / "labels", prediction).paths
     pixels = read_pixels(probability_path(path))
     assert pixels.array.sum() == 255 * 400
     assert pixels.header.pixel_size_nm == pytest.approx(6.0)
@@ -73,6 +74,32 @@ def test_progress_names_the_micrograph(square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, 0.0)
     said = []
     segment(
-        model, square[0], Separation(), tmp_path / "labels", ONCE, lambda *now: said.append(now)
+        *(model, square[0], Separation(), tmp_path / "labels", ONCE),
+        on_progress=lambda *now: said.append(now),
     )
     assert said == [(0, 1, "square"), (1, 1, "")]
+
+
+def test_a_micrograph_that_cannot_be_read_costs_itself_only(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    folder = tmp_path / "night"
+    folder.mkdir()
+    for name in ("a", "c"):
+        write_image(folder / f"{name}.tif", np.eye(64, dtype=np.uint8), 6.0)
+    (folder / "b.tif").write_bytes(b"II*\0 torn")
+    write_image(folder / "d.tif", np.eye(64, dtype=np.uint8), None)
+    told = []
+    segmented = segment(
+        *(model, find_collection(folder, Reading()), Separation(), tmp_path / "labels", ONCE),
+        on_progress=lambda *now: told.append(now),
+    )
+    assert [path.name for path in segmented.paths] == ["a.tif", "c.tif"]
+    assert [line.split("/")[-1][:5] for line in segmented.failures] == ["b.tif", "d.tif"]
+    assert told[-1] == (4, 4, "")
+
+
+def test_a_folder_that_cannot_be_written_ends_the_work_at_once(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (tmp_path / "labels" / "square.tif").mkdir(parents=True)
+    with pytest.raises(UnwritableError, match="cannot be written"):
+        segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
