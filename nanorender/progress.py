@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -25,6 +25,7 @@ COLUMNS = (
 )
 
 
+@runtime_checkable
 class Show(Protocol):
     """A bar of progress."""
 
