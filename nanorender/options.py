@@ -26,7 +26,9 @@ PixelSize = Annotated[float | None, typer.Option(help="In place of what the file
 InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels, not in nm.")]
 Crop = Annotated[str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px.")]
 Truth = Annotated[str | None, typer.Option(help="Annotations: suffix of the names, or folder.")]
-Averaged = Annotated[bool, typer.Option("--averaged/--once", help="Predict four flips, or one.")]
+Averaged = Annotated[
+    bool, typer.Option("--averaged/--once", help="Mean over flips and zooms, or one prediction.")
+]
 Shard = Annotated[str, typer.Option(help="I/N: every N-th from the I-th, for job arrays.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")

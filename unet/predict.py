@@ -101,7 +101,11 @@ def predict_averaged(
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
     pixel_size_nm: float | None,
 ) -> dict[str, Float[np.ndarray, "h w"]]:
-    """Return the maps of `predict`, averaged over the flips of the equalised image."""
+    """Return the maps of `predict`, averaged over flips and zooms of the equalised image.
+
+    The zooms are those between which patches were changed in training. Small particles are parted
+    better when enlarged, large ones when reduced.
+    """
     prepared = prepare(model, image, pixel_size_nm)
     return predict_window(model, prepared, whole(image.shape), averaged=True)
 
@@ -121,22 +125,67 @@ def predict_window(
 
     Within the reach of the network from the window's edge they are not those of the whole image.
     """
-    reduced = [
-        slice(floor(part.start * scale), min(ceil(part.stop * scale), length))
-        for part, scale, length in zip(
-            window, prepared.scale, prepared.equalized.shape, strict=True
-        )
-    ]
-    equalized = prepared.equalized[reduced[0], reduced[1]]
+    largest = model.card.training.augmentation.zoom
+    zooms = (1 / largest, 1.0, largest) if averaged and largest > 1 else (1.0,)
     flips = FLIPS if averaged else FLIPS[:1]
-    maps = np.zeros((*equalized.shape, model.card.training.architecture.outputs), np.float32)
-    for flip in flips:
-        maps += predict_equalized(model, np.ascontiguousarray(equalized[flip]))[flip]
-    maps /= len(flips)
-    if prepared.equalized.shape != prepared.shape:
-        maps = _at_resolution(maps, prepared.scale, window, reduced)
+    maps = sum(_predict_zoomed(model, prepared, window, zoom, flips) for zoom in zooms)
+    mean = np.asarray(maps) / len(zooms)
     names = model.card.training.targets
-    return {name: np.ascontiguousarray(maps[..., i]) for i, name in enumerate(names)}
+    return {name: np.ascontiguousarray(mean[..., i]) for i, name in enumerate(names)}
+
+
+def _predict_zoomed(
+    model: Model, prepared: Prepared, window: Window, zoom: float, flips: Sequence[Window]
+) -> Float[np.ndarray, "h w t"]:
+    """Return the probabilities in a window, seen zoomed, as the mean over flips.
+
+    Zoomed pixels lie where those of the whole image would, and begin and end on the coarsest grid,
+    upright and flipped, so that windows agree.
+    """
+    grid = model.card.training.architecture.coarsest_px
+    scale = (zoom * prepared.scale[0], zoom * prepared.scale[1])
+    rows, columns = (
+        slice(
+            floor(part.start * factor / grid) * grid,
+            min(_rounded_up(ceil(part.stop * factor), grid), max(1, round(zoom * length))),
+        )
+        for part, factor, length in zip(window, scale, prepared.equalized.shape, strict=True)
+    )
+    pixels = _zoomed(prepared.equalized, zoom, (rows, columns))
+    height, width = pixels.shape
+    padded = np.pad(pixels, ((0, -height % grid), (0, -width % grid)), mode="symmetric")
+    maps = np.zeros((*padded.shape, model.card.training.architecture.outputs), np.float32)
+    for flip in flips:
+        maps += predict_equalized(model, np.ascontiguousarray(padded[flip]))[flip]
+    maps = maps[:height, :width] / len(flips)
+    if scale == (1.0, 1.0) and window == (rows, columns):
+        return maps
+    return _at_resolution(maps, scale, window, (rows, columns))
+
+
+def _zoomed(
+    image: UInt8[np.ndarray, "a b"], zoom: float, window: Window
+) -> UInt8[np.ndarray, "h w"]:
+    """Return a window of an image as it is when the whole of it is zoomed."""
+    if zoom == 1:
+        return image[window]
+    rows, columns = window
+    how = cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR
+    reached = [
+        slice(max(0, floor(part.start / zoom) - 2), ceil(part.stop / zoom) + 2) for part in window
+    ]
+    shift_y, shift_x = (
+        (part.start + 0.5) / zoom - 0.5 - source.start
+        for part, source in zip(window, reached, strict=True)
+    )
+    warped = cv2.warpAffine(
+        image[reached[0], reached[1]],
+        np.array([[1 / zoom, 0, shift_x], [0, 1 / zoom, shift_y]]),
+        (columns.stop - columns.start, rows.stop - rows.start),
+        flags=how | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped)
 
 
 def _at_resolution(

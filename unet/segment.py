@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
 
     Attributes
     ----------
-    averaged: whether over the flips of the image, at four times the cost
+    averaged: whether over flips and zooms of the image, at about fourteen times the cost
     keep_probability: whether the foreground is written too, 255 for probability one
     """
 
@@ -200,6 +200,9 @@ def _record(
         model_sha256=model_sha256,
         training_pixel_sizes_nm=(sizes.lowest_nm, sizes.highest_nm),
         least_trained_nm=model.card.least_trained_nm,
-        separation={**separation.model_dump(mode="json"), "averaged_over_flips": averaged},
+        separation={
+            **separation.model_dump(mode="json"),
+            "averaged_over_flips_and_zooms": averaged,
+        },
         version=__version__,
     )

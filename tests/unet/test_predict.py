@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,8 +52,36 @@ def test_an_image_of_another_scale_gets_maps_of_its_own_size(model, discs):
 
 
 def test_averaging_over_flips_gives_the_same_for_a_flipped_image(model, discs):
+    unzoomed = model.card.training.augmentation.model_copy(update={"zoom": 1.0})
+    training = model.card.training.model_copy(update={"augmentation": unzoomed})
+    model = replace(model, card=model.card.model_copy(update={"training": training}))
     image = np.ascontiguousarray(discs(0)[0][:64, :64])
     upright = predict_averaged(model, image, 6.0)
     flipped = predict_averaged(model, np.ascontiguousarray(image[::-1]), 6.0)
     for name, probability in upright.items():
         np.testing.assert_allclose(flipped[name][::-1], probability, atol=1e-5)
+
+
+def test_averaging_takes_the_ends_of_the_zoom_seen_in_training(model, monkeypatch):
+    seen = []
+
+    def note_shape(model, image):
+        seen.append(image.shape)
+        return np.zeros((*image.shape, 4), np.float32)
+
+    monkeypatch.setattr("unet.predict.predict_equalized", note_shape)
+    assert model.card.training.augmentation.zoom == 1.25
+    predict_averaged(model, np.zeros((160, 320), np.uint8), 6.0)
+    assert seen == 4 * [(128, 256)] + 4 * [(160, 320)] + 4 * [(200, 400)]
+
+
+def test_what_is_averaged_keeps_its_place(model, monkeypatch):
+    y, x = np.mgrid[:90, :131]
+    image = (200 * np.exp(-((y - 61.0) ** 2 + (x - 40.0) ** 2) / 200)).astype(np.uint8)
+
+    def gray_level(model, image):
+        return np.repeat(image[..., None] / np.float32(255), 4, axis=-1)
+
+    monkeypatch.setattr("unet.predict.predict_equalized", gray_level)
+    maps = predict_averaged(model, image, 6.0)
+    np.testing.assert_allclose(maps["foreground"], equalize(image) / 255, atol=0.02)
