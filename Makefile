@@ -25,7 +25,8 @@ $(VENV)/.test-ready: $(VENV)/.demo-ready
 	touch $@
 
 pictures: $(VENV)/.demo-ready
-	for recipe in ag sio2 tio2; do $(BIN)/nanorender preview $$recipe -n 1 -o docs/pictures/$$recipe.png; done
+	$(BIN)/nanorender preview tio2 -n 1 -o docs/pictures/tio2.png
+	$(BIN)/nanorender gallery -o docs/pictures
 
 clean:
 	rm -rf $(VENV) demo

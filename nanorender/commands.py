@@ -1,6 +1,7 @@
 """Commands of the renderer: recipes, synthetic images and their folders."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,19 @@ from nanorender.options import (
     Shard,
     Workers,
 )
-from nanorender.progress import counted, progress
+from nanorender.progress import Show, counted, progress
 from nanorender.provenance import recorded
 
 app = typer.Typer()
 PANEL = "Render"
 Dataset = Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")]
+
+
+def _rendering() -> AbstractContextManager[Show]:
+    """Return a progress bar that says so when the renderer has to be compiled first."""
+    from nanorender.jit import is_compiled
+
+    return progress("rendering" if is_compiled() else "compiling once, then rendering")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -39,7 +47,7 @@ def preview(
     from nanorender.preview import write_preview
     from nanorender.recipe import read_recipe
 
-    with progress("rendering") as show:
+    with _rendering() as show:
         write_preview(read_recipe(recipe), count, seed, out, show)
     print(out)
 
@@ -52,7 +60,7 @@ def gallery(out: Out) -> None:
     """
     from nanorender.gallery import write_gallery
 
-    with progress("rendering") as show:
+    with _rendering() as show:
         written = write_gallery(out, show)
     print(*written, sep="\n")
 
@@ -87,7 +95,7 @@ def generate(
         settings = settings.at_scale(pixel_size_nm, image_px)
     if outputs is not None:
         settings = settings.with_outputs(outputs)
-    with progress("rendering") as show:
+    with _rendering() as show:
         generate(
             settings,
             count,

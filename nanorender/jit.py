@@ -29,6 +29,12 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     config.CACHE_DIR = _cache_folder()  # pyright: ignore[reportAttributeAccessIssue]: made at import
 
 
+def is_compiled() -> bool:
+    """Return whether kernels of this version were compiled on this machine before."""
+    folder = Path(config.CACHE_DIR)  # pyright: ignore[reportAttributeAccessIssue]: made at import
+    return next(folder.rglob("*.nbi"), None) is not None
+
+
 def kernel(function: Callable) -> Callable:
     """Compile a function of arrays and numbers to machine code.
 

@@ -119,7 +119,7 @@ def _descend(placed, k, level, settled, block, count, arrived):
     The distance along a ray is convex, so that steps from above never pass the surface, and a ray
     that points away from it is lost. Returns how many arrived. Reorders the block.
     """
-    reached, rays = 0, block.rays
+    reached, rays = np.int64(0), block.rays  # a literal 0 would be compiled for on its own
     active = _drop_hidden(block, count)
     for _ in range(_MAX_STEPS):
         if active == 0:
@@ -140,7 +140,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
     The quadratic smooth minimum (Quilez, "Smooth minimum", 2013) is 1-Lipschitz, so its value is
     a safe step; close to the surface Newton's step replaces it. Returns how many arrived.
     """
-    active, reached = count, 0
+    active, reached = count, np.int64(0)
     rays = block.rays
     share_scale = _HALF / smoothness
     for _ in range(_MAX_STEPS):

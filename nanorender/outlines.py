@@ -215,7 +215,7 @@ def _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown
     stride = _WIDEST_STEP if convex else 1
     reach = _NONE
     while stride:
-        count = 0
+        count = np.int64(0)  # a literal 0 would be compiled for on its own
         for i in range(r0 - mask.top, r1 - mask.top):
             start, stop = span[:, i - (r0 - mask.top)]
             stop += 1
@@ -239,7 +239,7 @@ def _trace_unknown(items, t, placed, pixel_size, slope, seen, mask, own, unknown
                 count += 1
                 if count == BLOCK:
                     _set_hits(items, t, placed, pixel_size, blocks, count, mask, found)
-                    count = 0
+                    count = np.int64(0)
         _set_hits(items, t, placed, pixel_size, blocks, count, mask, found)
         stride //= 2
         reach = 2 * stride - 1

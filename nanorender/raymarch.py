@@ -155,7 +155,7 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
         top = items.top[t]
         ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
         r0, r1 = row_range(items, t, pixel_size, height)
-        count = 0
+        count = np.int64(0)  # a literal 0 would be compiled for on its own
         for r in range(max(0, r0), min(height, r1)):
             depth, a = buffers.depth[r], cells.row_cell[r]
             chosen = cells.chosen[cells.first_chosen[a] : cells.first_chosen[a + 1]]
@@ -181,6 +181,6 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
                         count += 1
                         if count == BLOCK:
                             _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
-                            count = 0
+                            count = np.int64(0)
         if count:
             _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,16 @@ def test_a_sample_depends_on_recipe_seed_and_index_alone():
     assert again.image.tobytes() == alone.image.tobytes()
     assert again.labels.tobytes() == alone.labels.tobytes()
     assert render(recipe, 5, 2).image.tobytes() != alone.image.tobytes()
+
+
+def test_two_threads_make_the_same_bytes_as_one():
+    recipe = read_recipe("tio2").at_scale(7.0, 192)
+    alone = [render(recipe, 4, index) for index in range(4)]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda index: render(recipe, 4, index), range(4)))
+    for one, other in zip(alone, together, strict=True):
+        assert one.image.tobytes() == other.image.tobytes()
+        assert one.labels.tobytes() == other.labels.tobytes()
 
 
 def test_another_detector_leaves_scene_and_labels_as_they_were():

@@ -1,0 +1,126 @@
+"""What has to hold besides the time of one image: figures of whole processes, printed and checked.
+
+    pytest -n 0 -m slow -s benchmarks/bench_limits.py
+
+Times are those of the processor, which other work on the machine hardly changes, but where a line
+says otherwise.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_raymarch import RENDER_PX, scene_of
+
+from nanorender.instances import place
+from nanorender.labels import LabelSettings, labelled
+from nanorender.lighting import Lighting, light
+from nanorender.raymarch import trace_instances
+from nanorender.recipe import preset_names
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: object, **environment: str) -> tuple[float, float, str]:
+    """Run the program; return seconds on the clock and of the processor, and what it said."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, used, done.stderr
+
+
+def rendered(scene, repeats: int = 7) -> float:
+    """Return the least processor seconds that placing, tracing, lighting and labels take."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.process_time()
+        instances = place(scene, scene.view)
+        surface = trace_instances(instances, scene.view.resampled(RENDER_PX, RENDER_PX))
+        light(surface, Lighting(), np.random.default_rng(0))
+        labelled(scene, instances, surface, scene.view, LabelSettings())
+        seconds.append(time.process_time() - began)
+    return min(seconds)
+
+
+def test_particles_out_of_view_are_nearly_free():
+    few, many = (rendered(scene_of("grains", count)) for count in (1000, 100_000))
+    print(f"\n250 in view of 1000: {1e3 * few:.1f} ms; of 100 000: {1e3 * many:.1f} ms")
+    assert many < 2 * few
+
+
+def test_particles_under_others_cost_little():
+    scene = scene_of("spheres")
+    below = scene.particles._replace(
+        center_nm=scene.particles.center_nm * [1, 1, 0] + [0, 0, 5],
+        size_nm=scene.particles.size_nm * 0.05,
+    )
+    both = type(below)(*map(np.concatenate, zip(scene.particles, *[below] * 3, strict=True)))
+    few, many = rendered(scene), rendered(scene._replace(particles=both))
+    print(f"\n250 in view: {1e3 * few:.1f} ms; 750 more beneath them: {1e3 * many:.1f} ms")
+    assert many < 2 * few
+
+
+@pytest.mark.parametrize("recipe", preset_names())
+def test_180_pairs_take_under_a_minute_on_two_cores(recipe, tmp_path):
+    run("generate", recipe, "-n", 1, "-o", tmp_path / "warm")
+    one = run("generate", recipe, "-n", 60, "-o", tmp_path / "one", "--workers", 1)
+    two = run("generate", recipe, "-n", 180, "-o", tmp_path / "two", "--workers", 2)
+    print(
+        f"\n{recipe}: 180 pairs by 2 processes: {two[0]:.1f} s on the clock, {two[1]:.1f} s of the "
+        f"processor; a pair {1e3 * two[1] / 180:.0f} ms, with 1 process {1e3 * one[1] / 60:.0f} ms;"
+        f" throughput {one[0] / 60 / (two[0] / 180):.2f} x on the clock, "
+        f"{2 * one[1] / 60 / (two[1] / 180):.2f} x if both cores were free"
+    )
+    # Processes that shared anything would use more of the processor, or less of two cores.
+    assert two[1] / 2 < 60
+    assert two[1] / 180 < one[1] / 60 / 0.9
+
+
+def test_the_first_image_comes_within_three_seconds_of_the_start(tmp_path):
+    run("generate", "sio2", "-n", 1, "-o", tmp_path / "warm")
+    wall, used, _ = run("generate", "sio2", "-n", 1, "-o", tmp_path / "first")
+    print(f"\nstart to first image: {wall:.2f} s on the clock, {used:.2f} s of the processor")
+    assert used < 3
+
+
+def test_compiling_takes_under_forty_seconds_and_says_so_in_one_line(tmp_path):
+    wall, used, said = run(
+        *("generate", "sio2", "-n", 1, "-o", tmp_path / "first"),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    print(f"\ncold: {wall:.1f} s on the clock, {used:.1f} s of the processor, said: {said.strip()}")
+    assert used < 40
+    assert len([line for line in said.splitlines() if "compil" in line]) == 1
+
+
+@pytest.mark.parametrize("recipe", preset_names())
+def test_a_worker_needs_less_than_600_mb(recipe, tmp_path):
+    measure = (
+        "import resource, sys; from pathlib import Path; from nanorender.generate import generate; "
+        "from nanorender.recipe import read_recipe; "
+        "generate(read_recipe(sys.argv[1]), 8, 0, Path(sys.argv[2]), workers=1); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", measure, recipe, str(tmp_path / "made")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    megabytes = int(said.stdout) * 1024 / 1e6
+    print(f"\n{recipe}: {megabytes:.0f} MB at most")
+    assert megabytes < 600

@@ -1,0 +1,156 @@
+"""Processor time of one image with its labels, beside Blender Cycles, Mitsuba 3 and VTK.
+
+    python -m venv peers && peers/bin/pip install bpy mitsuba vtk
+    python benchmarks/peers.py --python peers/bin/python
+
+An environment of their own, because bpy needs an older NumPy; without bpy, `pip install -e
+".[peers]"` and no option do. The same particles at 507 x 507 pixels, once spheres (sample 1 of the
+preset sio2) and once agglomerated grains (of tio2); peers get triangle meshes of the shapes that
+nanorender knows by formula. The time is that from the particles to an image and a label map,
+after another scene that is not counted. A peer that is not installed is left out, saying so.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import ConvexHull
+
+from nanorender.distributions import Constant
+from nanorender.instances import place
+from nanorender.primitives import empty_rays, signed_distance
+from nanorender.recipe import Recipe, read_recipe
+from nanorender.render import render
+from nanorender.scene import Scene, sample_scene
+
+EDGE_PX = 507
+POINTS = 642  # of the mesh of a particle: 1280 triangles
+SCENES = {"spheres": ("sio2", 1700.0), "agglomerates": ("tio2", 1900.0)}
+"""Presets, and how many particles on their fields bring 200 to 250 into view."""
+OURS = (
+    "edge effect, dirt, point spread and noise; no light between surfaces: occlusion and shadow "
+    "of the height field"
+)
+PEERS = {
+    "Cycles, 16 samples": ("bpy", "global illumination, grainy"),
+    "Cycles, 64 samples": ("bpy", "global illumination, less grainy"),
+    "Mitsuba 3, 16 samples": ("mitsuba", "global illumination, three bounces, grainy"),
+    "VTK, shadow map": ("vtk", "one lamp and its hard shadow: plainer than ours"),
+}
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return a preset at the resolution of the comparison, one ray a pixel."""
+    preset, count = SCENES[name]
+    recipe = read_recipe(preset)
+    zoom_nm = recipe.camera.pixel_size_nm.typical() * recipe.camera.image_px / EDGE_PX
+    camera = {"pixel_size_nm": Constant(value=zoom_nm), "image_px": EDGE_PX, "render_px": EDGE_PX}
+    return recipe.model_copy(
+        update={
+            "camera": recipe.camera.model_copy(update=camera),
+            "particle_count": Constant(value=count),
+        }
+    )
+
+
+def meshes_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Return points (n, p, 3) of the convex particles in view, and triangles that all share.
+
+    Along each direction from its middle, a particle ends where the distance is 0.
+    """
+    items, placed = place(scene, scene.view)
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(POINTS)
+    z = 1 - 2 * (np.arange(POINTS) + 0.5) / POINTS
+    flat = np.sqrt(1 - z**2)
+    directions = np.column_stack([flat * np.cos(turn), flat * np.sin(turn), z])
+    triangles = ConvexHull(directions).simplices
+    a, b, c = np.moveaxis(directions[triangles], 1, 0)
+    inwards = np.einsum("ti,ti->t", np.cross(b - a, c - a), a) < 0
+    triangles[inwards] = triangles[inwards][:, ::-1]
+    points = np.empty((len(items.particle), POINTS, 3))
+    rays = empty_rays(POINTS)
+    for t, origin in enumerate(items.origin):
+        low, high = np.zeros(POINTS), np.full(POINTS, 4.0 * float(items.reach[t].max()))
+        for _ in range(24):
+            middle = (low + high) / 2
+            rays.x[:], rays.y[:], rays.z[:] = (directions * middle[:, None]).T
+            signed_distance(placed, int(items.first[t]), rays, POINTS)
+            inside = rays.distance < 0
+            low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+        points[t] = origin + directions * low[:, None]
+    return points, triangles
+
+
+def write_scenes(name: str, path: Path) -> None:
+    """Write the meshes of two samples for the peers."""
+    stored = {"edge_px": EDGE_PX}
+    for index in range(2):
+        scene = sample_scene(recipe_of(name), np.random.default_rng([0, index]).spawn(4)[0])
+        stored[f"points_{index}"], stored["triangles"] = meshes_of(scene)
+        stored[f"edge_nm_{index}"] = EDGE_PX * scene.view.pixel_size_nm
+    np.savez(path, **stored)
+
+
+def measure_ours(name: str, picture: Path) -> dict[str, float]:
+    """Return processor seconds of a sample, from the recipe on, and its number of labels."""
+    recipe = recipe_of(name)
+    render(recipe, 0, 0)
+    began = time.process_time()
+    for _ in range(10):
+        sample = render(recipe, 0, 1)
+    taken = (time.process_time() - began) / 10
+    np.save(picture, sample.image)
+    return {"cpu_s": taken, "labels": int(sample.labels.max())}
+
+
+def measure_peer(python: str, peer: str, scenes: Path, picture: Path) -> dict[str, float] | str:
+    """Return the same of a peer, or why there is none."""
+    module = PEERS[peer][0]
+    find = f"import importlib.util as u, sys; sys.exit(u.find_spec({module!r}) is None)"
+    if subprocess.run([python, "-c", find], check=False).returncode:
+        return f"{module} is not installed"
+    child = Path(__file__).with_name("peer_renderers.py")
+    command = [python, str(child), peer, str(scenes), str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Measure all that there is and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers")
+    parser.add_argument("--pictures", type=Path, help="folder for the pictures, as .npy")
+    options = parser.parse_args()
+    seconds: dict[str, list[float]] = {"nanorender": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.pictures or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for scene in SCENES:
+            scenes = Path(temporary) / f"{scene}.npz"
+            write_scenes(scene, scenes)
+            found = measure_ours(scene, folder / f"nanorender-{scene}.npy")
+            print(f"nanorender, {scene}: {found}", file=sys.stderr)
+            seconds["nanorender"].append(found["cpu_s"])
+            for peer in PEERS:
+                picture = folder / f"{peer.replace(', ', '-').replace(' ', '-')}-{scene}.npy"
+                found = measure_peer(options.python, peer, scenes, picture)
+                print(f"{peer}, {scene}: {found}", file=sys.stderr)
+                if not isinstance(found, str):
+                    seconds.setdefault(peer, []).append(found["cpu_s"])
+    print("| renderer | " + " | ".join(SCENES) + " | picture |")
+    print("|---|" + "---|" * (len(SCENES) + 1))
+    for name, taken in seconds.items():
+        beside = zip(taken, seconds["nanorender"], strict=False)
+        cells = " | ".join(f"{own:.3g} s, {own / ours:.0f} x" for own, ours in beside)
+        print(f"| {name} | {cells} | {PEERS[name][1] if name in PEERS else OURS} |")
+
+
+if __name__ == "__main__":
+    main()
