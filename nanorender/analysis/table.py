@@ -108,7 +108,8 @@ def _join(parts: Sequence[Path], out: Path) -> None:
     if out.suffix.lower() == ".parquet":
         import pandas as pd
 
-        tables = [pd.read_csv(part) for part in parts]
+        # Names of images such as 000123 are no numbers.
+        tables = [pd.read_csv(part, dtype={"image": str}) for part in parts]
         filled = [table for table in tables if len(table)]
         write_frame(pd.concat(filled, ignore_index=True) if filled else tables[0], out)
         return
