@@ -252,15 +252,17 @@ def write_labels(
     Raises
     ------
     InputError
-        If a label is below 0 or above 32 bits, or the file cannot be written.
+        If a label is below 0 or of 2**31 or more, or the file cannot be written.
     """
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
-    if low < 0 or high >= 2**32:
+    if low < 0 or high >= 2**31:
         raise InputError(
-            f"{path} cannot hold labels from {low} to {high}; 0 to {2**32 - 1} fit in a label map"
+            f"{path} cannot hold labels from {low} to {high}; 0 to {2**31 - 1} fit in a label map"
         )
     short = high <= LARGEST_SHORT_LABEL
-    values = np.ascontiguousarray(labels, dtype="<u2" if short else "<u4")
+    # Many labels are those of a large image: a copy of it would be gigabytes.
+    values = np.ascontiguousarray(labels, "<u2") if short else np.ascontiguousarray(labels, "<i4")
+    values = values if short else values.view("<u4")
     calibration = _calibration(pixel_size_nm, "YX" if values.ndim == 2 else "CYX")
     if not short:  # ImageJ opens them, but tifffile does not know that it does
         unit = "" if pixel_size_nm is None else "unit=nm\n"

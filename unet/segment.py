@@ -136,8 +136,9 @@ def segment_one(
             return notes
         prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
         doing = partial(_say_part, on_part, micrograph.name)
-        del micrograph  # of large images, half a gigabyte
+        del micrograph  # of large images it is half a gigabyte, as is what was prepared of it
         found = segment_prepared(model, prepared, separation, averaged, keep, doing)
+        del prepared
         if found.foreground is not None:
             probability = probability_path(written)
             probability.parent.mkdir(parents=True, exist_ok=True)
