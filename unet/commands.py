@@ -129,6 +129,34 @@ def select(
 
 @app.command(rich_help_panel=PANEL)
 @recorded("out")
+def baseline(
+    micrographs: Micrographs,
+    out: Out,
+    truth: Annotated[str, typer.Option(help="Annotations: suffix of the names, or folder.")],
+    preset: Preset = "real",
+    pixel_size_nm: PixelSize = None,
+    crop: Crop = None,
+) -> None:
+    """Train on annotated micrographs alone, leaving out each in turn, and score it on that one.
+
+    Example: nanorender baseline micrographs --truth _m -o baseline
+    """
+    from unet import presets
+    from unet.baseline import leave_one_out, table
+
+    images = collection(micrographs, pixel_size_nm, False, crop, truth)
+    with progress("training") as show:
+        folds = leave_one_out(
+            images,
+            presets.preset(preset),
+            out,
+            lambda image, now: show(now.step, now.steps, f"without {image}, {now}"),
+        )
+    print(table(folds), out, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
+@recorded("out")
 def segment(
     model: Annotated[Path, typer.Argument(help="Run folder or model file.")],
     micrographs: Micrographs,
