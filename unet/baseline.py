@@ -85,8 +85,10 @@ def leave_one_out(
         epoch = rank_by_truth(run, validation, "error")[0].epoch
         select_epoch(run, epoch)
         once = Prediction(averaged=False)
-        (labels,) = segment(run, left_out, Separation(), folder / "labels", once)
-        folds.append(_fold(left_out, labels, epoch))
+        segmented = segment(run, left_out, Separation(), folder / "labels", once)
+        if segmented.failures:
+            raise InputError(segmented.failures[0])
+        folds.append(_fold(left_out, segmented.paths[0], epoch))
     text = "\n".join([",".join(COLUMNS), *(",".join(map(str, _values(fold))) for fold in folds)])
     write_text(folder / "baseline.csv", text + "\n")
     return folds

@@ -103,13 +103,19 @@ def rank_without_truth(
     validation: Sequence[ValidationImage],
     on_progress: OnProgress = lambda done, total: None,
 ) -> list[RankedEpoch]:
-    """Return the epochs, best first, by how sure and how steady their predictions are.
+    """Return the epochs, best first, by how steady their predictions are.
 
-    The score is the geometric mean of three parts, each 0 to 1 and the mean over the images:
+    The score is the first of three parts, each 0 to 1 and the mean over the images:
 
     - stability: agreement with the prediction of the image turned upside down at less contrast
     - agreement: with the predictions of the neighbouring epochs
     - sharpness: how far the probabilities are from one half
+
+    The other two rise as the learning rate falls, whatever is learnt: in two trainings of the
+    preset "cpu", six epochs each, rank correlations with the F1 of the particles on five real
+    images were 0.94 and 0.77 for stability, 0.49 and 0.77 for agreement, 0.60 and 0.71 for
+    sharpness, 0.49 and 0.71 for the geometric mean of the three, which chose the last epoch both
+    times; stability chose the best one.
 
     Raises
     ------
@@ -123,7 +129,7 @@ def rank_without_truth(
         neighbours = kept[max(0, index - 1) : index] + kept[index + 1 : index + 2]
         scores = [_unsupervised(run_folder, model, neighbours, image) for image in validation]
         parts = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
-        ranked.append(RankedEpoch(epoch, float(np.prod(list(parts.values())) ** (1 / 3)), parts))
+        ranked.append(RankedEpoch(epoch, parts["stability"], parts))
         on_progress(len(ranked), len(kept))
     return _best_first(ranked)
 

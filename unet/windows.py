@@ -16,9 +16,7 @@ from unet.predict import Model, Prepared, Window, predict_window, whole
 
 WHOLE_PX = 4096  # images of no larger edge are not divided
 CORE_PX = 1536
-MARGIN_PX = (
-    384  # at the scale of the training; the network and the separation look this far at most
-)
+MARGIN_PX = 384  # at the scale of the training; network and separation look this far at most
 BAND_ROWS = 256
 
 OnPart = Callable[[int, int], None]  # how many windows are done, and of how many
