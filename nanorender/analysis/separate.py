@@ -34,7 +34,8 @@ class Separation(Settings):
     markers: particles are told apart by the predicted interiors, or as the paper did by their
         shape, a watershed of the distance to the background; so they are where no interior is
         predicted
-    dams: touching particles are parted by a line of background one pixel wide
+    dams: touching particles are parted by a line of background one pixel wide, as MorphoLibJ does;
+        without, every pixel of the foreground belongs to a particle and no area is lost
     grow_px: widen the finished particles, for networks trained on eroded labels
     interior_threshold: interior probability above which a pixel may mark a particle
     interior_smoothing_px: standard deviation of the smoothing before markers are found
@@ -52,7 +53,7 @@ class Separation(Settings):
     dynamic: PositiveFloat = 1.0
     connectivity: Connectivity = 4
     markers: Literal["interior", "distance"] = "interior"
-    dams: bool = True
+    dams: bool = False
     grow_px: NonNegativeFloat = 0.0
     interior_threshold: Probability = 0.5
     interior_smoothing_px: NonNegativeFloat = 0.0

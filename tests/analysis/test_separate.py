@@ -30,7 +30,7 @@ def probability(mask):
 @pytest.mark.parametrize("connectivity", [4, 8])
 def test_two_overlapping_discs_are_parted_at_their_neck(chamfer, connectivity):
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
-    settings = Separation(chamfer=chamfer, connectivity=connectivity)
+    settings = Separation(chamfer=chamfer, connectivity=connectivity, dams=True)
     labels = separate({"foreground": probability(mask)}, settings)
     assert labels.max() == 2
     columns = np.flatnonzero((mask & (labels == 0)).any(axis=0))
@@ -62,7 +62,7 @@ def test_whole_distances_are_rounded_down_before_maxima_are_compared():
 
 def test_without_dams_every_foreground_pixel_belongs_to_a_particle():
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
-    labels = separate({"foreground": probability(mask)}, Separation(dams=False))
+    labels = separate({"foreground": probability(mask)}, Separation())
     np.testing.assert_array_equal(labels > 0, mask)
     areas = np.bincount(labels.ravel())[1:]
     assert abs(areas[0] - areas[1]) < 0.05 * areas.sum()
@@ -132,7 +132,7 @@ def touching_squares():
 
 def test_touching_particles_without_any_neck_are_parted_by_their_interiors():
     truth, maps = touching_squares()
-    labels = separate(maps, Separation(area_opening_px=5, dams=False))
+    labels = separate(maps, Separation(area_opening_px=5))
     scores = object_scores(labels, truth, iou=0.9, min_area_px=1)
     assert (scores.n_matched, scores.n_predicted) == (4, 4)
 
