@@ -19,7 +19,6 @@ from nanorender.infobar import info_bar_rows
 
 LARGEST_SHORT_LABEL = 65535
 """Label maps are 16-bit files, which every program reads, unless they hold more labels."""
-
 LABEL_MAP_SHARE = 0.85
 """Share of neighboring pixels that are equal in a label map; noise forbids it in a micrograph."""
 

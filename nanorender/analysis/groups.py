@@ -49,9 +49,10 @@ def samples_by_name(images: Sequence[str], pattern: str) -> dict[str, str]:
     samples = {}
     for image in images:
         found = searched.search(image)
-        if found is None:
+        sample = found and found.group(1 if searched.groups else 0)
+        if not sample:
             raise InputError(f"'{pattern}' is not found in the name '{image}'; give one that is")
-        samples[image] = found.group(1 if searched.groups else 0)
+        samples[image] = sample
     return samples
 
 
