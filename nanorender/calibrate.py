@@ -1,39 +1,102 @@
-"""Calibration: what a recipe needs to know of unlabelled micrographs."""
+"""Calibration: a recipe fitted to unlabelled micrographs. The order of the steps.
 
-from collections.abc import Iterable
+1. The recipe is drawn to the scale of the micrographs, and its tone to theirs.
+2. Direct estimates on real and on synthetic images are made to agree; that takes a few renderings.
+3. A search without derivatives makes the loss small over everything else.
+4. What physics gives directly (point spread, noise, levels, coverage) is matched once more, on
+   other seeds.
+"""
 
-import cv2
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Integer
-from skimage.feature import peak_local_max
-from skimage.filters import gaussian, threshold_otsu
-from skimage.morphology import remove_small_holes
+from jaxtyping import Float, Integer
 
+from nanorender.distributions import Constant
 from nanorender.errors import InputError
+from nanorender.estimate import Estimates, segment
+from nanorender.likeness import Features, Terms
+from nanorender.match import match_coverage, match_detector, match_levels, match_sizes
 from nanorender.micrograph import Micrograph
+from nanorender.parameters import MATCHED, SEARCHED
+from nanorender.polarity import refuse_unfit
 from nanorender.recipe import Recipe
+from nanorender.search import search
+from nanorender.settings import Settings
+from nanorender.tones import tones_of, with_tones
+from nanorender.views import (
+    Drawing,
+    Scale,
+    Target,
+    Tone,
+    View,
+    compared,
+    coverage,
+    expected_coverage,
+    gray_levels,
+    particles_in_field,
+    real_views,
+    shown,
+    synthetic_views,
+    target,
+)
 
-SMALLEST_RADIUS_PX = 3.0
+SEEN_EDGE_PX = 512  # of a wide view after binning, at most
+SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smoothed
+LARGEST_BINNING = 4
+CLOSE_EDGE_PX = 512
+CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
+CLOSE_VIEWS = 4
+CHECKED_VIEWS = 40
 
 
-def inscribed_diameters_px(image: Integer[np.ndarray, "h w"]) -> np.ndarray:
-    """Return diameters (n) of discs inscribed in the bright regions of an image, px.
+class CalibrationSettings(Settings):
+    """How much work a calibration is.
 
-    A first estimate of sizes that needs no training: smoothed, thresholded (Otsu 1979), holes of
-    textured particles closed, and the maxima of the distance to the background taken for middles.
+    evaluations: candidates of the search, each rendered as several views
+    views: synthetic views of a candidate
+    corrections: of the direct estimates, before the search; half as many after it
+    seed: of all that is random
+    dark_particles: whether particles are darker than the substrate
     """
-    smooth = gaussian(image.astype(np.float32), 1.5)
-    if smooth.max() == smooth.min():
-        return np.empty(0)
-    bright = smooth > threshold_otsu(smooth)
-    bright = remove_small_holes(bright, max_size=image.size // 2000)
-    distance = cv2.distanceTransform(bright.astype(np.uint8), cv2.DIST_L2, 5)
-    middles = peak_local_max(
-        gaussian(distance, 1.0),
-        min_distance=int(2 * SMALLEST_RADIUS_PX),
-        threshold_abs=SMALLEST_RADIUS_PX,
-    )
-    return 2 * distance[tuple(middles.T)]
+
+    evaluations: int = 120
+    views: int = 6
+    corrections: int = 8
+    seed: int = 0
+    dark_particles: bool = False
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A fitted recipe and how it came about.
+
+    recipe: the fitted one, for images of the micrographs' pixel size
+    before, after: terms of the loss of the recipe as it was, drawn to scale, and as it is
+    fitted: values of each parameter before and after
+    estimates: from the micrographs and from the fitted recipe's images
+    evaluations: candidates that were rendered
+    real, synthetic: views at full resolution, which the terms were taken from
+    features: of both, by these names
+    notes: what the user should know
+    """
+
+    recipe: Recipe
+    before: Terms
+    after: Terms
+    fitted: dict[str, tuple[float, float]]
+    estimates: tuple[Estimates, Estimates]
+    evaluations: int
+    real: list[View]
+    synthetic: list[View]
+    features: dict[str, Features]
+    notes: tuple[str, ...]
+
+
+def inscribed_diameters_px(image: Integer[np.ndarray, "h w"]) -> Float[np.ndarray, "n"]:
+    """Return diameters of discs inscribed in the bright regions of an image, px."""
+    return segment(image.astype(np.float32)).diameters_px.astype(float)
 
 
 def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> float:
@@ -60,3 +123,152 @@ def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> 
     ]
     shares = [kind.share for kind in recipe.particles]
     return float(np.average(widths, weights=shares) / np.median(diameters))
+
+
+def calibrate(
+    micrographs: Sequence[Micrograph],
+    base: Recipe,
+    settings: CalibrationSettings,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Calibration:
+    """Return a recipe fitted to one to ten micrographs, all of about the same pixel size.
+
+    Raises
+    ------
+    InputError
+        If a micrograph is flat, shows no particles, or shows them in the other polarity.
+    """
+    refuse_unfit(micrographs, settings.dark_particles)
+    images = [gray_levels(micrograph) for micrograph in micrographs]
+    sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
+    pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base)]))
+    real, wide, close = _targets(images, pixel_size_nm, settings.dark_particles)
+    start = _to_scale(base, pixel_size_nm, settings.dark_particles)
+    tones = tones_of(images, settings.dark_particles)
+    total = settings.corrections * 3 // 2 + settings.evaluations
+    recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
+    on_progress(settings.corrections, total)
+    drawing = _drawing(recipe, wide, tones, settings, 0)
+
+    def loss(candidate: Recipe) -> float:
+        return compared(wide, shown(synthetic_views(candidate, wide, drawing), wide)).loss()
+
+    found = search(
+        recipe,
+        SEARCHED,
+        loss,
+        settings.evaluations,
+        settings.seed,
+        lambda done: on_progress(settings.corrections + done, total),
+    )
+    recipe = _matched(found.recipe, (wide, close), tones, settings, 1)
+    recipe = Recipe.model_validate(recipe.model_dump())
+    checked = [_check(candidate, close, settings) for candidate in (start, recipe)]
+    on_progress(total, total)
+    after = shown(checked[1], close)
+    assert after.estimates is not None
+    return Calibration(
+        recipe=recipe,
+        before=compared(close, shown(checked[0], close)),
+        after=compared(close, after),
+        fitted=_changes(start, recipe),
+        estimates=(close.real.estimates, after.estimates),
+        evaluations=found.evaluations,
+        real=real,
+        synthetic=checked[1],
+        features={"real": close.real.features, "synthetic": after.features},
+        notes=() if sizes_nm else (_assumed(pixel_size_nm),),
+    )
+
+
+def _assumed(pixel_size_nm: float) -> str:
+    return (
+        f"the files do not say how large a pixel is; the recipe is fitted as if it were "
+        f"{pixel_size_nm:.4g} nm, at which its particles are as large as theirs"
+    )
+
+
+def _targets(
+    images: Sequence[View], pixel_size_nm: float, dark: bool
+) -> tuple[list[View], Target, Target]:
+    """Return close views, and what wide ones (binned) and close ones (as they are) show."""
+    shortest = min(min(image.shape) for image in images)
+    diameters = np.concatenate([segment(255 - i if dark else i).diameters_px for i in images])
+    typical = float(np.sqrt(np.mean(diameters**2)))
+    binning = int(np.clip(round(typical / SEEN_DIAMETER_PX), 1, LARGEST_BINNING))
+    edge = min(shortest, SEEN_EDGE_PX * binning) // binning * binning
+    wide = Scale(edge, binning, 1 / binning)
+    close = Scale(min(shortest, CLOSE_EDGE_PX), 1, CLOSE_RAYS)
+    close_views = real_views(images, close)
+    return (
+        close_views,
+        target(real_views(images, wide), wide, pixel_size_nm, dark),
+        target(close_views, close, pixel_size_nm, dark),
+    )
+
+
+def _to_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
+    """Return the recipe for images of one pixel size and polarity."""
+    drawn = base.at_scale(pixel_size_nm, CLOSE_EDGE_PX)
+    camera = drawn.camera.model_copy(update={"pixel_size_nm": Constant(value=pixel_size_nm)})
+    polarity = {"polarity": "dark" if dark else "bright"}
+    detector = drawn.detector.model_copy(update=polarity)
+    return drawn.model_copy(update={"camera": camera, "detector": detector})
+
+
+def _drawing(
+    recipe: Recipe, aim: Target, tones: tuple[Tone, ...], settings: CalibrationSettings, stage: int
+) -> Drawing:
+    """Return the views of a stage: every micrograph's tone as often as the others'."""
+    count = len(tones) * -(-settings.views * (1 + stage) // len(tones))
+    particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
+    return Drawing(2 * settings.seed + stage, count, tones, particles)
+
+
+def _matched(
+    recipe: Recipe,
+    aims: tuple[Target, Target],
+    tones: tuple[Tone, ...],
+    settings: CalibrationSettings,
+    stage: int,
+) -> Recipe:
+    """Return the recipe after corrections of its direct estimates; fewer after the search."""
+    wide, close = aims
+    for _ in range(settings.corrections // (1 + stage)):
+        synthetic = _estimated(recipe, wide, _drawing(recipe, wide, tones, settings, stage))
+        if synthetic is not None:
+            recipe = match_sizes(recipe, wide.real.estimates, synthetic, 1 / (1 + stage))
+            recipe = match_levels(recipe, wide.real.estimates, synthetic, 1 / (1 + stage))
+        drawing = _drawing(recipe, close, tones, settings, stage)._replace(count=CLOSE_VIEWS)
+        synthetic = _estimated(recipe, close, drawing)
+        if synthetic is not None:
+            recipe = match_detector(recipe, close.real.estimates, synthetic)
+    drawing = _drawing(recipe, wide, tones, settings, stage)
+    synthetic = _estimated(recipe, wide, drawing)
+    if synthetic is None:
+        return recipe
+    # What the segmentation misses or adds, it does so on both.
+    share = coverage(recipe, wide, drawing) * wide.real.estimates.coverage / synthetic.coverage
+    expected = expected_coverage(recipe, wide.pixel_size_nm, wide.scale, drawing.seed)
+    return match_coverage(recipe, share, expected)
+
+
+def _estimated(recipe: Recipe, aim: Target, drawing: Drawing) -> Estimates | None:
+    """Return estimates from synthetic views, None where they show no particles."""
+    return shown(synthetic_views(recipe, aim, drawing), aim).estimates
+
+
+def _check(recipe: Recipe, close: Target, settings: CalibrationSettings) -> list[View]:
+    """Return views on seeds that nothing was fitted to, with the recipe's own tones."""
+    particles = particles_in_field(recipe, close.pixel_size_nm, close.scale)
+    drawing = Drawing(2 * settings.seed + 1_000_000, CHECKED_VIEWS, (), particles)
+    return synthetic_views(recipe, close, drawing)
+
+
+def _changes(start: Recipe, recipe: Recipe) -> dict[str, tuple[float, float]]:
+    changed = {}
+    for parameter in SEARCHED + MATCHED:
+        before, after = parameter.read(start), parameter.read(recipe)
+        if before is not None and after is not None:
+            changed[parameter.name] = (before, after)
+    return changed

@@ -1,7 +1,7 @@
 """The micrographs of a study: a folder of files, how to read them, and their annotations."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,6 +122,21 @@ def find_collection(path: Path, reading: Reading) -> Collection:
     suffix = reading.truth if reading.truth and reading.truth_folder is None else None
     found = find_micrographs(path, suffix)
     return Collection(found.images, found.left_out, (), tuple(_said(found, suffix)), reading)
+
+
+def read_several(paths: Sequence[Path], reading: Reading) -> list[Micrograph]:
+    """Return the micrographs in several files and folders, of known pixel size or not.
+
+    Raises
+    ------
+    InputError
+        If there are none, or one cannot be read.
+    """
+    return [
+        read_micrograph(image, reading.pixel_size_nm, reading.crop)
+        for path in paths
+        for image in find_micrographs(path).images
+    ]
 
 
 def read_scaled(path: Path, reading: Reading) -> Micrograph:

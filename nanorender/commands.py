@@ -1,6 +1,7 @@
 """Commands of the renderer: recipes, synthetic images and their folders."""
 
 import json
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,17 @@ import typer
 
 from nanorender.options import (
     CORES,
+    RECIPE_HELP,
     AsJson,
     Count,
+    Crop,
+    DarkParticles,
     Out,
+    PixelSize,
     RecipeName,
     Scheduler,
     Seed,
+    Several,
     Shard,
     Workers,
 )
@@ -168,3 +174,76 @@ def bench(
 
     measured = bench(recipes or preset_names(), count)
     print(json.dumps(measured, indent=1) if as_json else as_text(measured))
+
+
+@app.command(rich_help_panel=PANEL)
+def calibrate(
+    micrographs: Several,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
+    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
+    sheet: Annotated[Path | None, typer.Option(help="PNG file to compare by eye.")] = None,
+    evaluations: Annotated[int, typer.Option(min=1, help="Recipes that are tried.")] = 120,
+    dark_particles: DarkParticles = False,
+    pixel_size_nm: PixelSize = None,
+    crop: Crop = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit a recipe to one to ten micrographs that nobody annotated.
+
+    Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
+    """
+    from nanorender.calibrate import CalibrationSettings, calibrate
+    from nanorender.collection import parse_reading, read_several
+    from nanorender.fitted import refuse_other_than_toml, write_fitted
+    from nanorender.recipe import read_recipe
+    from nanorender.sheet import refuse_other_than_png, write_sheet
+
+    refuse_other_than_toml(out)
+    if sheet is not None:
+        refuse_other_than_png(sheet)
+    base = read_recipe(recipe)
+    images = read_several(micrographs, parse_reading(pixel_size_nm, False, crop, None))
+    settings = CalibrationSettings(
+        evaluations=evaluations, seed=seed, dark_particles=dark_particles
+    )
+    with progress("fitting") as show:
+        fitted = calibrate(images, base, settings, show)
+    for note in fitted.notes:
+        print(f"note: {note}", file=sys.stderr)
+    write_fitted(fitted, recipe, [image.path.name for image in images], out)
+    if sheet is not None:
+        views = {"real": fitted.real, "synthetic, fitted": fitted.synthetic}
+        write_sheet(views, fitted.features, {"before": fitted.before, "after": fitted.after}, sheet)
+        print(sheet)
+    print(f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}", file=sys.stderr)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
+    synthetic: Annotated[Path, typer.Argument(help="Folder of synthetic images, or one of them.")],
+    worst: Annotated[Path | None, typer.Option(help="PNG file of the worst patches.")] = None,
+    dark_particles: DarkParticles = False,
+    crop: Crop = None,
+) -> None:
+    """Tell how alike real and synthetic images are; 0.5 of the classifier is as good as can be.
+
+    Example: nanorender compare micrographs dataset/images --worst worst.png
+    """
+    from nanorender.collection import Reading, parse_reading, read_several
+    from nanorender.compare import as_text, compare, write_worst
+    from nanorender.views import gray_levels
+
+    sets = [
+        [gray_levels(image) for image in read_several([folder], reading)]
+        for folder, reading in (
+            (real, parse_reading(None, True, crop, None)),
+            (synthetic, Reading(in_pixels=True)),
+        )
+    ]
+    found = compare(sets[0], sets[1], dark_particles)
+    if worst is not None:
+        write_worst(found, worst)
+        print(worst)
+    print(as_text(found))

@@ -170,3 +170,29 @@ def scaled(distribution: Distribution, factor: float) -> Distribution:
     lengths = ("value", "low", "high", "mean", "sd", "median", "minimum", "maximum")
     fields = {key: value * factor for key, value in distribution if key in lengths}
     return distribution.model_copy(update=fields)
+
+
+def widened(distribution: Distribution, factor: float) -> Distribution:
+    """Return the distribution with the same typical value and `factor` times the spread.
+
+    On the logarithm for a log-normal one; of positive quantities the bounds widen as ratios do.
+    """
+    if isinstance(distribution, Mixture):
+        parts = tuple(widened(component, factor) for component in distribution.components)
+        return distribution.model_copy(update={"components": parts})
+    middle = distribution.typical()
+    if isinstance(distribution, Uniform):
+        half = factor * (distribution.high - distribution.low) / 2
+        return Uniform(
+            low=max(middle - half, 0.0) if middle > 0 else middle - half, high=middle + half
+        )
+    if isinstance(distribution, Constant):
+        return distribution
+    update = {"gsd": distribution.gsd**factor} if isinstance(distribution, LogNormal) else {}
+    if isinstance(distribution, Normal):
+        update["sd"] = distribution.sd * factor
+    for bound in ("minimum", "maximum"):
+        value = getattr(distribution, bound)
+        if 0 < value < 1e29 and middle > 0:
+            update[bound] = middle * (value / middle) ** max(factor, 1.0)
+    return distribution.model_copy(update=update)

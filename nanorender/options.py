@@ -14,7 +14,7 @@ from nanorender.errors import InputError
 if TYPE_CHECKING:
     from nanorender.collection import Collection
 
-RECIPE_HELP = "Preset (ag, sio2, tio2) or TOML file."
+RECIPE_HELP = "Preset (ag, powder, sio2, tio2) or TOML file."
 RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
 Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or one of them.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write, made if missing.")]
@@ -37,6 +37,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SeparationFile = Annotated[
     Path | None,
     typer.Option("--separation", help="TOML file of how particles are found and parted."),
+]
+Several = Annotated[list[Path], typer.Argument(help="Images, or folders of them.")]
+DarkParticles = Annotated[
+    bool, typer.Option("--dark-particles", help="Particles are darker than the background.")
 ]
 CORES = os.cpu_count() or 1
 

@@ -1,8 +1,9 @@
 """Placement: where particles sit on the substrate and on each other.
 
-Two steps. The first chooses x and y: scattered, read from a distribution map, or grown into
-agglomerates in contact. The second settles: each particle, in turn, is lowered onto the substrate
-or onto those already there. Contact is judged between footprints.
+Two steps. The first chooses x and y: scattered, read from a distribution map, or arranged in groups
+(agglomerates, rows, sheets, fractal agglomerates) whose places may themselves follow a density map.
+The second settles: each particle, or each rigid agglomerate, is lowered onto the substrate or onto
+those already there. Contact is judged between footprints.
 """
 
 from pathlib import Path
@@ -12,32 +13,49 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
+from nanorender.arrangements import FALLS, apart, grown, in_rows, in_sheets
 from nanorender.distributions import Constant, Distribution, NonNegativeDistribution
 from nanorender.errors import InputError
-from nanorender.footprints import closeness, footprints
-from nanorender.jit import kernel
+from nanorender.footprints import Footprints, footprints
+from nanorender.fractal import fractal_clusters
 from nanorender.micrograph import read_micrograph
 from nanorender.settings import Settings
+from nanorender.settling import settle, settle_rigid
 
-TRIES = 16  # places tried for each particle of an agglomerate
+DEEPEST = 0.5  # contact, over the distance at which two particles just touch
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class Scattered(Settings):
-    """Particles fall at random and rest on whatever lies below them."""
+class Placed(Settings):
+    """What placements have in common.
+
+    density_map: image over the whole field whose gray value is how likely particles, or groups of
+        them, lie there; none for everywhere
+    overlap: depth of contact as a fraction of the distance of two particles that just touch, drawn
+        for each particle; more than 0 for sintered necks, and at most a half
+    """
+
+    density_map: Path | None = None
+    overlap: NonNegativeDistribution = Constant(value=0.0)
+
+
+class Scattered(Placed):
+    """Particles fall at random and rest on whatever lies below them.
+
+    apart: share of the particles that look for a free place first, up to a crowded monolayer
+    """
 
     kind: Literal["scattered"] = "scattered"
+    apart: Fraction = 0.0
 
 
-class Agglomerates(Settings):
+class Agglomerates(Placed):
     """Particles stick together in clumps and chains that lie on the substrate.
 
     members: particles in an agglomerate; 1 is a particle by itself
     compactness: 0 for chains that branch at random, 1 for round clumps
     stacking: share of an agglomerate's particles that lie on top of the others
-    overlap: depth of contact as a fraction of the distance of two particles that just touch, drawn
-        for each particle; more than 0 for sintered necks, and at most a half
     """
 
     kind: Literal["agglomerates"] = "agglomerates"
@@ -45,6 +63,46 @@ class Agglomerates(Settings):
     compactness: Fraction = 0.3
     stacking: Fraction = 0.15
     overlap: NonNegativeDistribution = Constant(value=0.05)
+
+
+class Rows(Placed):
+    """Particles lie in contact, one after the other.
+
+    members: particles in a row
+    bend_deg: standard deviation of the change of direction from one to the next
+    """
+
+    kind: Literal["rows"] = "rows"
+    members: Distribution = Constant(value=8)
+    bend_deg: Annotated[float, Field(ge=0, le=60)] = 15.0
+
+
+class Sheets(Placed):
+    """Particles lie in hexagonal layers, as spheres do that dried out of a suspension.
+
+    members: particles in a sheet
+    gap: between neighbors, over the width of the larger particles
+    disorder: standard deviation of their places, over that width
+    """
+
+    kind: Literal["sheets"] = "sheets"
+    members: Distribution = Constant(value=100)
+    gap: Annotated[float, Field(ge=0, le=2)] = 0.02
+    disorder: Annotated[float, Field(ge=0, le=1)] = 0.02
+
+
+class Fractal(Placed):
+    """Fractal agglomerates, by cluster-cluster aggregation, that settle without deforming.
+
+    members: primary particles in an agglomerate, N
+    dimension, prefactor: of the law N = prefactor (radius of gyration / radius) ^ dimension; flame
+        soot and fumed oxides have about 1.8 and 1.3 (Sorensen 2011, Aerosol Sci. Technol. 45, 765)
+    """
+
+    kind: Literal["fractal"] = "fractal"
+    members: Distribution = Constant(value=60)
+    dimension: Annotated[float, Field(ge=1.2, le=2.6)] = 1.8
+    prefactor: Annotated[float, Field(ge=0.8, le=2.5)] = 1.3
 
 
 class DistributionMap(Settings):
@@ -59,141 +117,54 @@ class DistributionMap(Settings):
     white_height_nm: Annotated[float, Field(ge=0)] = 0.0
 
 
-Placement = Annotated[Scattered | Agglomerates | DistributionMap, Field(discriminator="kind")]
+Placement = Annotated[
+    Scattered | Agglomerates | Rows | Sheets | Fractal | DistributionMap,
+    Field(discriminator="kind"),
+]
+KINDS = (Scattered, Agglomerates, Rows, Sheets, Fractal, DistributionMap)
 
 
-@kernel
-def _grow(first, parent_draw, angle_draw, on_top, compactness, overlap, seeds, footprint, cell_nm):
-    """Return x, y of particles of agglomerates; `first[i]` is the first of i's agglomerate.
-
-    Each particle is tried beside TRIES members of its agglomerate. Of the places where it touches
-    nothing else deeper than the overlap, the one nearest to the middle is taken among as many as
-    the compactness says; if all are taken, the particle ends up where it overlaps least.
-    """
-    _, inverse, segment, radius, reach = footprint
-    count = first.size
-    xy = np.zeros((count, 2))
-    cells = int(np.sqrt(count)) + 1
-    head = np.full((cells, cells), -1)
-    following = np.full(count, -1)
-    span = min(int(np.ceil(2.0 * reach.max() / cell_nm)), cells // 2)
-    considered = 1 + int(compactness * (parent_draw.shape[1] - 1))
-    middle_x = middle_y = 0.0
-    for i in range(count):
-        start = first[i]
-        members = i - start
-        if members == 0:
-            xy[i] = seeds[i]
-            middle_x, middle_y = seeds[i]
-        else:
-            best, found = np.inf, 0
-            for k in range(parent_draw.shape[1]):
-                parent = start + min(int(parent_draw[i, k] * members), members - 1)
-                ux, uy = np.cos(angle_draw[i, k]), np.sin(angle_draw[i, k])
-                touch = 1.0 / closeness(parent, i, ux, uy, inverse, segment, radius)
-                if on_top[i] > 0.0:
-                    touch *= on_top[i]
-                else:
-                    touch *= 1.0 - overlap[i]
-                x, y = xy[parent, 0] + ux * touch, xy[parent, 1] + uy * touch
-                closest = 1.0
-                if on_top[i] == 0.0:
-                    column, row = int(x // cell_nm), int(y // cell_nm)
-                    for cy in range(row - span, row + span + 1):
-                        for cx in range(column - span, column + span + 1):
-                            j = head[cy % cells, cx % cells]
-                            while j >= 0:
-                                dx, dy = xy[j, 0] - x, xy[j, 1] - y
-                                if dx * dx + dy * dy < (reach[i] + reach[j]) ** 2:
-                                    near = closeness(i, j, dx, dy, inverse, segment, radius)
-                                    closest = min(closest, near)
-                                j = following[j]
-                fits = closest >= 1.0 - overlap[i] - 1e-9
-                away = np.sqrt((x - middle_x) ** 2 + (y - middle_y) ** 2)
-                score = away if fits else 1e12 * (2.0 - closest)
-                if score < best:
-                    best = score
-                    xy[i, 0], xy[i, 1] = x, y
-                if fits:
-                    found += 1
-                    if found >= considered:
-                        break
-            middle_x += (xy[i, 0] - middle_x) / (members + 1)
-            middle_y += (xy[i, 1] - middle_y) / (members + 1)
-        row, column = int(xy[i, 1] // cell_nm) % cells, int(xy[i, 0] // cell_nm) % cells
-        following[i] = head[row, column]
-        head[row, column] = i
-    return xy
+def group_sizes(
+    members: Distribution, count: int, rng: np.random.Generator
+) -> Int[np.ndarray, "n"]:
+    """Return the number of the group of each of `count` particles, ascending from 0."""
+    sizes = np.clip(np.round(members.sample(rng, count)), 1, max(count, 1)).astype(np.int64)
+    needed = int(np.searchsorted(np.cumsum(sizes), count)) + 1
+    return np.repeat(np.arange(min(needed, count)), sizes[:needed])[:count]
 
 
-@kernel
-def _settle(xy, overlap, footprint, cell_nm):
-    """Return the heights at which particles rest when lowered one after the other.
-
-    Two ellipsoids whose footprints are t times as far apart as when they touch side by side touch
-    when their middles differ in height by sqrt(1 - t²) of the sum of their half heights. Compact
-    particles rest on the highest contact. Wires bend: one that crosses others lies in the lowest
-    gap between them, not above the longest chain of crossings.
-    """
-    half_height, inverse, segment, radius, reach = footprint
-    reduced = 1.0 - overlap
-    count = half_height.size
-    z = half_height.copy()
-    below, above = np.empty(count), np.empty(count)
-    cells = int(np.sqrt(count)) + 1
-    head = np.full((cells, cells), -1)
-    following = np.full(count, -1)
-    span = min(int(np.ceil(2.0 * reach.max() / cell_nm)), cells // 2)
-    for i in range(count):
-        contacts = 0
-        column, row = int(xy[i, 0] // cell_nm), int(xy[i, 1] // cell_nm)
-        for cy in range(row - span, row + span + 1):
-            for cx in range(column - span, column + span + 1):
-                j = head[cy % cells, cx % cells]
-                while j >= 0:
-                    dx, dy = xy[j, 0] - xy[i, 0], xy[j, 1] - xy[i, 1]
-                    if dx * dx + dy * dy < (reach[i] + reach[j]) ** 2:
-                        near = closeness(i, j, dx, dy, inverse, segment, radius) / reduced[i]
-                        if near < 1.0:
-                            lift = np.sqrt(1.0 - near * near) * reduced[i]
-                            lift *= half_height[i] + half_height[j]
-                            if radius[i] > 0.0 and radius[j] > 0.0:
-                                below[contacts], above[contacts] = z[j] - lift, z[j] + lift
-                                contacts = min(contacts + 1, count - 1)
-                            else:
-                                z[i] = max(z[i], z[j] + lift)
-                    j = following[j]
-        moved = contacts > 0
-        while moved:
-            moved = False
-            for k in range(contacts):
-                if below[k] < z[i] < above[k]:
-                    z[i] = above[k]
-                    moved = True
-        row, column = row % cells, column % cells
-        following[i] = head[row, column]
-        head[row, column] = i
-    return z
-
-
-def _agglomerate_sizes(members: Distribution, count: int, rng: np.random.Generator):
-    """Return the number of the agglomerate of each of `count` particles."""
-    sizes = np.maximum(1, np.round(members.sample(rng, count))).astype(np.int64)
-    return np.repeat(np.arange(count), sizes)[:count]
-
-
-def _map_centers(settings: DistributionMap, field_nm: float, count: int, rng):
-    """Return x, y and elevation of centers drawn from the map's pixels, without repeats."""
-    image = read_micrograph(settings.file).image
+def _map_pixels(file: Path):
+    """Return the image of a map, the indices of its pixels that are not black."""
+    image = read_micrograph(file).image
     rows, columns = np.nonzero(image)
     if rows.size == 0:
-        raise InputError(f"{settings.file} is black: a distribution map needs a pixel per particle")
+        raise InputError(f"{file} is black: a map needs pixels that are not")
+    return image, rows, columns
+
+
+def _map_centers(settings: DistributionMap, field_nm: float, count: int, rng: np.random.Generator):
+    """Return x, y, elevation of centers drawn from the map's pixels, without repeats."""
+    image, rows, columns = _map_pixels(settings.file)
     chosen = rng.permutation(rows.size)[:count]
     rows, columns = rows[chosen], columns[chosen]
     scale = field_nm / max(image.shape)
     white = np.iinfo(image.dtype).max
     elevation = image[rows, columns] / white * settings.white_height_nm
-    return np.stack([(columns + 0.5) * scale, (rows + 0.5) * scale], axis=1), elevation
+    return np.column_stack([(columns + 0.5) * scale, (rows + 0.5) * scale]), elevation
+
+
+def _seeds(
+    settings: Placed, field_nm: float, shape: tuple[int, ...], rng: np.random.Generator
+) -> Float[np.ndarray, "*shape 2"]:
+    """Return x, y of random places of an array's shape, as dense as the map says."""
+    even = rng.uniform(0.0, 1.0, (*shape, 2))
+    if settings.density_map is None:
+        return field_nm * even
+    image, rows, columns = _map_pixels(settings.density_map)
+    weight = image[rows, columns].astype(float)
+    chosen = rng.choice(rows.size, size=shape, p=weight / weight.sum())
+    corner = np.stack([columns[chosen], rows[chosen]], axis=-1)
+    return (corner + even) * (field_nm / max(image.shape))
 
 
 def place(
@@ -203,13 +174,13 @@ def place(
     rotation: Float[np.ndarray, "n 3 3"],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "m 3"], Int[np.ndarray, "m"]]:
-    """Return centers (x, y, z in nm) and agglomerate numbers of particles on a square field.
+    """Return centers (x, y, z in nm) and group numbers of particles on a square field.
 
     Parameters
     ----------
     settings : how they are arranged
-    field_nm : edge of the field; x and y of the centers run from 0 to it, though the members of an
-        agglomerate may stand over its edge
+    field_nm : edge of the field; x and y of the centers run from 0 to it, though the members of a
+        group may stand over its edge
     size_nm : (n, 3) edges of the particles' boxes
     rotation : (n, 3, 3) from the particles' axes to the scene's
 
@@ -218,32 +189,59 @@ def place(
     Raises
     ------
     InputError
-        If a distribution map cannot be read or is black.
+        If a map cannot be read or is black.
     """
     count = len(size_nm)
-    agglomerate = np.arange(count)
-    elevation, overlap = 0.0, np.zeros(count)
     if isinstance(settings, DistributionMap):
         xy, elevation = _map_centers(settings, field_nm, count, rng)
-        size_nm, rotation, agglomerate = (
-            size_nm[: len(xy)],
-            rotation[: len(xy)],
-            agglomerate[: len(xy)],
-        )
+        covered = footprints(size_nm[: len(xy)], rotation[: len(xy)])
+        z = settle(xy, np.zeros(len(xy)), covered) + elevation
+        return np.column_stack([xy, z]), np.arange(len(xy))
     covered = footprints(size_nm, rotation)
-    cell_nm = max(2.0 * float(np.median(covered.reach_nm)), 1e-3) if count else 1.0
+    overlap = np.minimum(settings.overlap.sample(rng, count), DEEPEST)
     if isinstance(settings, Scattered):
-        xy = rng.uniform(0.0, field_nm, (count, 2))
-    elif isinstance(settings, Agglomerates):
-        overlap = np.minimum(settings.overlap.sample(rng, count), 0.5)
-        agglomerate = _agglomerate_sizes(settings.members, count, rng)
-        first = np.searchsorted(agglomerate, agglomerate)
-        on_top = rng.uniform(0.2, 0.8, count) * (rng.uniform(size=count) < settings.stacking)
-        parents = rng.uniform(size=(count, TRIES)) ** (0.1 + 0.9 * settings.compactness)
-        angles = rng.uniform(0.0, 2.0 * np.pi, (count, TRIES))
-        seeds = rng.uniform(0.0, field_nm, (count, 2))
-        xy = _grow(
-            first, parents, angles, on_top, settings.compactness, overlap, seeds, covered, cell_nm
-        )
-    z = _settle(xy, overlap, covered, cell_nm)
-    return np.column_stack([xy, z + elevation]), agglomerate
+        asks = rng.uniform(size=count) < settings.apart
+        places = _seeds(settings, field_nm, (count, FALLS if settings.apart > 0 else 1), rng)
+        xy = apart(places, asks, covered)
+        return np.column_stack([xy, settle(xy, overlap, covered)]), np.arange(count)
+    group = group_sizes(settings.members, count, rng)
+    seeds = _seeds(settings, field_nm, (count,), rng)
+    if isinstance(settings, Fractal):
+        center = _fractal_centers(settings, size_nm, group, seeds, rng)
+        z = settle_rigid(center, group, overlap, covered)
+        return np.column_stack([center[:, :2], z]), group
+    xy = _arranged(settings, group, seeds, overlap, covered, rng)
+    return np.column_stack([xy, settle(xy, overlap, covered)]), group
+
+
+def _arranged(
+    settings: Agglomerates | Rows | Sheets,
+    group: Int[np.ndarray, "n"],
+    seeds: Float[np.ndarray, "n 2"],
+    overlap: Float[np.ndarray, "n"],
+    covered: Footprints,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n 2"]:
+    """Return x, y of particles in groups."""
+    if isinstance(settings, Agglomerates):
+        shape = (settings.compactness, settings.stacking)
+        return grown(group, seeds, overlap, shape, covered, rng)
+    if isinstance(settings, Rows):
+        return in_rows(group, seeds, overlap, settings.bend_deg, covered, rng)
+    return in_sheets(group, seeds, (settings.gap, settings.disorder), covered, rng)
+
+
+def _fractal_centers(
+    settings: Fractal,
+    size_nm: Float[np.ndarray, "n 3"],
+    group: Int[np.ndarray, "n"],
+    seeds: Float[np.ndarray, "n 2"],
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n 3"]:
+    """Return centers of fractal agglomerates; z from their centers of mass."""
+    radius = np.cbrt(np.prod(size_nm, axis=1)) / 2
+    depth = min(max(settings.overlap.typical(), 0.0), DEEPEST)
+    law = (settings.dimension, settings.prefactor, 1.0 - depth)
+    center = fractal_clusters(radius, group, law, rng)
+    center[:, :2] += seeds[np.searchsorted(group, group)]
+    return center

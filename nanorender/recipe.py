@@ -13,6 +13,7 @@ from nanorender.errors import InputError
 from nanorender.labels import LabelSettings
 from nanorender.lighting import Lighting
 from nanorender.scene import SceneSettings
+from nanorender.settings import read_text
 from nanorender.shaders import Material, Substrate
 
 OutputName = Literal["visible", "amodal", "parts", "height", "normals"]
@@ -95,6 +96,26 @@ def preset_names() -> list[str]:
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
+def recipe_text(name_or_path: str | Path) -> str:
+    """Return the TOML text of a preset by its name, or of a file.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    if str(name_or_path) in preset_names():
+        file = resources.files("nanorender") / "recipes" / f"{name_or_path}.toml"
+        return file.read_text(encoding="utf-8")
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise InputError(
+            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) "
+            "or a .toml file"
+        )
+    return read_text(path)
+
+
 def read_recipe(name_or_path: str | Path) -> Recipe:
     """Return a preset by its name, or the recipe in a TOML file.
 
@@ -103,13 +124,6 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     InputError
         If there is neither, or the file does not hold a recipe.
     """
-    if str(name_or_path) in preset_names():
-        file = resources.files("nanorender") / "recipes" / f"{name_or_path}.toml"
-        return Recipe.from_toml(file.read_text(encoding="utf-8"), f"preset {name_or_path}")
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        raise InputError(
-            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) "
-            "or a .toml file"
-        )
-    return Recipe.read(path)
+    preset = str(name_or_path) in preset_names()
+    source = f"preset {name_or_path}" if preset else str(name_or_path)
+    return Recipe.from_toml(recipe_text(name_or_path), source)

@@ -41,23 +41,33 @@ class Settings(BaseModel):
     @classmethod
     def read(cls: type[AnySettings], path: Path) -> AnySettings:
         """Return the settings in a TOML file; raises InputError as `from_toml`."""
-        try:
-            if path.exists() and not path.is_file():
-                raise InputError(f"{path} is no file; give a TOML file")
-            with path.open("rb") as file:
-                data = file.read(LARGEST_TEXT_BYTES + 1)
-            if len(data) > LARGEST_TEXT_BYTES:
-                raise InputError(
-                    f"{path} is longer than {LARGEST_TEXT_BYTES >> 20} MiB; no settings are"
-                )
-            text = data.decode("utf-8").replace("\r\n", "\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read as a TOML file: {error}") from None
-        return cls.from_toml(text, str(path))
+        return cls.from_toml(read_text(path), str(path))
 
     def to_toml(self) -> str:
         """Return the settings as TOML, every key written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file; give a TOML file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_TEXT_BYTES + 1)
+        if len(data) > LARGEST_TEXT_BYTES:
+            raise InputError(
+                f"{path} is longer than {LARGEST_TEXT_BYTES >> 20} MiB; no settings are"
+            )
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a TOML file: {error}") from None
 
 
 def _first_problem(error: ValidationError) -> str:

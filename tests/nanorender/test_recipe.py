@@ -11,7 +11,7 @@ def test_a_preset_survives_a_round_trip_through_toml(name):
 
 
 def test_the_three_materials_of_the_paper_are_there():
-    assert preset_names() == ["ag", "sio2", "tio2"]
+    assert {"ag", "sio2", "tio2"} <= set(preset_names())
 
 
 def test_the_presets_hold_what_the_paper_describes():
@@ -49,5 +49,5 @@ def test_a_recipe_drawn_to_scale_leaves_labels_whole():
 
 
 def test_a_recipe_that_is_neither_preset_nor_file_is_refused():
-    with pytest.raises(InputError, match="ag, sio2, tio2"):
+    with pytest.raises(InputError, match="sio2, tio2"):
         read_recipe("gold")
