@@ -15,7 +15,8 @@ from jaxtyping import Float, Integer
 
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
-from nanorender.estimate import Estimates, segment
+from nanorender.estimate import Estimates
+from nanorender.inscribed import segment
 from nanorender.likeness import Features, Terms
 from nanorender.match import match_coverage, match_detector, match_levels, match_sizes
 from nanorender.micrograph import Micrograph

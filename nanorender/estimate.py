@@ -12,34 +12,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from skimage.filters import threshold_li
 
-SMALLEST_RADIUS_PX = 3.0
-SMOOTHING_PX = 1.5
+from nanorender.inscribed import SMOOTHING_PX, median, segment, thinned
+
 SHARPNESS_SCALES_PX = (1.0, 2.0)
 LEAST_CONTRAST = 2.5  # of particles against the substrate, in standard deviations of the noise
 LEAST_SHARE_OF_CONTRAST = 0.4  # of a particle in its image, and of an image in its series: not dirt
 LEAST_SHARE_OF_SIZE = 0.35  # of a particle, of the typical one of its image
-ORDERED = 16384  # values that are enough for medians and quantiles
 TRIMMED_SHARE = 0.5  # of squares, the smallest: edges and dirt are in the others
-
-
-class Segmentation(NamedTuple):
-    """A classical segmentation: threshold, and one disc for each particle.
-
-    foreground: (h, w) whether a pixel is of a particle
-    depth_px: (h, w) distance from the substrate, 0 on it
-    rows, columns: (n) middles of inscribed discs
-    diameters_px: (n) of these discs
-    component: (n) number of the connected region that each lies in
-    """
-
-    foreground: Bool[np.ndarray, "h w"]
-    depth_px: Float[np.ndarray, "h w"]
-    rows: Integer[np.ndarray, "n"]
-    columns: Integer[np.ndarray, "n"]
-    diameters_px: Float[np.ndarray, "n"]
-    component: Integer[np.ndarray, "n"]
 
 
 class Estimates(NamedTuple):
@@ -90,59 +70,6 @@ OF_SUBSTRATE = (
 )
 
 
-def segment(image: Float[np.ndarray, "h w"]) -> Segmentation:
-    """Return a first segmentation of bright particles, without training.
-
-    Smoothed, thresholded, small holes of textured particles closed, and maxima of the distance to
-    the substrate taken for middles.
-    """
-    smooth = cv2.GaussianBlur(image, (0, 0), SMOOTHING_PX)
-    if smooth.max() - smooth.min() < 1e-3:
-        none = np.empty(0, np.int64)
-        flat = np.zeros(image.shape, bool)
-        return Segmentation(flat, smooth * 0, none, none, np.empty(0, np.float32), none)
-    foreground = _without_holes(smooth > _threshold(smooth), image.size // 2000)
-    depth = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, 5)
-    hill = cv2.GaussianBlur(depth, (0, 0), 1.0)
-    width = 2 * int(2 * SMALLEST_RADIUS_PX) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    top = (hill == cv2.dilate(hill, disc)) & (depth >= SMALLEST_RADIUS_PX)
-    rows, columns = _one_each(top)
-    _, regions = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)
-    # Half a pixel lies between the outermost pixel's middle and the outline.
-    diameters = 2.0 * depth[rows, columns] - 1.0
-    return Segmentation(foreground, depth, rows, columns, diameters, regions[rows, columns])
-
-
-def _one_each(tops: Bool[np.ndarray, "h w"]) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and column of one pixel of every plateau; tops a pixel apart are one."""
-    joined = cv2.dilate(tops.astype(np.uint8), np.ones((3, 3), np.uint8))
-    _, plateaus = cv2.connectedComponents(joined)
-    rows, columns = np.nonzero(tops)
-    _, first = np.unique(plateaus[rows, columns], return_index=True)
-    return rows[first], columns[first]
-
-
-def _threshold(smooth: Float[np.ndarray, "h w"]) -> float:
-    """Return the level that parts particles from the substrate.
-
-    Between the threshold of Li & Tam 1998, which keeps dim particles on a dark ground, and the
-    middle of the levels of both, where outlines are in their place.
-    """
-    thinned = smooth[::2, ::2].ravel()
-    first = float(threshold_li(thinned))
-    bright = thinned > first
-    return (first + (_median(thinned[bright]) + _median(thinned[~bright])) / 2) / 2
-
-
-def _without_holes(mask: Bool[np.ndarray, "h w"], area_px: int) -> Bool[np.ndarray, "h w"]:
-    """Return the mask with holes of up to an area filled."""
-    _, holes, boxes, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
-    small = boxes[:, cv2.CC_STAT_AREA] <= area_px
-    small[0] = False
-    return mask | small[holes.astype(np.int64)]
-
-
 def estimates(
     image: Integer[np.ndarray, "h w"] | Float[np.ndarray, "h w"], dark: bool
 ) -> Estimates | None:
@@ -168,7 +95,7 @@ def estimates(
     inner = relative > 0.5
     edge = found.foreground & (relative > 0.1) & (relative <= 0.3)
     near = (away > 2.0) & (away <= max(0.3 * radius, 4.0))
-    substrate, particle = _median(levels[far]), _median(levels[inner])
+    substrate, particle = median(levels[far]), median(levels[inner])
     noise, along, across = _noise(levels, far)
     contrast = particle - substrate
     if contrast < max(LEAST_CONTRAST * noise, 1.0):
@@ -178,7 +105,7 @@ def estimates(
     kept &= found.diameters_px >= LEAST_SHARE_OF_SIZE * _typical(found.diameters_px)
     log_diameter = np.sort(np.log(found.diameters_px[kept]))
     _, region, count = np.unique(found.component[kept], return_inverse=True, return_counts=True)
-    ground = _thinned(smooth[far]) / max(substrate, 1.0)
+    ground = thinned(smooth[far]) / max(substrate, 1.0)
     coarse = cv2.GaussianBlur(levels, (0, 0), 4 * SMOOTHING_PX)
     fine = cv2.GaussianBlur(levels, (0, 0), 0.3 * radius)
     return Estimates(
@@ -228,15 +155,6 @@ def mean_estimates(several: Sequence[Estimates | None]) -> Estimates | None:
     return mean._replace(coverage=float(covered.sum() / len(several)))
 
 
-def _thinned(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
-    """Return evenly spaced values, no more than order statistics need."""
-    return values[:: max(1, values.size // ORDERED)]
-
-
-def _median(values: Float[np.ndarray, "n"]) -> float:
-    return float(np.median(_thinned(values)))
-
-
 def _typical(diameters: Float[np.ndarray, "n"]) -> float:
     """Return the diameter at which discs cover half of what all cover."""
     ordered = np.sort(diameters)
@@ -282,7 +200,7 @@ def _trimmed(values: Float[np.ndarray, "n"]) -> float:
     """Return the variance of values about 0 from the smallest of their squares, if normal."""
     if values.size < 10:
         return 1e-6
-    squares = np.sort(np.square(_thinned(values), dtype=np.float64))
+    squares = np.sort(np.square(thinned(values), dtype=np.float64))
     squares = squares[: int(TRIMMED_SHARE * squares.size)]
     return max(float(squares.mean()) / _CUT_VARIANCE, 1e-6)
 

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nanorender.errors import InputError
-from nanorender.estimate import estimates, segment
+from nanorender.estimate import estimates
+from nanorender.inscribed import segment
 from nanorender.micrograph import Micrograph
 
 MOST_MICROGRAPHS = 10
