@@ -83,8 +83,9 @@ def _run_in_processes(
         while busy:
             ready: list[Any] = wait(list(busy))
             for connection in ready:
-                process, task = busy.pop(connection)
-                outcome = _outcome(connection)
+                process, task = busy[connection]
+                outcome = _outcome(connection)  # if it raises, this worker is dismissed as well
+                del busy[connection]
                 if outcome is None:
                     kills[task] += 1
                     if kills[task] == MOST_KILLS:

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -128,3 +129,9 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
     gone, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
     assert len(gone) == len(family)
+
+
+def test_no_worker_outlives_a_task_that_failed():
+    with pytest.raises(InputError):
+        list(run_tasks(partial(refused, Path()), range(6), 2))
+    wait_for(lambda: not multiprocessing.active_children())
