@@ -86,9 +86,9 @@ def recalls(
     diameter, visible, matched = np.concatenate(rows, axis=1)
     return {
         name: [
-            (f"{low:g} to {high:g}", int(chosen.sum()), float(matched[chosen].mean()))
+            (f"{low:g} to {high:g}", chosen.sum(), matched[chosen].sum() / max(chosen.sum(), 1))
             for low, high in pairwise(edges)
-            if (chosen := (values >= low) & (values < high)).any()
+            for chosen in [(values >= low) & (values < high)]
         ]
         for name, values, edges in (
             ("diameter, px", diameter, SIZE_EDGES_PX),
@@ -197,10 +197,11 @@ def report(out: Path, images: Collection, options: argparse.Namespace) -> None:
     for seed, values in enumerate(correlations, options.first_seed):
         print(f"| {seed} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     for name in recalled[0]:
-        print(f"\n| {name} | particles | recall, by seed |\n|---|---|---|")
-        for index, (label, count, _) in enumerate(recalled[0][name]):
-            shares = [seed[name][index][2] for seed in recalled if index < len(seed[name])]
-            print(f"| {label} | {count} | {', '.join(f'{share:.2f}' for share in shares)} |")
+        print(f"\n| {name} | particles, by seed | recall, by seed |\n|---|---|---|")
+        for classes in zip(*(seed[name] for seed in recalled), strict=True):
+            counts = ", ".join(str(count) for _, count, _ in classes)
+            shares = ", ".join(f"{share:.2f}" for _, _, share in classes)
+            print(f"| {classes[0][0]} | {counts} | {shares} |")
 
 
 def main() -> None:
