@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,19 @@ def test_a_network_predicts_parts_as_it_predicts_the_whole(card, rng, discs, sma
     # Only where the image ends is it padded by another amount.
     inside = np.s_[16:-16, 16:-16]
     assert np.abs(parts[inside].astype(int) - whole[inside]).max() <= 1
+
+
+def test_memory_grows_by_the_label_map_and_the_foreground_alone(
+    model, seen, monkeypatch, small_windows
+):
+    monkeypatch.setattr(windows, "BAND_ROWS", 8)
+    peaks = {}
+    for edge in (200, 400):
+        image = np.tile(pile((200, 200)), (edge // 200, edge // 200))
+        prepared = prepare(model, image, 6.0)
+        tracemalloc.start()
+        segment_prepared(model, prepared, Separation(), False, True)
+        peaks[edge] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # Four bytes of a label and one of the foreground; a few for each particle.
+    assert (peaks[400] - peaks[200]) / (400**2 - 200**2) < 5.5
