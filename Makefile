@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test pictures clean
+.PHONY: demo test test-lowest pictures clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/nanorender demo demo
@@ -27,6 +27,14 @@ $(VENV)/.test-ready: $(VENV)/.demo-ready
 pictures: $(VENV)/.demo-ready
 	$(BIN)/nanorender preview tio2 -n 1 -o docs/pictures/tio2.png
 	$(BIN)/nanorender gallery -o docs/pictures
+
+# The same tests on the oldest versions that pyproject.toml allows.
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
+		--resolution lowest-direct -e ".[test,cluster]"
+	$(VENV)-lowest/bin/python -m pytest
 
 clean:
 	rm -rf $(VENV) demo
