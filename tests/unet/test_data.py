@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from nanorender.dataset import create_dataset, write_sample
 from nanorender.errors import InputError
 from unet.data import (
+    Labelled,
     boundary_distance,
     equalize,
     load_dataset,
+    make_samples,
     preprocess,
     shrink,
     targets,
@@ -109,6 +111,18 @@ def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
     assert loaded.pixel_sizes.lowest_nm == 5.0 / zoom
     assert loaded.pixel_sizes.median_nm == 6.5
     assert loaded.pixel_sizes.highest_nm == 8.0 * zoom
+
+
+def test_the_smallest_particles_are_those_that_are_no_slivers_at_the_strongest_zoom():
+    labels = np.zeros((40, 400), np.int32)
+    for index in range(99):
+        labels[2 + 3 * (index % 11) :][:2, 4 * (index // 11) :][:, :2] = index + 1  # 4 px each
+    labels[38, 399] = 100  # the hundredth is one pixel
+    image = np.zeros(labels.shape, np.uint8)
+    samples = make_samples([Labelled(image, labels, 5.0, "squares")], 1, CPU)
+    four_px = np.sqrt(4 * 4 / np.pi) * 5.0 / CPU.augmentation.zoom
+    assert samples.least_trained_nm == pytest.approx(four_px, rel=0.01)
+    assert make_samples([Labelled(image, 0 * labels, 5.0, "")], 1, CPU).least_trained_nm is None
 
 
 def test_a_dataset_without_samples_is_refused(tmp_path):

@@ -71,6 +71,9 @@ def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
     provenance = json.loads((run / RUN_NAME).read_text())
     assert provenance["training"]["channels"] == [3, 4]
     assert len(list((run / "epochs").iterdir())) == 3
+    assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert str(seen[0]).startswith("epoch 1 of 3, loss 0.")
+    assert str(seen[0]).endswith(" s a step")
     card, weights = read_model(run)
     assert card.epoch == 3
     assert card.pixel_sizes.median_nm == 6
