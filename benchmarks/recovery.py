@@ -25,7 +25,7 @@ from nanorender.render import Sample, render
 from nanorender.views import Scale, expected_coverage
 
 PIXEL_SIZES_NM = {"tio2": 7.0, "sio2": 5.0}
-IMAGES, EDGE_PX, CHECKED = 8, 512, 40
+IMAGES, EDGE_PX, CHECKED = 6, 512, 24
 LIMITS = {"size": 0.10, "coverage": 0.15, "noise": 0.15, "blur": 0.15, "gray": 5.0}
 RANGES = {
     free.ALBEDO: (0.35, 0.6),
@@ -114,7 +114,7 @@ def recovered(count: int, evaluations: int) -> Iterator[tuple[str, Truth, dict[s
         recipe = hidden_recipe(name, np.random.default_rng([41, number]))
         samples = [render(recipe, 1000 + number, k) for k in range(IMAGES)]
         images = [_micrograph(sample) for sample in samples]
-        settings = CalibrationSettings(evaluations=evaluations)
+        settings = CalibrationSettings(evaluations=evaluations, corrections=6, checked_views=2)
         fitted = calibrate(images, read_recipe(name), settings).recipe
         drawn = [render(fitted, 77, k) for k in range(CHECKED)]
         hidden = truth_of(recipe, samples)

@@ -48,8 +48,8 @@ SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smo
 LARGEST_BINNING = 4
 CLOSE_EDGE_PX = 512
 CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
-CLOSE_VIEWS = 4
-CHECKED_VIEWS = 40
+CLOSE_VIEWS = 3
+LAST_DAMPING = 0.4
 
 
 class CalibrationSettings(Settings):
@@ -57,14 +57,16 @@ class CalibrationSettings(Settings):
 
     evaluations: candidates of the search, each rendered as several views
     views: synthetic views of a candidate
-    corrections: of the direct estimates, before the search; half as many after it
+    corrections: of the direct estimates, before the search and after it
+    checked_views: synthetic views that the loss before and after is taken from
     seed: of all that is random
     dark_particles: whether particles are darker than the substrate
     """
 
     evaluations: int = 120
     views: int = 6
-    corrections: int = 8
+    corrections: int = 7
+    checked_views: int = 40
     seed: int = 0
     dark_particles: bool = False
 
@@ -146,7 +148,7 @@ def calibrate(
     real, wide, close = _targets(images, pixel_size_nm, settings.dark_particles)
     start = _to_scale(base, pixel_size_nm, settings.dark_particles)
     tones = tones_of(images, settings.dark_particles)
-    total = settings.corrections * 3 // 2 + settings.evaluations
+    total = 2 * settings.corrections + settings.evaluations
     recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
     on_progress(settings.corrections, total)
     drawing = _drawing(recipe, wide, tones, settings, 0)
@@ -221,9 +223,9 @@ def _drawing(
     recipe: Recipe, aim: Target, tones: tuple[Tone, ...], settings: CalibrationSettings, stage: int
 ) -> Drawing:
     """Return the views of a stage: every micrograph's tone as often as the others'."""
-    count = len(tones) * -(-settings.views * (1 + stage) // len(tones))
+    count = len(tones) * -(-settings.views // len(tones))
     particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
-    return Drawing(2 * settings.seed + stage, count, tones, particles)
+    return Drawing(1000 * settings.seed + stage, count, tones, particles)
 
 
 def _matched(
@@ -233,14 +235,21 @@ def _matched(
     settings: CalibrationSettings,
     stage: int,
 ) -> Recipe:
-    """Return the recipe after corrections of its direct estimates; fewer after the search."""
+    """Return the recipe after corrections of its direct estimates.
+
+    After the search each correction sees scenes of its own and is a part of what it seems to be,
+    so that together they average over many scenes.
+    """
     wide, close = aims
-    for _ in range(settings.corrections // (1 + stage)):
-        synthetic = _estimated(recipe, wide, _drawing(recipe, wide, tones, settings, stage))
+    damping = LAST_DAMPING if stage else 1.0
+    for turn in range(settings.corrections):
+        drawing = _drawing(recipe, wide, tones, settings, stage * (1 + turn))
+        synthetic = _estimated(recipe, wide, drawing)
         if synthetic is not None:
-            recipe = match_sizes(recipe, wide.real.estimates, synthetic, 1 / (1 + stage))
-            recipe = match_levels(recipe, wide.real.estimates, synthetic, 1 / (1 + stage))
-        drawing = _drawing(recipe, close, tones, settings, stage)._replace(count=CLOSE_VIEWS)
+            recipe = match_sizes(recipe, wide.real.estimates, synthetic, damping)
+            recipe = match_levels(recipe, wide.real.estimates, synthetic, damping)
+        drawing = _drawing(recipe, close, tones, settings, stage * (1 + turn))
+        drawing = drawing._replace(count=CLOSE_VIEWS)
         synthetic = _estimated(recipe, close, drawing)
         if synthetic is not None:
             recipe = match_detector(recipe, close.real.estimates, synthetic)
@@ -262,7 +271,7 @@ def _estimated(recipe: Recipe, aim: Target, drawing: Drawing) -> Estimates | Non
 def _check(recipe: Recipe, close: Target, settings: CalibrationSettings) -> list[View]:
     """Return views on seeds that nothing was fitted to, with the recipe's own tones."""
     particles = particles_in_field(recipe, close.pixel_size_nm, close.scale)
-    drawing = Drawing(2 * settings.seed + 1_000_000, CHECKED_VIEWS, (), particles)
+    drawing = Drawing(1000 * settings.seed + 999, settings.checked_views, (), particles)
     return synthetic_views(recipe, close, drawing)
 
 

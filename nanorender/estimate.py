@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Integer
 from nanorender.inscribed import SMOOTHING_PX, median, segment, thinned
 
 SHARPNESS_SCALES_PX = (1.0, 2.0)
+LEAST_PARTICLES = 3
+SATURATED = 245.0  # levels from here on hide the noise
 LEAST_CONTRAST = 2.5  # of particles against the substrate, in standard deviations of the noise
 LEAST_SHARE_OF_CONTRAST = 0.4  # of a particle in its image, and of an image in its series: not dirt
 LEAST_SHARE_OF_SIZE = 0.35  # of a particle, of the typical one of its image
@@ -83,7 +85,7 @@ def estimates(
     levels = np.asarray(image, np.float32)
     levels = np.float32(255) - levels if dark else levels
     found = segment(levels)
-    if len(found.diameters_px) < 3:
+    if len(found.diameters_px) < LEAST_PARTICLES:
         return None
     smooth = cv2.GaussianBlur(levels, (0, 0), SMOOTHING_PX)
     radius = _typical(found.diameters_px) / 2
@@ -103,6 +105,8 @@ def estimates(
     tops = smooth[found.rows, found.columns]
     kept = tops - substrate >= LEAST_SHARE_OF_CONTRAST * contrast
     kept &= found.diameters_px >= LEAST_SHARE_OF_SIZE * _typical(found.diameters_px)
+    if kept.sum() < LEAST_PARTICLES:
+        return None
     log_diameter = np.sort(np.log(found.diameters_px[kept]))
     _, region, count = np.unique(found.component[kept], return_inverse=True, return_counts=True)
     ground = thinned(smooth[far]) / max(substrate, 1.0)
@@ -119,7 +123,7 @@ def estimates(
         log_diameter_spread=float(np.subtract(*np.quantile(log_diameter, (0.75, 0.25))) / 1.349),
         members=float(count[region].mean()),
         substrate_noise=noise,
-        particle_noise=_noise(levels, inner)[0],
+        particle_noise=_noise(levels, _even(levels, inner & (levels < SATURATED)))[0],
         noise_correlation=along,
         line_correlation=across,
         blur_variance=_blur_variance(levels, (found.depth_px > 0) & (found.depth_px <= 3)),
@@ -170,6 +174,14 @@ def _middle_mean(ordered: Float[np.ndarray, "n"]) -> float:
 
 def _mean(values: Float[np.ndarray, "n"], otherwise: float) -> float:
     return float(values.mean()) if values.size else otherwise
+
+
+def _even(
+    levels: Float[np.ndarray, "h w"], where: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Return the flatter half of a region, by the gradient of the smoothed image."""
+    slope = gradient(levels, max(SHARPNESS_SCALES_PX))
+    return where & (slope <= (median(slope[where]) if where.any() else 0.0))
 
 
 def _noise(

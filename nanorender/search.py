@@ -75,7 +75,7 @@ def search(
             done += 1
             if value < best.loss:
                 best = Found(changed, value, done)
-            on_progress(done)
+            on_progress(min(done, evaluations))
         strategy.tell(candidates, losses)
     # The mean of the last generation is less fitted to the seeds than the best candidate.
     middle = applied(recipe, free, strategy.result.xfavorite)

@@ -39,7 +39,7 @@ def write_sheet(
     size = (EDGE_INCHES * PATCHES, EDGE_INCHES * 1.06 * rows)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(rows, PATCHES, squeeze=False)
-    for line, (name, row) in zip(grid, views.items(), strict=False):
+    for line, (name, row) in zip(grid.tolist(), views.items(), strict=False):
         _draw_patches(line, name, row)
     gray, gradient, spectrum, bars = grid[-1]
     for name, of in features.items():
@@ -59,7 +59,7 @@ def refuse_other_than_png(path: Path) -> None:
 def _draw_patches(line: Sequence[Axes], name: str, views: Sequence[View]) -> None:
     chosen = np.linspace(0, len(views) - 1, len(line)).round().astype(int)
     for axes, k in zip(line, chosen, strict=True):
-        axes.imshow(views[k], cmap="gray", vmin=0, vmax=255, interpolation="area")
+        axes.imshow(views[k], cmap="gray", vmin=0, vmax=255)
         axes.set_axis_off()
     line[0].set_title(name, fontsize=9, loc="left")
 
