@@ -25,7 +25,7 @@ from nanorender.render import Sample, render
 from nanorender.views import Scale, expected_coverage
 
 PIXEL_SIZES_NM = {"tio2": 7.0, "sio2": 5.0}
-IMAGES, EDGE_PX, CHECKED = 6, 512, 24
+IMAGES, EDGE_PX, CHECKED = 8, 512, 24
 LIMITS = {"size": 0.10, "coverage": 0.15, "noise": 0.15, "blur": 0.15, "gray": 5.0}
 RANGES = {
     free.ALBEDO: (0.35, 0.6),

@@ -48,7 +48,7 @@ SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smo
 LARGEST_BINNING = 4
 CLOSE_EDGE_PX = 512
 CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
-CLOSE_VIEWS = 3
+CLOSE_VIEWS = 4
 LAST_DAMPING = 0.4
 
 

@@ -27,7 +27,7 @@ TRIMMED_SHARE = 0.5  # of squares, the smallest: edges and dirt are in the other
 class Estimates(NamedTuple):
     """What is measured on an image, or the mean over several; lengths in px, gray in levels.
 
-    substrate_level, particle_level: medians of substrate and of the inner parts of particles
+    substrate_level, particle_level: medians of substrate and particles
     brightness_spread: standard deviation of the logarithm of the levels of particles
     rim: level of rims over that of inner parts, relative to the contrast, less 1
     halo: level of the substrate beside particles over that far from them
@@ -97,7 +97,8 @@ def estimates(
     inner = relative > 0.5
     edge = found.foreground & (relative > 0.1) & (relative <= 0.3)
     near = (away > 2.0) & (away <= max(0.3 * radius, 4.0))
-    substrate, particle = median(levels[far]), median(levels[inner])
+    substrate, middle = median(levels[far]), median(levels[inner])
+    particle = median(levels[found.depth_px > 1])
     noise, along, across = _noise(levels, far)
     contrast = particle - substrate
     if contrast < max(LEAST_CONTRAST * noise, 1.0):
@@ -116,7 +117,7 @@ def estimates(
         substrate_level=substrate,
         particle_level=particle,
         brightness_spread=float(np.std(np.log(tops[kept]))),
-        rim=_mean(levels[edge], particle) / contrast - particle / contrast,
+        rim=(_mean(levels[edge], middle) - middle) / contrast,
         halo=_mean(levels[near], substrate) / max(substrate, 1.0),
         coverage=float(found.foreground.mean()),
         log_diameter=_middle_mean(log_diameter),

@@ -89,12 +89,11 @@ def match_levels(
     recipe = _plus(recipe, EDGE, 0.25 * damping * (real.rim - synthetic.rim))
     recipe = _plus(recipe, HALO, 1.0 * (synthetic.halo - real.halo))
     recipe = _times(recipe, PATCHES, real.patches / synthetic.patches, 0.7)
-    recipe = _times(recipe, RINGS, real.rings / synthetic.rings, 0.7)
-    return _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    return _times(recipe, RINGS, real.rings / synthetic.rings, 0.7)
 
 
 def match_detector(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
-    """Return the recipe after one correction of point spread and noise.
+    """Return the recipe after one correction of point spread, noise and the finest texture.
 
     The variance of noise is that of the amplifier and, in proportion to the level, that of counting
     (Foi et al. 2008, IEEE Trans. Image Processing 17, 1737): two levels give both.
@@ -104,6 +103,7 @@ def match_detector(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Rec
     recipe = BLUR.write(recipe, _bounded(BLUR, math.sqrt(max(squared, 0.09 * blur**2))))
     recipe = _plus(recipe, ALONG, real.noise_correlation - synthetic.noise_correlation)
     recipe = _plus(recipe, ACROSS, real.line_correlation - synthetic.line_correlation)
+    recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
     return _with_noise(recipe, real, synthetic)
 
 

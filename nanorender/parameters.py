@@ -244,7 +244,6 @@ SEARCHED = (
     RIM,
     OCCLUSION,
     HALO,
-    MOTTLE,
     HEIGHT_GAIN,
     GRAIN_SLOPE,
     PATCHES,
@@ -252,5 +251,5 @@ SEARCHED = (
 )
 """What the search changes, beside what the direct estimates match."""
 
-MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS)
+MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE)
 """What direct estimates alone decide: physics gives them without a search."""

@@ -1,0 +1,26 @@
+"""How long placing takes: a thousand particles, and a hundred thousand."""
+
+import numpy as np
+import pytest
+
+from nanorender.placement import KINDS, DistributionMap, place
+
+MUST_S = {1000: 0.1, 100_000: 10.0}
+GROUPED = [kind for kind in KINDS if kind is not DistributionMap]
+
+
+@pytest.mark.parametrize("count", MUST_S)
+@pytest.mark.parametrize("kind", GROUPED, ids=lambda kind: kind.__name__)
+def test_particles_are_placed_no_slower_than_they_must(benchmark, kind, count):
+    count = count if not benchmark.disabled else 1000
+    rng = np.random.default_rng(0)
+    diameter = rng.lognormal(np.log(100), 0.3, count)
+    size = np.column_stack([1.2 * diameter, diameter, diameter])
+    rotation = np.tile(np.eye(3), (count, 1, 1))
+    field_nm = 200.0 * count**0.5
+    place(kind(), field_nm, size[:10], rotation[:10], np.random.default_rng(0))
+    center, _ = benchmark.pedantic(
+        lambda: place(kind(), field_nm, size, rotation, np.random.default_rng(0)), rounds=1
+    )
+    assert np.isfinite(center).all()
+    assert benchmark.disabled or benchmark.stats["min"] < MUST_S[count]
