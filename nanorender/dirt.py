@@ -40,6 +40,9 @@ class DirtSettings(Settings):
     smear_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.1)
     smear_length_nm: PositiveDistribution = LogNormal(median=1500.0, gsd=1.6, maximum=8000.0)
     shading_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
+    pores_per_um2: NonNegativeDistribution = Constant(value=0.0)
+    pore_strength: NonNegativeDistribution = Uniform(low=0.3, high=0.8)
+    pore_diameter_nm: PositiveDistribution = LogNormal(median=80.0, gsd=1.5, maximum=400.0)
 
 
 @kernel
@@ -176,6 +179,10 @@ def substrate_texture(
     rims = _flakes(settings, flakes, shape, pixel_size_nm, rng)
     fill(texture, rims, 0.5 * rims.strength)
     draw_rims(texture, rims, np.zeros(flakes, np.float32))
+    pores = rng.poisson(_draw(settings.pores_per_um2, rng) * area_um2)
+    if pores:
+        rims = _pores(settings, pores, shape, pixel_size_nm, rng)
+        fill(texture, rims, rims.strength)
     return np.maximum(texture, 0, out=texture)
 
 
@@ -259,4 +266,25 @@ def _flakes(
         extent=np.full(count, 2 * np.pi),
         strength=settings.flake_strength.sample(rng, count),
         width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
+    )
+
+
+def _pores(
+    settings: DirtSettings,
+    count: int,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Rims:
+    """Return closed outlines of pores in a film, which are darker than it."""
+    radius = settings.pore_diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
+    return Rims(
+        center=rng.uniform((0, 0), shape[::-1], (count, 2)),
+        radius=radius * np.column_stack((np.ones(count), flattening(rng, count))),
+        angle=rng.uniform(0, 2 * np.pi, count),
+        wobble=wobble(rng, count),
+        start=np.zeros(count),
+        extent=np.full(count, 2 * np.pi),
+        strength=-settings.pore_strength.sample(rng, count),
+        width_px=1.0,
     )

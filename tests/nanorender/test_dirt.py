@@ -131,3 +131,17 @@ def test_the_same_seed_gives_the_same_bytes():
         for _ in range(2)
     )
     assert first.tobytes() == second.tobytes()
+
+
+def test_pores_darken_as_much_of_the_film_as_they_are_large():
+    edge, pixel_size_nm = 400, 5.0
+    pores = changed(pores_per_um2=10, pore_strength=0.5, pore_diameter_nm=80)
+    covered = []
+    for seed in range(10):
+        texture = substrate_texture(pores, (edge, edge), pixel_size_nm, np.random.default_rng(seed))
+        assert texture.min() < 0.55
+        assert texture.max() == pytest.approx(1)
+        covered.append((texture < 0.75).mean())
+    # Ellipses of diameter 80 nm whose minor axis is 3/4 of the major one on the mean, 10 per um2.
+    expected = 10 * np.pi / 4 * 0.08**2 * 0.75
+    assert np.mean(covered) == pytest.approx(expected, rel=0.35)
