@@ -8,12 +8,13 @@ from jaxtyping import Bool, Float
 
 from nanorender.errors import InputError
 from nanorender.estimate import estimates
-from nanorender.inscribed import segment
+from nanorender.inscribed import SMOOTHING_PX, segment, thinned
 from nanorender.micrograph import Micrograph
 
 MOST_MICROGRAPHS = 10
 ROUND = 0.6  # least circularity of what is taken for particles in the other polarity
 MANY = 3
+EVEN = 0.3  # spread of levels of a ground at most, over that of particles
 LEAST_EDGE_PX = 128
 
 
@@ -34,7 +35,7 @@ def refuse_unfit(micrographs: Sequence[Micrograph], dark: bool) -> None:
                 f"least {LEAST_EDGE_PX} x {LEAST_EDGE_PX}"
             )
     upright = [_upright(micrograph, dark) for micrograph in micrographs]
-    reversed_ones = [_round_gaps(levels) for levels in upright]
+    reversed_ones = [_round_gaps(levels) or _even_foreground(levels) for levels in upright]
     if sum(reversed_ones) > len(micrographs) / 2:
         name = micrographs[reversed_ones.index(True)].path.name
         look, go_on = ("brighter", "leave out") if dark else ("darker", "give")
@@ -67,6 +68,19 @@ def _round_gaps(levels: Float[np.ndarray, "h w"]) -> bool:
     if not 0.5 < bright.mean() < 0.999:
         return False
     return _roundness(~bright) > ROUND
+
+
+def _even_foreground(levels: Float[np.ndarray, "h w"]) -> bool:
+    """Tell whether the brighter part is far more even than the darker one, as only a ground is."""
+    bright = segment(levels).foreground
+    smooth = cv2.GaussianBlur(levels, (0, 0), SMOOTHING_PX)
+    if not 0.5 < bright.mean() < 0.999:
+        return False
+    ranges = [
+        float(np.subtract(*np.quantile(thinned(smooth[part]), (0.9, 0.1))))
+        for part in (bright, ~bright)
+    ]
+    return ranges[0] < EVEN * ranges[1]
 
 
 def _roundness(mask: Bool[np.ndarray, "h w"]) -> float:
