@@ -14,10 +14,12 @@ from nanorender.distributions import (
     Uniform,
 )
 from nanorender.errors import InputError
-from nanorender.exposure import Lines, Noise, expose
+from nanorender.exposure import Lines, Noise, PointSpread, expose
 from nanorender.jit import kernel
 from nanorender.settings import Settings
+from nanorender.silhouettes import NO_SILHOUETTES, Silhouettes
 
+WIDEST_PX = 0.5  # of point spreads under which silhouettes are sharpened, pixels of the radiance
 STEP_PX2 = 1 / 3  # variance of a blurring step; its fourth cumulant is then 0, as the Gaussian's
 
 
@@ -128,11 +130,14 @@ def detect(
     settings: DetectorSettings,
     image_px: tuple[int, int],
     rng: np.random.Generator,
+    silhouettes: Silhouettes = NO_SILHOUETTES,
 ) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
     """Return the image of `image_px` = (height, width) that the detector stores.
 
     Steps: point spread, tone, streaks and gradient at the resolution of the radiance; then
     bilinear resampling, shifts of scan lines, noise and rounding at that of the image.
+    `silhouettes` of the image are as sharp as its point spread; without them, or under a point
+    spread of more than half a pixel of the radiance, as sharp as resampling makes them.
 
     Raises
     ------
@@ -154,7 +159,8 @@ def detect(
     noise = _noise(drawn, white, rng)
     spread = _covariance(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
     per_pixel = np.array((columns / width, rows / height))
-    levels = _tone(_blur(radiance, spread * np.outer(per_pixel, per_pixel)), settings, drawn)
+    coarse_spread = spread * np.outer(per_pixel, per_pixel)
+    levels = _tone(_blur(radiance, _point_spread(coarse_spread)), settings, drawn)
     if drawn["streak_strength"] > 0:
         band = drawn["streak_strength"] * _bands(rows, rng)
         decay = np.exp(-1 / (drawn["streak_length_px"] * per_pixel[0]))
@@ -163,7 +169,9 @@ def detect(
         levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
     levels *= white
     lines = _lines(drawn, levels.shape, image_px, per_level, rng)
-    expose(image, levels, lines, noise)
+    if per_pixel.max() >= 1 or coarse_spread.diagonal().max() > WIDEST_PX**2:
+        silhouettes = NO_SILHOUETTES
+    expose(image, levels, lines, noise, silhouettes, _point_spread(spread))
     return image
 
 
@@ -212,24 +220,25 @@ def _covariance(blur_px: float, astigmatism: float, angle_deg: float) -> Float[n
     return short * np.eye(2) + (long - short) * np.outer(axis, axis)
 
 
-def _blur(
-    image: Float[np.ndarray, "h w"], covariance: Float[np.ndarray, "2 2"]
-) -> Float[np.ndarray, "h w"]:
-    """Return the image under a Gaussian of a covariance in px^2, exact in its second moments.
+def _point_spread(covariance: Float[np.ndarray, "2 2"]) -> PointSpread:
+    """Return a Gaussian of a covariance in px^2, exact in its second moments.
 
     Repeated weighting of 3 x 3 pixels: the sum of independent steps has the sum of their
     covariances and tends to the Gaussian; 10 times faster than sampled weights when the image is
     magnified afterwards, since the steps are few.
     """
     widest = covariance.diagonal().max()
-    if widest == 0:
-        return image
-    steps = max(1, round(widest / STEP_PX2))
-    (xx, xy), (_, yy) = covariance / steps
+    steps = max(1, round(widest / STEP_PX2)) if widest > 0 else 0
+    (xx, xy), (_, yy) = covariance / max(steps, 1)
     weights = np.outer((yy / 2, 1 - yy, yy / 2), (xx / 2, 1 - xx, xx / 2))
     weights += xy / 4 * np.outer((1, 0, -1), (1, 0, -1))
-    for _ in range(steps):
-        image = _blurred(image, weights.astype(np.float32))
+    return PointSpread(weights.astype(np.float32), steps)
+
+
+def _blur(image: Float[np.ndarray, "h w"], point_spread: PointSpread) -> Float[np.ndarray, "h w"]:
+    """Return the image under a point spread."""
+    for _ in range(point_spread.steps):
+        image = _blurred(image, point_spread.weights)
     return image
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from nanorender.jit import kernel
+from nanorender.silhouettes import Silhouettes, sharpen_line
 
 
 class Noise(NamedTuple):
@@ -39,6 +40,17 @@ class Lines(NamedTuple):
     source_y: Float32[np.ndarray, "n"]
     shift_x: Float32[np.ndarray, "n"]
     offset: Float32[np.ndarray, "n"]
+
+
+class PointSpread(NamedTuple):
+    """A Gaussian as repeated weighting of 3 x 3 pixels.
+
+    weights: (3, 3) of one step
+    steps: how many; 0 for none
+    """
+
+    weights: Float32[np.ndarray, "3 3"]
+    steps: int
 
 
 def _cubic() -> tuple[float, float]:
@@ -144,7 +156,46 @@ def _store(target, signal, white):
 
 
 @kernel
-def _expose(image, levels, lines, noise):
+def _spread(target, above, here, below, weights):
+    """Fill all but the ends of a line with three lines under nine weights."""
+    w00, w01, w02 = weights[0, 0], weights[0, 1], weights[0, 2]
+    w10, w11, w12 = weights[1, 0], weights[1, 1], weights[1, 2]
+    w20, w21, w22 = weights[2, 0], weights[2, 1], weights[2, 2]
+    for j in range(1, target.shape[0] - 1):
+        upper = w00 * above[j - 1] + w01 * above[j] + w02 * above[j + 1]
+        middle = w10 * here[j - 1] + w11 * here[j] + w12 * here[j + 1]
+        target[j] = upper + middle + (w20 * below[j - 1] + w21 * below[j] + w22 * below[j + 1])
+
+
+@kernel
+def _sharpen(spreading, i, levels, lines, silhouettes, weights):
+    """Read line i of what silhouettes gain, and spread each of the lines before it a step further.
+
+    spreading: (steps + 1, 3, width + 2) the last three lines after each step
+    """
+    height, width = lines.source_y.size, spreading.shape[2] - 2
+    row, shift = height, 0
+    if i < height:
+        y = (lines.source_y[i] + np.float32(0.5)) * (height / levels.shape[0])
+        row = round(y - 0.5)
+        shift = round(lines.shift_x[i] * (width / levels.shape[1]))
+    sharpen_line(spreading[0, i % 3], levels, silhouettes, row, shift)
+    for step in range(1, spreading.shape[0]):
+        line, before = i - step, spreading[step - 1]
+        if line >= 0:
+            above, below = before[(line - 1) % 3], before[(line + 1) % 3]
+            _spread(spreading[step, line % 3], above, before[line % 3], below, weights)
+
+
+@kernel
+def _add(signal, gained):
+    """Add to a line what silhouettes gain in it."""
+    for j in range(signal.shape[0]):
+        signal[j] += gained[j + 1]
+
+
+@kernel
+def _expose(image, levels, lines, noise, silhouettes, point_spread):
     """Fill `image` with `levels` resampled bilinearly, with noise, rounded and saturated.
 
     Strategy: line by line, with buffers of a line's length and one plain loop a step, each of
@@ -162,6 +213,11 @@ def _expose(image, levels, lines, noise):
     correlated = noise.along != 0 or noise.across != 0
     noisy = noise.gaussian_variance > 0 or noise.shot_variance > 0
     _draw_line(drawn[0], 0, noise.seed)
+    weights, sharp = point_spread.weights, silhouettes.column.size > 0
+    ahead = point_spread.steps if sharp else 0
+    spreading = np.zeros((ahead + 1, 3, width + 2), np.float32)
+    for i in range(ahead):
+        _sharpen(spreading, i, levels, lines, silhouettes, weights)
     for i in range(height):
         y = min(max(lines.source_y[i], np.float32(0)), np.float32(rows - 1))
         top = int(y)
@@ -174,6 +230,9 @@ def _expose(image, levels, lines, noise):
                 held[row % 2] = row
         above, below = stretched[top % 2], stretched[min(top + 1, rows - 1) % 2]
         _between(signal, above, below, y - np.float32(top), lines.offset[i])
+        if sharp:
+            _sharpen(spreading, i + ahead, levels, lines, silhouettes, weights)
+            _add(signal, spreading[ahead, i % 3])
         if noisy and correlated:
             _draw_line(drawn[(i + 1) % 2], i + 1, noise.seed)
             _average(averaged, drawn[i % 2], drawn[(i + 1) % 2], noise)
@@ -189,6 +248,12 @@ def expose(
     levels: Float32[np.ndarray, "h w"],
     lines: Lines,
     noise: Noise,
+    silhouettes: Silhouettes,
+    point_spread: PointSpread,
 ) -> None:
-    """Fill `image` with `levels`, resampled bilinearly, with noise, rounded and saturated."""
-    _expose(image, levels, lines, noise)
+    """Fill `image` with `levels`, resampled bilinearly, with noise, rounded and saturated.
+
+    Along silhouettes only rendered pixels of the same particle are interpolated; what that changes
+    is spread by the point spread, in pixels of the image.
+    """
+    _expose(image, levels, lines, noise, silhouettes, point_spread)

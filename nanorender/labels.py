@@ -22,6 +22,7 @@ from nanorender.outlines import Outlines, amodal_outlines
 from nanorender.raymarch import Buffers, Surface, rows_nm, trace_cells
 from nanorender.scene import Scene, View
 from nanorender.settings import Settings
+from nanorender.silhouettes import Silhouettes, find_silhouettes
 
 
 class LabelSettings(Settings):
@@ -46,11 +47,13 @@ class Labelled(NamedTuple):
     labels: (h, w) 0 for background; label k is row k - 1 of the table
     truth: columns of one length, described at `truth_table`
     particle: row of the scene that each row of the table is
+    silhouettes: along the exact outlines, whatever became of them in the map
     """
 
     labels: Int32[np.ndarray, "h w"]
     truth: dict[str, np.ndarray]
     particle: Int[np.ndarray, "k"]
+    silhouettes: Silhouettes
 
 
 def labelled(
@@ -61,6 +64,7 @@ def labelled(
     `instances` are the scene's in this view; `surface` is as in `label`.
     """
     labels, cells = _refined(instances, surface, view)
+    silhouettes = find_silhouettes(surface.particle, cells, labels)
     least = settings.min_visible_px
     size = len(scene.particles.template) + 1
     rows = np.flatnonzero(count_pixels(cells, labels, size)[1:] >= least)
@@ -73,7 +77,8 @@ def labelled(
     numbers[truth["label"]] = np.arange(1, len(truth["label"]) + 1)
     renumber(cells, labels, numbers)
     particle = truth["label"] - 1
-    return Labelled(labels, {**truth, "label": numbers[truth["label"]]}, particle)
+    truth = {**truth, "label": numbers[truth["label"]]}
+    return Labelled(labels, truth, particle, silhouettes)
 
 
 def label(instances: Instances, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:

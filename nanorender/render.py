@@ -61,7 +61,9 @@ def render(
     instances = place(scene, scene.view)
     surface = trace_instances(instances, scene.view.resampled(edge_px, edge_px))
     on_stage("trace")
-    truth = labelled(scene, instances, surface, scene.view, recipe.labels)
+    labels, truth, particle, silhouettes = labelled(
+        scene, instances, surface, scene.view, recipe.labels
+    )
     on_stage("labels")
     shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
     texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)
@@ -72,6 +74,6 @@ def render(
     radiance = shade(surface, lit, materials, recipe.substrate, texture, scene.particles)
     on_stage("shade")
     image_px = (scene.view.height_px, scene.view.width_px)
-    image = detect(radiance, recipe.detector, image_px, for_detector)
+    image = detect(radiance, recipe.detector, image_px, for_detector, silhouettes)
     on_stage("detect")
-    return Sample(image, *truth, scene.view.pixel_size_nm, surface, scene)
+    return Sample(image, labels, truth, particle, scene.view.pixel_size_nm, surface, scene)

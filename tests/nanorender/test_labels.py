@@ -133,7 +133,7 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
 def test_borders_found_along_outlines_are_those_found_everywhere(border_px):
     scene = make_scene(["sphere", "grain_3"], count=80)
     settings = LabelSettings(border_px=border_px, background_border_px=2.0)
-    labels, truth, _ = labelled_in_full(scene, settings)
+    labels, truth, _, _ = labelled_in_full(scene, settings)
     expected = label(place(scene, scene.view), coarse_surface(scene), scene.view)
     widen_borders(expected, one_cell(*expected.shape), border_px)
     shrink_from_background(expected, one_cell(*expected.shape), 2.0)
@@ -157,7 +157,7 @@ def test_rotations_in_the_truth_turn_templates_into_their_particles():
 def test_labels_count_up_and_match_the_rows_of_the_truth():
     scene = make_scene(["grain_1", "sphere"], image_px=300)
     settings = LabelSettings(border_px=2.0, min_visible_px=30)
-    labels, truth, _ = labelled_in_full(scene, settings)
+    labels, truth, _, _ = labelled_in_full(scene, settings)
     shown, counts = np.unique(labels[labels > 0], return_counts=True)
     assert shown.tolist() == list(range(1, len(shown) + 1)) == truth["label"].tolist()
     np.testing.assert_allclose(truth["visible_area_nm2"], counts * scene.view.pixel_size_nm**2)
@@ -170,6 +170,6 @@ def test_particles_that_show_too_few_pixels_become_background():
     seen = label(place(scene, scene.view), surface, scene.view)
     counts = np.bincount(seen.ravel())
     enough = int(np.median(counts[1:][counts[1:] > 0]))
-    labels, truth, _ = labelled_in_full(scene, LabelSettings(min_visible_px=enough))
+    labels, truth, _, _ = labelled_in_full(scene, LabelSettings(min_visible_px=enough))
     assert np.array_equal(labels > 0, (seen > 0) & (counts[seen] >= enough))
     assert len(truth["label"]) == (counts[1:] >= enough).sum() < (counts[1:] > 0).sum()
