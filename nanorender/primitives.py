@@ -21,6 +21,7 @@ _ELLIPSOID, _BOX, _CAPSULE, _CYLINDER, _PRISM, _POLYHEDRON = range(len(KINDS))
 # Bare literals would promote float32 to float64 in kernels.
 _ZERO = np.float32(0)
 _QUARTER = np.float32(0.25)
+_TINY = np.float32(1e-30)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1)
 _TINY = np.float32(1e-12)
@@ -165,7 +166,7 @@ def _polyhedron(planes, facets, rounding, center, rays, count):
     the gradient would be enough to march, but takes as long: 1.0 against 0.8 ns a plane.
     """
     cx, cy, cz = center[0], center[1], center[2]
-    slope = _HALF / rounding if rounding > _ZERO else _ZERO
+    slope = _HALF / max(rounding, _TINY)
     nx, ny, nz, offset = planes[0, 0], planes[0, 1], planes[0, 2], planes[0, 3]
     offset += nx * cx + ny * cy + nz * cz
     for i in range(count):

@@ -14,7 +14,7 @@ from nanorender.verify import verify
 
 @pytest.fixture(scope="module")
 def sample():
-    return render(read_recipe("ag").at_scale(8.0, 256), 0, 1)
+    return render(read_recipe("ag").at_scale(8.0, 448), 0, 1)
 
 
 def test_outputs_are_of_the_size_of_the_image(sample):

@@ -12,14 +12,14 @@ def test_an_image_and_its_labels_are_as_large_as_the_recipe_says(name):
     recipe = read_recipe(name)
     sample = render(recipe, 0, 0)
     assert sample.image.shape == sample.labels.shape == (2031, 2031)
-    assert sample.surface.height_nm.shape == (507, 507)
+    assert sample.surface.height_nm.shape == 2 * (recipe.camera.render_px,)
     assert sample.image.dtype == np.uint8
     assert recipe.camera.pixel_size_nm.low <= sample.pixel_size_nm
     assert sample.pixel_size_nm <= recipe.camera.pixel_size_nm.high
 
 
 def test_the_truth_has_a_row_for_each_label_with_its_area():
-    sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 3)
+    sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 4)
     count = int(sample.labels.max())
     areas = np.bincount(sample.labels.ravel(), minlength=count + 1)[1:]
     assert list(sample.truth["label"]) == list(range(1, count + 1))
@@ -55,6 +55,6 @@ def test_another_detector_leaves_scene_and_labels_as_they_were():
 
 
 def test_particles_stand_out_from_the_substrate():
-    sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 3)
+    sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 4)
     inside = sample.labels > 0
     assert np.median(sample.image[inside]) > np.median(sample.image[~inside]) + 30

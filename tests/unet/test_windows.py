@@ -122,12 +122,12 @@ def test_memory_grows_by_the_label_map_and_the_foreground_alone(
 ):
     monkeypatch.setattr(windows, "BAND_ROWS", 8)
     peaks = {}
-    for edge in (200, 400):
-        image = np.tile(pile((200, 200)), (edge // 200, edge // 200))
+    for edge in (384, 768):  # cores of 64 px see the same three by three times
+        image = np.tile(pile((192, 192)), (edge // 192, edge // 192))
         prepared = prepare(model, image, 6.0)
         tracemalloc.start()
         segment_prepared(model, prepared, Separation(), False, True)
         peaks[edge] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # Four bytes of a label and one of the foreground; a few for each particle.
-    assert (peaks[400] - peaks[200]) / (400**2 - 200**2) < 5.5
+    assert (peaks[768] - peaks[384]) / (768**2 - 384**2) < 5.5
