@@ -33,7 +33,7 @@ test-lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
-		--resolution lowest-direct -e ".[test,cluster]"
+		--resolution lowest-direct -e ".[test]"
 	$(VENV)-lowest/bin/python -m pytest
 
 clean:
