@@ -259,7 +259,7 @@ def test_bad_recipes_give_one_clear_line(change, said, tmp_path):
 def test_a_preset_that_does_not_exist_is_answered_with_those_that_do(tmp_path):
     done = nanorender("generate", "tio3", "-o", tmp_path / "dataset", "-n", 1)
     assert_one_clear_line(done)
-    assert "ag, sio2, tio2" in done.stderr
+    assert "ag, powder, sio2, tio2" in done.stderr
 
 
 def test_preview_draws_a_contact_sheet(tmp_path):
