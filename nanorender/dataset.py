@@ -262,11 +262,14 @@ def read_sample(
     Raises
     ------
     InputError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or the two differ in size.
     """
     paths = sample_paths(folder, index)
-    pixels = read_pixels(paths.image)
-    return pixels.array, read_labels(paths.labels)[0], pixels.header.pixel_size_nm
+    pixels, labels = read_pixels(paths.image), read_labels(paths.labels)[0]
+    if pixels.array.shape != labels.shape:
+        sizes = f"{pixels.array.shape} and {labels.shape} px"
+        raise InputError(f"{paths.image} and its labels must be of one size, but are of {sizes}")
+    return pixels.array, labels, pixels.header.pixel_size_nm
 
 
 def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "n"]]:

@@ -40,7 +40,7 @@ Named = tuple[str, Integer[np.ndarray, "h w"]]  # an image with its name
 class Patches(NamedTuple):
     """Squares cut out of images: (n, 144, 144) gray, and the name of the image of each."""
 
-    pixels: UInt8[np.ndarray, "n h w"]
+    pixels: UInt8[np.ndarray, "n 144 144"]
     sources: tuple[str, ...]
 
 
