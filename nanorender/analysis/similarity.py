@@ -34,7 +34,7 @@ LEAST_PATCHES = 5
 COLOURS = {True: "#0072b2", False: "#d55e00"}  # real, synthetic
 THUMBNAILS_ACROSS = 14
 
-Named = tuple[str, Integer[np.ndarray, "h w"]]  # an image with its name
+Named = tuple[str, Integer[np.ndarray, "_ _"]]  # an image with its name
 
 
 class Patches(NamedTuple):
