@@ -255,18 +255,11 @@ def _flakes(
     pixel_size_nm: float,
     rng: np.random.Generator,
 ) -> Rims:
-    """Return closed rims of flakes."""
-    radius = settings.flake_diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
-    return Rims(
-        center=rng.uniform((0, 0), shape[::-1], (count, 2)),
-        radius=radius * np.column_stack((np.ones(count), flattening(rng, count))),
-        angle=rng.uniform(0, 2 * np.pi, count),
-        wobble=1.5 * wobble(rng, count) * (1, 1 / 1.5),
-        start=np.zeros(count),
-        extent=np.full(count, 2 * np.pi),
-        strength=settings.flake_strength.sample(rng, count),
-        width_px=_draw(settings.ring_width_nm, rng) / pixel_size_nm / 2,
-    )
+    """Return closed rims of flakes, which are more ragged than rings."""
+    diameter, strength = settings.flake_diameter_nm, settings.flake_strength
+    rims = _closed_rims(diameter, strength, count, shape, pixel_size_nm, rng)
+    width_px = _draw(settings.ring_width_nm, rng) / pixel_size_nm / 2
+    return rims._replace(wobble=1.5 * rims.wobble * (1, 1 / 1.5), width_px=width_px)
 
 
 def _pores(
@@ -276,8 +269,22 @@ def _pores(
     pixel_size_nm: float,
     rng: np.random.Generator,
 ) -> Rims:
-    """Return closed outlines of pores in a film, which are darker than it."""
-    radius = settings.pore_diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
+    """Return outlines of pores in a film, which are darker than it."""
+    diameter, strength = settings.pore_diameter_nm, settings.pore_strength
+    rims = _closed_rims(diameter, strength, count, shape, pixel_size_nm, rng)
+    return rims._replace(strength=-rims.strength)
+
+
+def _closed_rims(
+    diameter_nm: PositiveDistribution,
+    strength: NonNegativeDistribution,
+    count: int,
+    shape: tuple[int, int],
+    pixel_size_nm: float,
+    rng: np.random.Generator,
+) -> Rims:
+    """Return closed rims, one pixel to either side, anywhere in the image."""
+    radius = diameter_nm.sample(rng, count)[:, None] / 2 / pixel_size_nm
     return Rims(
         center=rng.uniform((0, 0), shape[::-1], (count, 2)),
         radius=radius * np.column_stack((np.ones(count), flattening(rng, count))),
@@ -285,6 +292,6 @@ def _pores(
         wobble=wobble(rng, count),
         start=np.zeros(count),
         extent=np.full(count, 2 * np.pi),
-        strength=-settings.pore_strength.sample(rng, count),
+        strength=strength.sample(rng, count),
         width_px=1.0,
     )

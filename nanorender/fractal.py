@@ -17,6 +17,19 @@ _SEPARATION = 1e-9
 
 
 @kernel
+def _turned(center, j, axis, cosine, middle, offset):
+    """Return row j turned about `middle` and shifted by `offset` (Rodrigues' rotation)."""
+    c, s = cosine
+    x, y, z = center[j, 0] - middle[0], center[j, 1] - middle[1], center[j, 2] - middle[2]
+    along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
+    return (
+        x * c + (axis[1] * z - axis[2] * y) * s + axis[0] * along + offset[0],
+        y * c + (axis[2] * x - axis[0] * z) * s + axis[1] * along + offset[1],
+        z * c + (axis[0] * y - axis[1] * x) * s + axis[2] * along + offset[2],
+    )
+
+
+@kernel
 def _gap(center, radius, first, second, axis, cosine, middle, offset, reduced):
     """Return how far two clusters are from touching, negative where they overlap.
 
@@ -24,18 +37,8 @@ def _gap(center, radius, first, second, axis, cosine, middle, offset, reduced):
     around a unit axis by an angle of (cosine, sine) and shifted by `offset`.
     """
     smallest = np.inf
-    c, s = cosine
     for j in range(second[0], second[1]):
-        x, y, z = (
-            center[j, 0] - middle[0],
-            center[j, 1] - middle[1],
-            center[j, 2] - middle[2],
-        )
-        # Rodrigues' rotation.
-        along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
-        px = x * c + (axis[1] * z - axis[2] * y) * s + axis[0] * along + offset[0]
-        py = y * c + (axis[2] * x - axis[0] * z) * s + axis[1] * along + offset[1]
-        pz = z * c + (axis[0] * y - axis[1] * x) * s + axis[2] * along + offset[2]
+        px, py, pz = _turned(center, j, axis, cosine, middle, offset)
         for i in range(first[0], first[1]):
             dx, dy, dz = center[i, 0] - px, center[i, 1] - py, center[i, 2] - pz
             near = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -46,17 +49,10 @@ def _gap(center, radius, first, second, axis, cosine, middle, offset, reduced):
 @kernel
 def _turn(center, second, axis, angle, middle, offset):
     """Turn and shift the rows of the second cluster as `_gap` says."""
-    c, s = np.cos(angle), np.sin(angle)
+    cosine = (np.cos(angle), np.sin(angle))
     for j in range(second[0], second[1]):
-        x, y, z = (
-            center[j, 0] - middle[0],
-            center[j, 1] - middle[1],
-            center[j, 2] - middle[2],
-        )
-        along = (axis[0] * x + axis[1] * y + axis[2] * z) * (1.0 - c)
-        center[j, 0] = x * c + (axis[1] * z - axis[2] * y) * s + axis[0] * along + offset[0]
-        center[j, 1] = y * c + (axis[2] * x - axis[0] * z) * s + axis[1] * along + offset[1]
-        center[j, 2] = z * c + (axis[0] * y - axis[1] * x) * s + axis[2] * along + offset[2]
+        turned = _turned(center, j, axis, cosine, middle, offset)
+        center[j, 0], center[j, 1], center[j, 2] = turned
 
 
 @kernel

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import cv2
-import jinja2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from pydantic import Field, ValidationError
 
 from nanorender.analysis.overlay import displayed
+from nanorender.analysis.page import page_template
 from nanorender.analysis.rois import outlines, svg_path
 from nanorender.analysis.separate import Separation, separate
 from nanorender.atomic import write_text
@@ -109,14 +109,7 @@ def write_page(
         on_progress(done, len(codes))
         candidates[code] = _paths(run_folder, codes[code], kept[codes[code]], places)
     on_progress(len(codes), len(codes))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    template = environment.get_template("choose.html.jinja")
+    template = page_template(Path(__file__).parent / "templates" / "choose.html.jinja")
     write_text(path, template.render(crops=crops, candidates=candidates, most=PICKS))
 
 

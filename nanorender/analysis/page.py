@@ -191,13 +191,19 @@ def plot(name: str, svg: str, description: str, caption: str) -> Plot:
 
 def html(page: Page) -> str:
     """Return the page as HTML; every text in it is escaped."""
+    most = max((p.colour for shown in page.pictures for p in shown.particles), default=0)
+    colours = ["#" + bytes(colour).hex() for colour in palette(most + 1)]
+    template = page_template(Path(__file__).parent / "templates" / "report.html.jinja")
+    return template.render(page=page, colours=colours)
+
+
+def page_template(path: Path) -> jinja2.Template:
+    """Return the template of a page: every text put into it is escaped, and none may be missing."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(path.parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    most = max((p.colour for shown in page.pictures for p in shown.particles), default=0)
-    colours = ["#" + bytes(colour).hex() for colour in palette(most + 1)]
-    return environment.get_template("report.html.jinja").render(page=page, colours=colours)
+    return environment.get_template(path.name)

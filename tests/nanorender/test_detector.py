@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from detectors import FAULTLESS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -7,19 +8,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from nanorender.detector import DetectorSettings, detect
 from nanorender.errors import InputError
 
-OFF = {
-    "blur_px": 0,
-    "astigmatism": 1,
-    "gain": 1,
-    "black_level": 0,
-    "counts_at_white": 0,
-    "noise_levels": 0,
-    "noise_correlation": 0,
-    "line_correlation": 0,
-    "line_noise_levels": 0,
-    "streak_strength": 0,
-    "gradient_strength": 0,
-}
+OFF = {**FAULTLESS, "blur_px": 0}
 
 
 def detector(**values) -> DetectorSettings:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from detectors import FAULTLESS
 from skimage.measure import find_contours
 
 from nanorender.detector import DetectorSettings, detect
@@ -14,19 +15,7 @@ from nanorender.silhouettes import NO_SILHOUETTES
 from nanorender.templates import template_table
 
 IMAGE_PX, RADIUS_PX, MIDDLE_PX = 2031, 640.3, (1010.7, 1019.2)
-PLAIN = {
-    "astigmatism": 1,
-    "gain": 1,
-    "black_level": 0,
-    "counts_at_white": 0,
-    "noise_levels": 0,
-    "noise_correlation": 0,
-    "line_correlation": 0,
-    "line_noise_levels": 0,
-    "streak_strength": 0,
-    "gradient_strength": 0,
-    "bits": 16,
-}
+PLAIN = {**FAULTLESS, "bits": 16}
 
 
 @pytest.fixture(scope="module")
