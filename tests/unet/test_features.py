@@ -6,7 +6,13 @@ from nanorender.errors import InputError
 from nanorender.micrograph import write_image
 from unet import features as module
 from unet.checkpoint import write_model
-from unet.features import compare, encoder_features, features, imagenet_features
+from unet.features import (
+    compare,
+    encoder_features,
+    features,
+    imagenet_features,
+    note_on_scale,
+)
 from unet.model import initial_weights
 
 needs_weights = pytest.mark.skipif(
@@ -67,3 +73,16 @@ def test_real_and_synthetic_folders_are_compared(tmp_path, unet_model):
     assert found.is_real.sum() == (~found.is_real).sum() == 10
     assert {source[:-1] for source in found.patches.sources[:10]} == {"real"}
     np.testing.assert_array_equal(found.places, again.places)
+
+
+@pytest.mark.parametrize(
+    ("real_nm", "synthetic_nm", "told"),
+    [(7.3, 3.5, True), (3.5, 7.3, True), (7.3, 7.0, False), (None, 3.5, False)],
+)
+def test_sets_of_other_scales_are_told(tmp_path, real_nm, synthetic_nm, told):
+    for folder, size_nm in (("real", real_nm), ("synthetic", synthetic_nm)):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "0.tif", np.zeros((20, 30), np.uint8), size_nm)
+    reading = Reading(in_pixels=True)
+    sets = [read_collection(tmp_path / folder, reading) for folder in ("real", "synthetic")]
+    assert (note_on_scale(*sets) is not None) == told
