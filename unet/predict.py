@@ -103,8 +103,9 @@ def predict_averaged(
 ) -> dict[str, Float[np.ndarray, "h w"]]:
     """Return the maps of `predict`, averaged over flips and zooms of the equalised image.
 
-    The zooms are those between which patches were changed in training. Small particles are parted
-    better when enlarged, large ones when reduced.
+    The zooms are 1 and the ends of those that patches were changed by in training. Enlarged, the
+    network parts more, reduced less. Object F1 on five images of TiO2 was 0.854 and 0.863 with two
+    networks, 0.858 and 0.850 by flips alone.
     """
     prepared = prepare(model, image, pixel_size_nm)
     return predict_window(model, prepared, whole(image.shape), averaged=True)
