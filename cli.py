@@ -66,7 +66,7 @@ def run(
 
     Example: nanorender run micrographs --recipe tio2 -o study
     """
-    from nanorender.calibrate import assumed_pixel_size_nm
+    from nanorender.calibration.calibrate import assumed_pixel_size_nm
     from nanorender.recipe import read_recipe
 
     images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from nanorender.detector import DetectorSettings, detect
-from nanorender.dirt import DirtSettings, diamond_square, substrate_texture
-from nanorender.lighting import Light
-from nanorender.materials import KINDS, Substrate
-from nanorender.raymarch import Surface
-from nanorender.scene import Particles
-from nanorender.shaders import shade
+from nanorender.imaging.detector import DetectorSettings, detect
+from nanorender.imaging.dirt import DirtSettings, diamond_square, substrate_texture
+from nanorender.imaging.lighting import Light
+from nanorender.imaging.materials import KINDS, Substrate
+from nanorender.imaging.shaders import shade
+from nanorender.scenes.scene import Particles
+from nanorender.tracing.raymarch import Surface
 
 RENDER_PX, IMAGE_PX, COUNT, PIXEL_NM = 507, 2031, 250, 14.0
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from bench_raymarch import RENDER_PX, scene_of
 
-from nanorender.instances import place
-from nanorender.labels import LabelSettings, labelled
-from nanorender.lighting import Lighting, light
-from nanorender.raymarch import trace_instances
+from nanorender.imaging.lighting import Lighting, light
+from nanorender.labelling.labels import LabelSettings, labelled
 from nanorender.recipe import preset_names
+from nanorender.tracing.instances import place
+from nanorender.tracing.raymarch import trace_instances
 
 pytestmark = pytest.mark.slow
 

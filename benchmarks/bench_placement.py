@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nanorender.placement import KINDS, DistributionMap, place
+from nanorender.scenes.placement import KINDS, DistributionMap, place
 
 MUST_S = {1000: 0.1, 100_000: 10.0}
 GROUPED = [kind for kind in KINDS if kind is not DistributionMap]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nanorender.instances import place
-from nanorender.labels import LabelSettings, label, labelled
-from nanorender.lighting import Lighting, light
-from nanorender.raymarch import trace
-from nanorender.scene import Particles, Scene, View
-from nanorender.shapes import BUILT_IN
-from nanorender.templates import template_table
+from nanorender.imaging.lighting import Lighting, light
+from nanorender.labelling.labels import LabelSettings, label, labelled
+from nanorender.scenes.scene import Particles, Scene, View
+from nanorender.scenes.shapes import BUILT_IN
+from nanorender.scenes.templates import template_table
+from nanorender.tracing.instances import place
+from nanorender.tracing.raymarch import trace
 
 RENDER_PX, IMAGE_PX, COUNT, VIEW_NM = 507, 2031, 250, 4000.0
 KINDS = {

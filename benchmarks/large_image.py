@@ -19,7 +19,7 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from nanorender.micrograph import write_image
+from nanorender.files.micrograph import write_image
 from unet.data import Labelled, make_samples
 from unet.presets import CPU
 from unet.train import train

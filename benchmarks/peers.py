@@ -22,11 +22,11 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from nanorender.distributions import Constant
-from nanorender.instances import place
-from nanorender.primitives import empty_rays, signed_distance
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
-from nanorender.scene import Scene, sample_scene
+from nanorender.scenes.primitives import empty_rays, signed_distance
+from nanorender.scenes.scene import Scene, sample_scene
+from nanorender.tracing.instances import place
 
 EDGE_PX = 507
 POINTS = 642  # of the mesh of a particle: 1280 triangles

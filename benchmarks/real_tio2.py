@@ -26,11 +26,11 @@ from skimage.filters import threshold_li
 from nanorender.analysis.matching import match, object_scores, pixel_scores
 from nanorender.analysis.overlaps import overlap_table
 from nanorender.analysis.separate import Separation, separate
-from nanorender.collection import Collection, Reading, read_collection
-from nanorender.dataset import read_truth_table
+from nanorender.files.collection import Collection, Reading, read_collection
+from nanorender.files.dataset import read_truth_table
+from nanorender.files.segmentation import read_label_map
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
-from nanorender.segmentation import read_label_map
 from unet.baseline import leave_one_out, table
 from unet.data import load_dataset
 from unet.presets import TrainSettings, preset

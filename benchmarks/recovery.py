@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nanorender import parameters as free
-from nanorender.calibrate import CalibrationSettings, calibrate
+from nanorender.calibration import parameters as free
+from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+from nanorender.calibration.views import Scale, expected_coverage
 from nanorender.distributions import Constant
-from nanorender.micrograph import Micrograph
+from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import Sample, render
-from nanorender.views import Scale, expected_coverage
 
 PIXEL_SIZES_NM = {"tio2": 7.0, "sio2": 5.0}
 IMAGES, EDGE_PX, CHECKED = 8, 512, 24

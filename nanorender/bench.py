@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nanorender.dataset import RECORDED_PACKAGES
 from nanorender.errors import InputError
-from nanorender.micrograph import write_image, write_labels
+from nanorender.files.dataset import RECORDED_PACKAGES
+from nanorender.files.micrograph import write_image, write_labels
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
 

@@ -122,7 +122,7 @@ def verify(dataset: Dataset) -> None:
     Example: nanorender verify dataset
     """
     from nanorender.errors import InputError
-    from nanorender.verify import verify
+    from nanorender.files.verify import verify
 
     with progress("verifying") as show:
         found = verify(dataset, show)
@@ -146,9 +146,9 @@ def export(
 
     Example: nanorender export dataset --layout cellpose -o for_cellpose
     """
-    from nanorender.dataset import whole_samples
-    from nanorender.export import dataset_images, export, segmented_images
-    from nanorender.segmentation import find_label_maps
+    from nanorender.files.dataset import whole_samples
+    from nanorender.files.export import dataset_images, export, segmented_images
+    from nanorender.files.segmentation import find_label_maps
 
     if any(folder.glob("*.tif")):
         images, total = segmented_images(folder), len(find_label_maps(folder))
@@ -192,11 +192,11 @@ def calibrate(
 
     Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
     """
-    from nanorender.calibrate import CalibrationSettings, calibrate
-    from nanorender.collection import parse_reading, read_several
-    from nanorender.fitted import refuse_other_than_toml, write_fitted
+    from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+    from nanorender.calibration.fitted import refuse_other_than_toml, write_fitted
+    from nanorender.calibration.sheet import refuse_other_than_png, write_sheet
+    from nanorender.files.collection import parse_reading, read_several
     from nanorender.recipe import read_recipe
-    from nanorender.sheet import refuse_other_than_png, write_sheet
 
     refuse_other_than_toml(out)
     if sheet is not None:
@@ -231,9 +231,9 @@ def compare(
 
     Example: nanorender compare micrographs dataset/images --worst worst.png
     """
-    from nanorender.collection import Reading, parse_reading, read_several
-    from nanorender.compare import as_text, compare, write_worst
-    from nanorender.views import gray_levels
+    from nanorender.calibration.compare import as_text, compare, write_worst
+    from nanorender.calibration.views import gray_levels
+    from nanorender.files.collection import Reading, parse_reading, read_several
 
     sets = [
         [gray_levels(image) for image in read_several([folder], reading)]

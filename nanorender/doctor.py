@@ -10,11 +10,11 @@ from pathlib import Path
 from numba.core import config
 
 from nanorender.errors import InputError
+from nanorender.files.verify import verify
 from nanorender.generate import generate
 from nanorender.provenance import versions_here
 from nanorender.recipe import read_recipe
 from nanorender.render import render
-from nanorender.verify import verify
 
 TEST_S = 5.0
 TEST_PIXEL_NM, TEST_PX = 4.0, 512

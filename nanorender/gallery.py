@@ -8,20 +8,20 @@ from jaxtyping import Int, UInt8
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
-from nanorender.atomic import aside
-from nanorender.detector import DetectorSettings, detect
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
-from nanorender.lighting import Lighting, light
-from nanorender.materials import KINDS, Material, Substrate
+from nanorender.files.atomic import aside
+from nanorender.imaging.detector import DetectorSettings, detect
+from nanorender.imaging.lighting import Lighting, light
+from nanorender.imaging.materials import KINDS, Material, Substrate
+from nanorender.imaging.shaders import shade
 from nanorender.preview import label_colours
-from nanorender.raymarch import trace
 from nanorender.recipe import preset_names, read_recipe
 from nanorender.render import render
-from nanorender.scene import Particles, Scene, View
-from nanorender.shaders import shade
-from nanorender.shapes import BUILT_IN
-from nanorender.templates import template_table
+from nanorender.scenes.scene import Particles, Scene, View
+from nanorender.scenes.shapes import BUILT_IN
+from nanorender.scenes.templates import template_table
+from nanorender.tracing.raymarch import trace
 
 COLUMNS = 9
 CELL_NM, CELL_PX = 200.0, 128

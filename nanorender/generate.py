@@ -6,15 +6,15 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
-from nanorender.atomic import ASIDE_PREFIX
-from nanorender.dataset import (
+from nanorender.errors import InputError
+from nanorender.files.atomic import ASIDE_PREFIX
+from nanorender.files.dataset import (
     MOST_SAMPLES,
     DatasetInfo,
     create_dataset,
     whole_samples,
     write_sample,
 )
-from nanorender.errors import InputError
 from nanorender.outputs import outputs
 from nanorender.recipe import Recipe
 from nanorender.render import render

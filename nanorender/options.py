@@ -12,7 +12,7 @@ import typer
 from nanorender.errors import InputError
 
 if TYPE_CHECKING:
-    from nanorender.collection import Collection
+    from nanorender.files.collection import Collection
 
 RECIPE_HELP = "Preset (ag, powder, sio2, tio2) or TOML file."
 RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
@@ -48,7 +48,7 @@ CORES = os.cpu_count() or 1
 @cache
 def collection(path: Path, *reading: Any) -> "Collection":
     """Return micrographs read as `parse_reading` says, and print their notes once."""
-    from nanorender.collection import parse_reading, read_collection
+    from nanorender.files.collection import parse_reading, read_collection
 
     found = read_collection(path, parse_reading(*reading))
     for one in found.notes:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped, UInt8
 
-from nanorender.instances import place
-from nanorender.layers import amodal_layers
-from nanorender.raymarch import Surface, trace
+from nanorender.labelling.layers import amodal_layers
 from nanorender.recipe import OutputName
 from nanorender.render import Sample
+from nanorender.tracing.instances import place
+from nanorender.tracing.raymarch import Surface, trace
 
 
 class Output(NamedTuple):

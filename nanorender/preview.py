@@ -8,11 +8,11 @@ from jaxtyping import Float32, Int, Shaped
 from matplotlib.figure import Figure
 
 from nanorender.analysis.overlay import neighbour_colours, palette
-from nanorender.atomic import aside
 from nanorender.errors import InputError
-from nanorender.raymarch import Surface
+from nanorender.files.atomic import aside
 from nanorender.recipe import Recipe
 from nanorender.render import Sample, render
+from nanorender.tracing.raymarch import Surface
 
 COLUMNS = ("image", "labels", "height", "normals")
 EDGE_INCHES = 3.2

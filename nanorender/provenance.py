@@ -13,8 +13,8 @@ from typing import Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 
-from nanorender.atomic import write_text
 from nanorender.errors import InputError
+from nanorender.files.atomic import write_text
 from nanorender.settings import Settings
 
 RECORD_NAME = "command.toml"

@@ -6,15 +6,15 @@ from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
-from nanorender.detector import DetectorSettings
-from nanorender.dirt import DirtSettings
 from nanorender.distributions import scaled
 from nanorender.errors import InputError
-from nanorender.labels import LabelSettings
-from nanorender.lighting import Lighting
-from nanorender.scene import SceneSettings
+from nanorender.imaging.detector import DetectorSettings
+from nanorender.imaging.dirt import DirtSettings
+from nanorender.imaging.lighting import Lighting
+from nanorender.imaging.shaders import Material, Substrate
+from nanorender.labelling.labels import LabelSettings
+from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
-from nanorender.shaders import Material, Substrate
 
 OutputName = Literal["visible", "amodal", "parts", "height", "normals"]
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int32, UInt8, UInt16
 
-from nanorender.detector import detect
-from nanorender.dirt import substrate_texture
-from nanorender.instances import place
-from nanorender.labels import labelled
-from nanorender.lighting import light
-from nanorender.raymarch import Surface, trace_instances
+from nanorender.imaging.detector import detect
+from nanorender.imaging.dirt import substrate_texture
+from nanorender.imaging.lighting import light
+from nanorender.imaging.shaders import shade
+from nanorender.labelling.labels import labelled
 from nanorender.recipe import Recipe
-from nanorender.scene import Scene, sample_scene
-from nanorender.shaders import shade
+from nanorender.scenes.scene import Scene, sample_scene
+from nanorender.tracing.instances import place
+from nanorender.tracing.raymarch import Surface, trace_instances
 
 
 @dataclass(frozen=True)

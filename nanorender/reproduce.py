@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError, validate_call
 
-from nanorender.atomic import ASIDE_PREFIX
 from nanorender.errors import InputError
+from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.provenance import (
     RECORD_NAME,
     Step,

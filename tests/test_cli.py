@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from nanorender.micrograph import read_labels, write_image, write_labels
+from nanorender.files.micrograph import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 

@@ -20,15 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nanorender.collection import Reading, read_collection
-from nanorender.dataset import (
+from nanorender.files.collection import Reading, read_collection
+from nanorender.files.dataset import (
     create_dataset,
     open_dataset,
     read_sample,
     read_truth_table,
     write_sample,
 )
-from nanorender.micrograph import (
+from nanorender.files.micrograph import (
     find_micrographs,
     read_labels,
     read_micrograph,
@@ -36,11 +36,11 @@ from nanorender.micrograph import (
     write_image,
     write_labels,
 )
-from nanorender.microscopes import read_header, read_sidecars
+from nanorender.files.microscopes import read_header, read_sidecars
+from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
+from nanorender.files.verify import verify
 from nanorender.provenance import read_record as read_command
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.segmentation import SegmentationRecord, read_record, write_segmentation
-from nanorender.verify import verify
 from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights
 from unet.presets import PRESETS, TrainSettings
@@ -381,7 +381,7 @@ BOUNDED = """
 import resource, sys
 from pathlib import Path
 from nanorender.errors import InputError
-from nanorender.micrograph import read_micrograph
+from nanorender.files.micrograph import read_micrograph
 import imagecodecs, tifffile
 read_micrograph(Path(sys.argv[1]))
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Int, Int32
 
-from nanorender.collection import Collection
 from nanorender.errors import InputError
-from nanorender.micrograph import Micrograph
+from nanorender.files.collection import Collection
+from nanorender.files.micrograph import Micrograph
 from unet.data import Labelled, PixelSizes, Samples, make_samples, to_trained_scale
 from unet.presets import TrainSettings
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from nanorender.analysis.results import compare
 from nanorender.analysis.separate import Separation
-from nanorender.atomic import write_text
-from nanorender.collection import Collection
 from nanorender.errors import InputError
-from nanorender.segmentation import read_label_map
+from nanorender.files.atomic import write_text
+from nanorender.files.collection import Collection
+from nanorender.files.segmentation import read_label_map
 from unet.annotated import load_annotated
 from unet.presets import TrainSettings
 from unet.segment import Prediction, segment

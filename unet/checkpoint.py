@@ -17,8 +17,8 @@ from pydantic import NonNegativeInt, PositiveFloat, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from nanorender.atomic import write_bytes
 from nanorender.errors import InputError
+from nanorender.files.atomic import write_bytes
 from nanorender.settings import Settings
 from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
 from unet.model import Weights, abstract_model, weight_shapes

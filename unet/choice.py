@@ -20,9 +20,9 @@ from nanorender.analysis.overlay import displayed
 from nanorender.analysis.page import page_template
 from nanorender.analysis.rois import outlines, svg_path
 from nanorender.analysis.separate import Separation, separate
-from nanorender.atomic import write_text
 from nanorender.errors import InputError
-from nanorender.segmentation import file_sha256
+from nanorender.files.atomic import write_text
+from nanorender.files.segmentation import file_sha256
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 from unet.segment import grown_back

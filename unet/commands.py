@@ -176,7 +176,7 @@ def segment(
     Example: nanorender segment run micrographs -o labels
     """
     from nanorender.analysis.separate import Separation
-    from nanorender.collection import find_collection, parse_reading
+    from nanorender.files.collection import find_collection, parse_reading
     from unet.devices import use_device
     from unet.segment import Prediction, segment
 

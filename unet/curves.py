@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nanorender.analysis.figures import STYLE
-from nanorender.atomic import aside
+from nanorender.files.atomic import aside
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
 LABELLED_IMAGES = 6  # more lines than these are not told apart: their mean is drawn alone

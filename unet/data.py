@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt16
 from pydantic import PositiveFloat
 
-from nanorender.dataset import read_sample, whole_samples
 from nanorender.errors import InputError
+from nanorender.files.dataset import read_sample, whole_samples
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 

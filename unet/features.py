@@ -17,9 +17,9 @@ from nanorender.analysis.similarity import (
     patches_in_sequence,
     similarity,
 )
-from nanorender.collection import Collection
 from nanorender.errors import InputError
-from nanorender.micrograph import read_micrograph
+from nanorender.files.collection import Collection
+from nanorender.files.micrograph import read_micrograph
 from unet.data import equalize
 from unet.efficientnet import pooled_features
 from unet.model import abstract_model

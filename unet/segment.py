@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from nanorender import __version__
 from nanorender.analysis.separate import Separation
-from nanorender.collection import Collection, Reading, read_scaled
 from nanorender.errors import InputError, UnwritableError
-from nanorender.micrograph import Micrograph, write_image
-from nanorender.segmentation import (
+from nanorender.files.collection import Collection, Reading, read_scaled
+from nanorender.files.micrograph import Micrograph, write_image
+from nanorender.files.segmentation import (
     SegmentationRecord,
     file_sha256,
     read_record,

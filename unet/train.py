@@ -18,8 +18,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nanorender import __version__
-from nanorender.atomic import write_bytes
 from nanorender.errors import InputError
+from nanorender.files.atomic import write_bytes
 from unet.checkpoint import (
     MODEL_NAME,
     ModelCard,

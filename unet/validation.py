@@ -10,9 +10,9 @@ import numpy as np
 import tifffile
 from jaxtyping import Float, Int, UInt8, UInt16
 
-from nanorender.collection import Collection
 from nanorender.errors import InputError
-from nanorender.imagefile import read_pages
+from nanorender.files.collection import Collection
+from nanorender.files.imagefile import read_pages
 from unet.annotated import without_lines
 from unet.data import targets
 from unet.losses import count_pixels, pixel_f1

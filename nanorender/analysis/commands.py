@@ -96,7 +96,7 @@ def evaluate(
     Example: nanorender evaluate labels truth -o scores.csv
     """
     from nanorender.analysis.evaluate import as_dict, as_text, evaluate_folder, full_table
-    from nanorender.atomic import write_text
+    from nanorender.files.atomic import write_text
 
     with progress("scoring") as show:
         found = evaluate_folder(labels, truth, min_area_px, show)

@@ -20,8 +20,8 @@ from nanorender.analysis.matching import (
 from nanorender.analysis.overlaps import overlap_table
 from nanorender.analysis.study import truth_of
 from nanorender.errors import InputError
-from nanorender.micrograph import read_truth
-from nanorender.segmentation import find_label_maps, read_segmented
+from nanorender.files.micrograph import read_truth
+from nanorender.files.segmentation import find_label_maps, read_segmented
 
 OVER_ALL = "mean"  # row of the mean of the images; counts are added up
 PIXEL_COLUMNS = ["precision", "recall", "accuracy", "f1"]

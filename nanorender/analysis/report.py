@@ -15,8 +15,8 @@ from nanorender.analysis.findings import Findings, findings
 from nanorender.analysis.groups import Groups, statistics_table
 from nanorender.analysis.results import ImageResult, particle_table
 from nanorender.analysis.rois import write_rois
-from nanorender.atomic import ASIDE_PREFIX
 from nanorender.errors import InputError
+from nanorender.files.atomic import ASIDE_PREFIX
 
 
 def report(

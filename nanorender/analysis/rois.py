@@ -10,7 +10,7 @@ from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from nanorender.atomic import aside
+from nanorender.files.atomic import aside
 
 # Segments of ImageJ's composite regions, as java.awt.geom.PathIterator numbers them.
 MOVE_TO, LINE_TO, CLOSE = 0.0, 1.0, 4.0

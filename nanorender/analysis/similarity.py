@@ -24,8 +24,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from nanorender.analysis.nanoscale import wilson_interval
 from nanorender.analysis.overlay import displayed
-from nanorender.atomic import aside, write_text
 from nanorender.errors import InputError
+from nanorender.files.atomic import aside, write_text
 
 PATCH_PX = 144  # Mill et al. (2021)
 EXPLAINED = 0.9  # share of the variance that the principal components keep

@@ -17,11 +17,11 @@ from nanorender.analysis.report import report
 from nanorender.analysis.results import Comparison, ImageResult, compare, particle_table
 from nanorender.analysis.sampling import FieldOfView, SizeFloor, size_floor
 from nanorender.analysis.statistics import Statistics, summarize
-from nanorender.atomic import aside, write_text
-from nanorender.collection import Collection, Reading
 from nanorender.errors import InputError
-from nanorender.micrograph import Micrograph
-from nanorender.segmentation import find_label_maps, read_record, read_segmented
+from nanorender.files.atomic import aside, write_text
+from nanorender.files.collection import Collection, Reading
+from nanorender.files.micrograph import Micrograph
+from nanorender.files.segmentation import find_label_maps, read_record, read_segmented
 
 VERSIONS = {"nanorender": __version__}
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from nanorender import __version__
 from nanorender.analysis.results import particle_table
 from nanorender.analysis.study import image_result, write_frame
-from nanorender.atomic import aside, write_text
 from nanorender.errors import InputError, UnwritableError
-from nanorender.segmentation import find_label_maps
+from nanorender.files.atomic import aside, write_text
+from nanorender.files.segmentation import find_label_maps
 from nanorender.workers import run_tasks
 
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nanorender.analysis.commands import app
 from nanorender.errors import InputError
-from nanorender.micrograph import write_labels
+from nanorender.files.micrograph import write_labels
 
 
 @pytest.fixture

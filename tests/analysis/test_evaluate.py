@@ -16,7 +16,7 @@ from nanorender.analysis.evaluate import (
     size_table,
 )
 from nanorender.errors import InputError
-from nanorender.micrograph import write_labels
+from nanorender.files.micrograph import write_labels
 
 SHIFT = 5  # of a square of 20 px: IoU 15 * 20 / (25 * 20) = 0.6
 

@@ -15,8 +15,8 @@ from nanorender.analysis.study import (
     write_table,
 )
 from nanorender.errors import InputError
-from nanorender.micrograph import write_image, write_labels
-from nanorender.segmentation import SegmentationRecord, file_sha256, write_segmentation
+from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.segmentation import SegmentationRecord, file_sha256, write_segmentation
 
 
 def two_particles():

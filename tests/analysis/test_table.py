@@ -7,7 +7,7 @@ from nanorender.analysis.results import particle_table
 from nanorender.analysis.study import read_results
 from nanorender.analysis.table import tabulate
 from nanorender.errors import InputError
-from nanorender.micrograph import write_labels
+from nanorender.files.micrograph import write_labels
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from nanorender import cluster
 from nanorender.analysis.table import tabulate
 from nanorender.cluster import run_on_cluster
 from nanorender.errors import InputError
+from nanorender.files.micrograph import write_labels
+from nanorender.files.verify import verify
 from nanorender.generate import generate
-from nanorender.micrograph import write_labels
 from nanorender.recipe import read_recipe
-from nanorender.verify import verify
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 

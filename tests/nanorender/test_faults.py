@@ -11,13 +11,13 @@ import numpy as np
 import psutil
 import pytest
 
-from nanorender.dataset import open_dataset
 from nanorender.errors import InputError, UnwritableError
+from nanorender.files.dataset import open_dataset
+from nanorender.files.micrograph import write_image
+from nanorender.files.verify import verify
 from nanorender.generate import generate
-from nanorender.micrograph import write_image
 from nanorender.recipe import read_recipe
 from nanorender.reproduce import differences
-from nanorender.verify import verify
 
 TINY = ("sio2", "--pixel-size-nm", 12, "--image-px", 64)
 

@@ -4,8 +4,8 @@ from PIL import Image
 
 from nanorender.errors import InputError
 from nanorender.gallery import CELL_PX, COLUMNS, template_sheet, write_gallery
-from nanorender.materials import KINDS
-from nanorender.shapes import BUILT_IN
+from nanorender.imaging.materials import KINDS
+from nanorender.scenes.shapes import BUILT_IN
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 import nanorender.generate
-from nanorender.dataset import open_dataset, read_truth_table, whole_samples
 from nanorender.errors import InputError
+from nanorender.files.dataset import open_dataset, read_truth_table, whole_samples
+from nanorender.files.verify import verify
 from nanorender.generate import generate, parse_shard
 from nanorender.recipe import read_recipe
-from nanorender.verify import verify
 
 SEED = 5
 COUNT = 8

@@ -5,11 +5,11 @@ import pytest
 import tifffile
 
 from nanorender.errors import InputError
+from nanorender.files.verify import verify
 from nanorender.generate import generate
 from nanorender.outputs import OUTPUTS, outputs
 from nanorender.recipe import read_recipe
 from nanorender.render import render
-from nanorender.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nanorender.dataset import create_dataset, write_sample
+from nanorender.files.dataset import create_dataset, write_sample
 from unet.checkpoint import ModelCard
 from unet.data import PixelSizes
 from unet.presets import CPU

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import unet.augment
-from nanorender.collection import Reading, read_collection
 from nanorender.errors import InputError
-from nanorender.micrograph import write_image, write_labels
+from nanorender.files.collection import Reading, read_collection
+from nanorender.files.micrograph import write_image, write_labels
 from unet.annotated import load_annotated, mix, without_lines
 from unet.augment import Mixture
 from unet.data import equalize, load_dataset

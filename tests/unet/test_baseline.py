@@ -2,9 +2,9 @@ import csv
 
 import pytest
 
-from nanorender.collection import Reading, read_collection
 from nanorender.errors import InputError
-from nanorender.micrograph import write_image, write_labels
+from nanorender.files.collection import Reading, read_collection
+from nanorender.files.micrograph import write_image, write_labels
 from unet.baseline import Fold, leave_one_out, table
 from unet.checkpoint import read_model
 from unet.train import read_log

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanorender.dataset import create_dataset, write_sample
 from nanorender.errors import InputError
+from nanorender.files.dataset import create_dataset, write_sample
 from unet.data import (
     Labelled,
     boundary_distance,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nanorender.collection import Reading, read_collection
 from nanorender.errors import InputError
-from nanorender.micrograph import write_image
+from nanorender.files.collection import Reading, read_collection
+from nanorender.files.micrograph import write_image
 from unet import features as module
 from unet.checkpoint import write_model
 from unet.features import (

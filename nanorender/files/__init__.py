@@ -1,0 +1,1 @@
+"""Micrographs, label maps and datasets as files: checked when read, whole when written."""

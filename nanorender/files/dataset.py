@@ -1,0 +1,296 @@
+"""The dataset folder: images with their labels and truth tables, and how they were made.
+
+    dataset.json           name, seed, number of samples, hash of the recipe, versions
+    recipe.toml            every setting
+    images/000000.tif      gray image; ImageJ opens it calibrated in nm
+    labels/000000.tif      label map: 0 background, label k of the truth table
+    truth/000000.csv       one row for each particle
+    parts/, height/ ...    what else the recipe asks to be written, see `outputs.OUTPUTS`
+    sums/000000.sha256     checksums of the others, as ``sha256sum -c`` reads them
+
+A sample is whole once its checksums are there: they are written last.
+"""
+
+import csv
+import hashlib
+import io
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Integer, Shaped
+from pydantic import Field, ValidationError
+
+from nanorender.errors import InputError
+from nanorender.files.atomic import ASIDE_PREFIX, write_text
+from nanorender.files.imagefile import read_pixels
+from nanorender.files.micrograph import read_labels, write_image, write_labels
+from nanorender.settings import Settings
+
+FORMAT = 1
+MOST_SAMPLES = 10_000_000
+SAMPLE_FOLDERS = ("images", "labels", "truth", "sums")
+RECORDED_PACKAGES = ("nanorender", "numpy", "numba", "tifffile", "imagecodecs")
+
+_SUM_NAME = re.compile(r"(\d{6,9})\.sha256")
+
+
+class DatasetInfo(Settings):
+    """What dataset.json says.
+
+    name: the recipe's
+    seed: sample i is drawn from (seed, i) alone
+    count: how many samples there are to be
+    recipe_sha256: of recipe.toml
+    versions: of the packages that made it first
+    """
+
+    format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
+    name: str
+    seed: int = Field(ge=0)
+    count: int = Field(ge=0, le=MOST_SAMPLES)
+    recipe_sha256: str
+    versions: dict[str, str]
+
+
+class SamplePaths(NamedTuple):
+    """The files of a sample, in the order in which they are written."""
+
+    labels: Path
+    truth: Path
+    image: Path
+    sums: Path
+
+
+def sample_paths(folder: Path, index: int) -> SamplePaths:
+    """Return the files of sample `index`, whether they are there or not."""
+    name = f"{index:06d}"
+    return SamplePaths(
+        folder / "labels" / f"{name}.tif",
+        folder / "truth" / f"{name}.csv",
+        folder / "images" / f"{name}.tif",
+        folder / "sums" / f"{name}.sha256",
+    )
+
+
+def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: int) -> DatasetInfo:
+    """Make a dataset folder, or go on with one of the same recipe and seed.
+
+    A larger `count` than before extends the dataset; a smaller one leaves it as it is.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or samples of another recipe or seed, or cannot be
+        written.
+    """
+    info = DatasetInfo(
+        name=name,
+        seed=seed,
+        count=count,
+        recipe_sha256=hashlib.sha256(recipe_toml.encode()).hexdigest(),
+        versions={package: version(package) for package in RECORDED_PACKAGES},
+    )
+    if (folder / "dataset.json").is_file():
+        before = open_dataset(folder)
+        _check_same(folder, before, info, recipe_toml)
+        info = before.model_copy(update={"count": max(before.count, count)})
+        if info == before:
+            return before
+    else:
+        _make_folders(folder)
+        write_text(folder / "recipe.toml", recipe_toml)
+    write_text(folder / "dataset.json", info.model_dump_json(indent=2) + "\n")
+    return info
+
+
+def _make_folders(folder: Path) -> None:
+    """Make an empty dataset's folders; refuse a folder that holds anything else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        expected = {*SAMPLE_FOLDERS, "recipe.toml"}
+        for entry in folder.iterdir():
+            if entry.name not in expected and not entry.name.startswith(ASIDE_PREFIX):
+                raise InputError(f"{folder} holds {entry.name} but no dataset; give a new folder")
+        for name in SAMPLE_FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
+def open_dataset(folder: Path) -> DatasetInfo:
+    """Return what a dataset folder says of itself.
+
+    Raises
+    ------
+    InputError
+        If it is no dataset of this format.
+    """
+    path = folder / "dataset.json"
+    try:
+        return DatasetInfo.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder} is no dataset: it has no dataset.json") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise InputError(f"{path} is damaged or of another version: {problem['msg']}") from None
+
+
+def read_recipe_text(folder: Path) -> str:
+    """Return a dataset's recipe.toml; raises InputError if it has none."""
+    try:
+        return (folder / "recipe.toml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder / 'recipe.toml'} cannot be read: {error}") from None
+
+
+def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml: str) -> None:
+    """Refuse another recipe or seed for a folder, and show the first setting that differs."""
+    if before.seed != now.seed:
+        raise InputError(
+            f"{folder} was made with seed {before.seed}, not {now.seed}; give a new folder or "
+            f"--seed {before.seed}"
+        )
+    if before.recipe_sha256 == now.recipe_sha256:
+        return
+    there = dict(_flat("", tomllib.loads(read_recipe_text(folder))))
+    here = dict(_flat("", tomllib.loads(recipe_toml)))
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    shown = "its text"
+    if keys:
+        first = keys[0]
+        shown = f"'{first}' is {there.get(first, 'absent')} there, {here.get(first, 'absent')} here"
+    others = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+    raise InputError(f"{folder} was made with another recipe: {shown}{others}; give a new folder")
+
+
+def _flat(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield the settings of a parsed TOML file with their dotted keys."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for number, inner in enumerate(value):
+            yield from _flat(f"{prefix}[{number}]", inner)
+    else:
+        yield prefix, value
+
+
+def write_sample(
+    folder: Path,
+    index: int,
+    image: Integer[np.ndarray, "h w"],
+    labels: Integer[np.ndarray, "h w"],
+    truth: Mapping[str, Shaped[np.ndarray, "n"]],
+    pixel_size_nm: float,
+    outputs: Mapping[str, Shaped[np.ndarray, "..."]] = MappingProxyType({}),
+) -> None:
+    """Write a sample; it is whole when this returns, and not before.
+
+    Parameters
+    ----------
+    outputs
+        More arrays, (h, w) or (pages, h, w), by the names of their folders. Whole numbers are
+        written as labels are.
+
+    Raises
+    ------
+    InputError
+        If there are more particles than labels, or the disk is full or read-only.
+    """
+    paths = sample_paths(folder, index)
+    write_labels(paths.labels, labels, pixel_size_nm)
+    write_text(paths.truth, _csv(truth))
+    write_image(paths.image, image, pixel_size_nm)
+    more = [folder / name / paths.image.name for name in outputs]
+    for path, array in zip(more, outputs.values(), strict=True):
+        path.parent.mkdir(exist_ok=True)
+        write = write_labels if array.dtype.kind in "iu" else write_image
+        write(path, array, pixel_size_nm)
+    write_text(paths.sums, _sums(folder, [*paths[:3], *more]))
+
+
+def _csv(truth: Mapping[str, np.ndarray]) -> str:
+    """Return columns as CSV, numbers with the fewest digits that keep them."""
+    columns = [
+        (column.astype(np.int8) if column.dtype == bool else column).tolist()
+        for column in truth.values()
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(truth)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _sums(folder: Path, paths: Sequence[Path]) -> str:
+    """Return the lines of a checksum file for the other files of a sample."""
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in paths
+    )
+
+
+def whole_samples(folder: Path) -> list[int]:
+    """Return the numbers of the samples that are whole, in order.
+
+    Raises
+    ------
+    InputError
+        If the folder is no dataset.
+    """
+    open_dataset(folder)
+    try:
+        names = [_SUM_NAME.fullmatch(path.name) for path in (folder / "sums").iterdir()]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror or error}") from None
+    return sorted(int(name[1]) for name in names if name)
+
+
+def read_sample(
+    folder: Path, index: int
+) -> tuple[Integer[np.ndarray, "h w"], Integer[np.ndarray, "h w"], float | None]:
+    """Return image (h, w), labels (h, w) int32 and pixel size in nm of a sample.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, or the two differ in size.
+    """
+    paths = sample_paths(folder, index)
+    pixels, labels = read_pixels(paths.image), read_labels(paths.labels)[0]
+    if pixels.array.shape != labels.shape:
+        sizes = f"{pixels.array.shape} and {labels.shape} px"
+        raise InputError(f"{paths.image} and its labels must be of one size, but are of {sizes}")
+    return pixels.array, labels, pixels.header.pixel_size_nm
+
+
+def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "n"]]:
+    """Return a sample's truth table as columns: int64 where all values are whole, else float64.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no table of numbers.
+    """
+    path = sample_paths(folder, index).truth
+    try:
+        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
+        return {name: _numbers(column) for name, column in zip(header, columns, strict=True)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} is no table of numbers: {error}") from None
+
+
+def _numbers(column: tuple[str, ...]) -> np.ndarray:
+    try:
+        return np.array([int(value) for value in column], dtype=np.int64)
+    except ValueError:
+        return np.array([float(value) for value in column])

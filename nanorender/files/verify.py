@@ -1,0 +1,115 @@
+"""Whether a dataset still is what was written: checksums, sizes, labels against truth tables."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nanorender.errors import InputError
+from nanorender.files.dataset import (
+    open_dataset,
+    read_recipe_text,
+    read_sample,
+    read_truth_table,
+    sample_paths,
+    whole_samples,
+)
+
+_FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
+
+
+class Verification(NamedTuple):
+    """The outcome.
+
+    samples: how many whole samples were looked at
+    problems: one line each; none if the dataset is sound
+    """
+
+    samples: int
+    problems: tuple[str, ...]
+
+
+def verify(
+    folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Verification:
+    """Check every sample of a dataset, and that none is missing.
+
+    `on_progress` is called with how many samples have been looked at, and of how many.
+
+    Raises
+    ------
+    InputError
+        If the folder is no dataset.
+    """
+    info = open_dataset(folder)
+    problems = []
+    if hashlib.sha256(read_recipe_text(folder).encode()).hexdigest() != info.recipe_sha256:
+        problems.append("recipe.toml is not the one that dataset.json names; it was changed")
+    whole = whole_samples(folder)
+    wanted = [index for index in whole if index < info.count]
+    missing = info.count - len(wanted)
+    if missing:
+        first = next((place for place, index in enumerate(wanted) if place != index), len(wanted))
+        problems.append(f"{missing} of {info.count} samples are missing, the first is {first:06d}")
+    for done, index in enumerate(whole):
+        on_progress(done, len(whole))
+        problems += [
+            f"sample {index:06d}: {problem}" for problem in _sample_problems(folder, index)
+        ]
+    on_progress(len(whole), len(whole))
+    return Verification(len(whole), tuple(problems))
+
+
+def _sample_problems(folder: Path, index: int) -> list[str]:
+    """Return what is wrong with a sample."""
+    changed = _changed_files(folder, index)
+    if changed:
+        return changed
+    try:
+        return _contradictions(folder, index)
+    except InputError as error:
+        return [str(error)]
+
+
+def _changed_files(folder: Path, index: int) -> list[str]:
+    """Return the files of a sample whose checksums are not as recorded."""
+    paths = sample_paths(folder, index)
+    recorded: dict[str, str] = {}
+    for line in paths.sums.read_text(errors="replace").splitlines():
+        checksum, _, name = line.partition("  ")
+        recorded[name] = checksum
+    changed = []
+    for name in dict.fromkeys([*(p.relative_to(folder).as_posix() for p in paths[:3]), *recorded]):
+        path = folder / name
+        if not _FILE_NAME.fullmatch(name) or not path.resolve().is_relative_to(folder.resolve()):
+            changed.append(f"its checksums name {name[:80]!r}, which lies outside the dataset")
+        elif not path.is_file():
+            changed.append(f"{name} is missing")
+        elif recorded.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():
+            changed.append(f"{name} was changed")
+    return changed
+
+
+def _contradictions(folder: Path, index: int) -> list[str]:
+    """Return where image, labels and truth table of a sample contradict each other."""
+    image, labels, pixel_size_nm = read_sample(folder, index)
+    truth = read_truth_table(folder, index)
+    problems = []
+    if image.shape != labels.shape:
+        problems.append(f"the image has shape {image.shape}, the labels {labels.shape}")
+    if pixel_size_nm is None:
+        return [*problems, "the image has no pixel size"]
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    shown = np.flatnonzero(counts)
+    if not np.array_equal(shown, truth["label"]):
+        problems.append(f"{shown.size} labels are drawn, {truth['label'].size} are in the table")
+    elif "visible_area_nm2" in truth:
+        area_px = truth["visible_area_nm2"] / pixel_size_nm**2
+        if not np.allclose(area_px, counts[shown], rtol=1e-6):
+            worst = shown[np.argmax(np.abs(area_px - counts[shown]))]
+            problems.append(f"the area of label {worst} is not that in the table")
+    return problems

@@ -1,0 +1,282 @@
+"""The detector: from radiance to the gray image that a microscope stores."""
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+from pydantic import Field
+
+from nanorender.distributions import (
+    Constant,
+    NonNegativeDistribution,
+    PositiveDistribution,
+    Uniform,
+)
+from nanorender.errors import InputError
+from nanorender.imaging.exposure import Lines, Noise, PointSpread, expose
+from nanorender.jit import kernel
+from nanorender.labelling.silhouettes import NO_SILHOUETTES, Silhouettes
+from nanorender.settings import Settings
+
+WIDEST_PX = 0.5  # of point spreads under which silhouettes are sharpened, pixels of the radiance
+STEP_PX2 = 1 / 3  # variance of a blurring step; its fourth cumulant is then 0, as the Gaussian's
+
+
+class DetectorSettings(Settings):
+    """How radiance becomes gray levels; drawn anew for every image.
+
+    Lengths are in pixels of the image, levels in gray levels of an 8-bit image whatever `bits` is.
+    A strength of 0 turns an effect off, as do a gain, contrast, gamma and astigmatism of 1.
+
+    blur_px: standard deviation of the point spread, geometric mean of its two axes
+    astigmatism: long over short axis of the point spread
+    astigmatism_deg: direction of the long axis, from x towards y
+    gain, gamma, black_level, contrast: radiance r becomes black_level + gain * r^gamma as a
+        fraction of white, then spreads about middle gray by the contrast
+    counts_at_white: electrons counted in a white pixel; 0 for no shot noise. The Poisson
+        distribution is taken as the normal one of its variance, good from about 20 on
+    noise_levels: standard deviation of the noise that does not depend on the signal
+    noise_correlation: of neighbors along a scan line, 0 to 1/2, as a slow amplifier makes it
+    line_correlation: of neighbors in successive lines, 0 to 1/2, as resampling makes it
+    line_noise_levels: standard deviation of the brightness of whole scan lines
+    line_jitter_px: standard deviation of the sideways shift of scan lines; labels do not follow
+    drift_px: shift that builds up from the first to the last line, in a random direction; labels
+        do not follow
+    streak_strength: of the tails beside bright particles along the scan, as a fraction of how much
+        they outshine the mean; dark or bright, in bands of lines
+    streak_length_px: over which a tail falls to 1/e
+    gradient_strength: change of brightness over the image, as a fraction
+    """
+
+    blur_px: NonNegativeDistribution = Uniform(low=0.5, high=0.9)
+    astigmatism: PositiveDistribution = Uniform(low=1.0, high=1.2)
+    astigmatism_deg: NonNegativeDistribution = Uniform(low=0.0, high=180.0)
+    gain: PositiveDistribution = Uniform(low=0.85, high=1.2)
+    gamma: PositiveDistribution = Constant(value=1.0)
+    black_level: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
+    contrast: PositiveDistribution = Constant(value=1.0)
+    counts_at_white: NonNegativeDistribution = Uniform(low=900.0, high=2500.0)
+    noise_levels: NonNegativeDistribution = Uniform(low=0.5, high=1.5)
+    noise_correlation: NonNegativeDistribution = Uniform(low=0.25, high=0.45)
+    line_correlation: NonNegativeDistribution = Uniform(low=0.15, high=0.35)
+    line_noise_levels: NonNegativeDistribution = Uniform(low=0.0, high=0.4)
+    line_jitter_px: NonNegativeDistribution = Constant(value=0.0)
+    drift_px: NonNegativeDistribution = Constant(value=0.0)
+    streak_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.08)
+    streak_length_px: PositiveDistribution = Uniform(low=50.0, high=200.0)
+    gradient_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.05)
+    bits: Literal[8, 16] = 8
+    polarity: Literal["bright", "dark"] = Field(
+        default="bright", description="whether particles are brighter or darker than the substrate"
+    )
+
+
+@kernel
+def _blurred(image, weights):
+    """Return the image under nine weights, (3, 3); edges repeat their pixels."""
+    height, width = image.shape
+    blurred = np.empty((height, width), np.float32)
+    for i in range(height):
+        above, here, below = image[max(i - 1, 0)], image[i], image[min(i + 1, height - 1)]
+        target = blurred[i]
+        for j in range(1, width - 1):
+            target[j] = (
+                weights[0, 0] * above[j - 1]
+                + weights[0, 1] * above[j]
+                + weights[0, 2] * above[j + 1]
+                + weights[1, 0] * here[j - 1]
+                + weights[1, 1] * here[j]
+                + weights[1, 2] * here[j + 1]
+                + weights[2, 0] * below[j - 1]
+                + weights[2, 1] * below[j]
+                + weights[2, 2] * below[j + 1]
+            )
+        for j in (0, width - 1):
+            left, right = max(j - 1, 0), min(j + 1, width - 1)
+            total = np.float32(0)
+            for k, line in ((0, above), (1, here), (2, below)):
+                total += weights[k, 0] * line[left] + weights[k, 1] * line[j]
+                total += weights[k, 2] * line[right]
+            target[j] = total
+    return blurred
+
+
+@kernel
+def _add_streaks(image, band, decay):
+    """Add tails, decaying both ways along the rows, of what outshines the mean.
+
+    band: (h) strength of the tails in each row
+    """
+    mean = np.float32(image.mean())
+    height, width = image.shape
+    tail = np.empty(width, np.float32)
+    fresh = np.float32(1) - decay
+    for i in range(height):
+        level = np.float32(0)
+        for j in range(width):
+            tail[j] = level
+            level = decay * level + fresh * max(image[i, j] - mean, np.float32(0))
+        level = np.float32(0)
+        for j in range(width - 1, -1, -1):
+            tail[j] += level
+            level = decay * level + fresh * max(image[i, j] - mean, np.float32(0))
+        for j in range(width):
+            image[i, j] += band[i] * tail[j]
+
+
+def detect(
+    radiance: Float[np.ndarray, "h w"],
+    settings: DetectorSettings,
+    image_px: tuple[int, int],
+    rng: np.random.Generator,
+    silhouettes: Silhouettes = NO_SILHOUETTES,
+) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
+    """Return the image of `image_px` = (height, width) that the detector stores.
+
+    Steps: point spread, tone, streaks and gradient at the resolution of the radiance; then
+    bilinear resampling, shifts of scan lines, noise and rounding at that of the image.
+    `silhouettes` of the image are as sharp as its point spread; without them, or under a point
+    spread of more than half a pixel of the radiance, as sharp as resampling makes them.
+
+    Raises
+    ------
+    InputError
+        If `image_px` is not at least 1 x 1, or a correlation drawn is above 1/2.
+    """
+    if min(image_px) < 1:
+        raise InputError(f"image_px (={image_px}) must be at least 1 x 1")
+    drawn = {
+        name: float(getattr(settings, name).sample(rng, 1)[0])
+        for name in DetectorSettings.model_fields
+        if name not in ("bits", "polarity")
+    }
+    height, width = image_px
+    rows, columns = radiance.shape
+    image = np.empty(image_px, np.uint8 if settings.bits == 8 else np.uint16)
+    white = 2**settings.bits - 1
+    per_level = white / 255
+    noise = _noise(drawn, white, rng)
+    spread = _covariance(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
+    per_pixel = np.array((columns / width, rows / height))
+    coarse_spread = spread * np.outer(per_pixel, per_pixel)
+    levels = _tone(_blur(radiance, _point_spread(coarse_spread)), settings, drawn)
+    if drawn["streak_strength"] > 0:
+        band = drawn["streak_strength"] * _bands(rows, rng)
+        decay = np.exp(-1 / (drawn["streak_length_px"] * per_pixel[0]))
+        _add_streaks(levels, band, np.float32(decay))
+    if drawn["gradient_strength"] > 0:
+        levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
+    levels *= white
+    lines = _lines(drawn, levels.shape, image_px, per_level, rng)
+    if per_pixel.max() >= 1 or coarse_spread.diagonal().max() > WIDEST_PX**2:
+        silhouettes = NO_SILHOUETTES
+    expose(image, levels, lines, noise, silhouettes, _point_spread(spread))
+    return image
+
+
+def _lines(
+    drawn: dict[str, float],
+    radiance_px: tuple[int, int],
+    image_px: tuple[int, int],
+    per_level: float,
+    rng: np.random.Generator,
+) -> Lines:
+    """Return where the scan lines lie; `per_level` is how many levels one of 8 bits is."""
+    height, width = image_px
+    angle = rng.uniform(0, 2 * np.pi)
+    built_up = drawn["drift_px"] * np.linspace(0, 1, height)
+    shift_x = built_up * np.cos(angle) + drawn["line_jitter_px"] * rng.standard_normal(height)
+    source_y = np.arange(height) + 0.5 + built_up * np.sin(angle)
+    offset = drawn["line_noise_levels"] * per_level * rng.standard_normal(height)
+    return Lines(
+        source_y=(source_y * (radiance_px[0] / height) - 0.5).astype(np.float32),
+        shift_x=(shift_x * (radiance_px[1] / width)).astype(np.float32),
+        offset=offset.astype(np.float32),
+    )
+
+
+def _noise(drawn: dict[str, float], white: int, rng: np.random.Generator) -> Noise:
+    """Return the noise that has the variances and correlations drawn for an image."""
+    along = _next_weight(drawn["noise_correlation"])
+    across = _next_weight(drawn["line_correlation"])
+    # Neighbors' weights enlarge the variance of the average; take that off beforehand.
+    averaged = (1 + along**2) * (1 + across**2)
+    counts = drawn["counts_at_white"]
+    return Noise(
+        gaussian_variance=np.float32((drawn["noise_levels"] * white / 255) ** 2 / averaged),
+        shot_variance=np.float32(white / counts / averaged if counts > 0 else 0),
+        along=np.float32(along),
+        across=np.float32(across),
+        seed=np.uint32(rng.integers(2**32)),
+    )
+
+
+def _covariance(blur_px: float, astigmatism: float, angle_deg: float) -> Float[np.ndarray, "2 2"]:
+    """Return the covariance of the point spread in x, y; its determinant is blur_px^4."""
+    angle = math.radians(angle_deg)
+    axis = np.array((math.cos(angle), math.sin(angle)))
+    long, short = blur_px**2 * astigmatism, blur_px**2 / astigmatism
+    return short * np.eye(2) + (long - short) * np.outer(axis, axis)
+
+
+def _point_spread(covariance: Float[np.ndarray, "2 2"]) -> PointSpread:
+    """Return a Gaussian of a covariance in px^2, exact in its second moments.
+
+    Repeated weighting of 3 x 3 pixels: the sum of independent steps has the sum of their
+    covariances and tends to the Gaussian; 10 times faster than sampled weights when the image is
+    magnified afterwards, since the steps are few.
+    """
+    widest = covariance.diagonal().max()
+    steps = max(1, round(widest / STEP_PX2)) if widest > 0 else 0
+    (xx, xy), (_, yy) = covariance / max(steps, 1)
+    weights = np.outer((yy / 2, 1 - yy, yy / 2), (xx / 2, 1 - xx, xx / 2))
+    weights += xy / 4 * np.outer((1, 0, -1), (1, 0, -1))
+    return PointSpread(weights.astype(np.float32), steps)
+
+
+def _blur(image: Float[np.ndarray, "h w"], point_spread: PointSpread) -> Float[np.ndarray, "h w"]:
+    """Return the image under a point spread."""
+    for _ in range(point_spread.steps):
+        image = _blurred(image, point_spread.weights)
+    return image
+
+
+def _tone(
+    radiance: Float[np.ndarray, "h w"], settings: DetectorSettings, drawn: dict[str, float]
+) -> Float[np.ndarray, "h w"]:
+    """Return the level as a fraction of white, not yet saturated, in an array of its own."""
+    level = 1 - np.minimum(radiance, 1) if settings.polarity == "dark" else radiance
+    if drawn["gamma"] != 1:
+        level = np.exp(np.float32(drawn["gamma"]) * np.log(np.maximum(level, np.float32(1e-9))))
+    slope = drawn["contrast"] * drawn["gain"]
+    base = 0.5 + drawn["contrast"] * (drawn["black_level"] - 0.5)
+    return np.float32(slope) * level + np.float32(base)
+
+
+def _next_weight(correlation: float) -> float:
+    """Return c for which z[j] + c z[j + 1] of white noise z has a correlation c / (1 + c^2).
+
+    Raises
+    ------
+    InputError
+        If the correlation is above 1/2, the most that two neighbors' average can have.
+    """
+    if correlation > 0.5:
+        raise InputError(f"a noise correlation (={correlation:g}) must be from 0 to 0.5")
+    if correlation == 0:
+        return 0.0
+    return (1 - math.sqrt(1 - 4 * correlation**2)) / (2 * correlation)
+
+
+def _bands(count: int, rng: np.random.Generator) -> Float[np.ndarray, "h"]:
+    """Return strengths of rows, -1 to 1, that come in bands about six rows wide."""
+    noise = np.convolve(rng.standard_normal(count + 12), np.hanning(13), mode="valid")
+    return np.tanh(noise / 2).astype(np.float32)
+
+
+def _gradient(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
+    """Return a slope in a random direction, from -1/2 to 1/2 along it and 0 in the middle."""
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = (np.linspace(-0.5, 0.5, count, dtype=np.float32) for count in shape)
+    return np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y[:, None]

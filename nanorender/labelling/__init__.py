@@ -1,0 +1,1 @@
+"""Exact label maps of what is seen, and the truth about each particle."""

@@ -1,0 +1,1 @@
+"""What each pixel of the camera sees of a scene."""

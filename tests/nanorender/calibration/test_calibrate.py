@@ -1,0 +1,85 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanorender.calibration.calibrate import (
+    CalibrationSettings,
+    assumed_pixel_size_nm,
+    calibrate,
+    inscribed_diameters_px,
+)
+from nanorender.distributions import Constant
+from nanorender.errors import InputError
+from nanorender.files.micrograph import Micrograph
+from nanorender.recipe import read_recipe
+from nanorender.render import render
+
+
+def micrograph(image):
+    whole = (0, image.shape[0], 0, image.shape[1])
+    return Micrograph(image, None, "unknown", whole, image.shape, Path("disc.tif"))
+
+
+def discs(diameter_px):
+    rows, columns = np.mgrid[:400, :400]
+    image = np.full((400, 400), 40, np.uint8)
+    for y in range(60, 400, 100):
+        for x in range(60, 400, 100):
+            image[np.hypot(rows - y, columns - x) <= diameter_px / 2] = 180
+    return image
+
+
+@pytest.mark.parametrize("diameter_px", [16, 31, 60])
+def test_discs_are_found_with_their_diameter(diameter_px):
+    found = inscribed_diameters_px(discs(diameter_px))
+    assert len(found) == 16
+    assert np.median(found) == pytest.approx(diameter_px, abs=2)
+
+
+def test_a_recipe_is_drawn_to_the_scale_of_the_particles():
+    recipe = read_recipe("sio2")
+    large, small = (assumed_pixel_size_nm([micrograph(discs(d))], recipe) for d in (60, 30))
+    assert small / large == pytest.approx(2, rel=0.1)
+
+
+def test_an_image_without_particles_is_refused():
+    with pytest.raises(InputError, match="--pixel-size-nm"):
+        assumed_pixel_size_nm([micrograph(np.full((64, 64), 9, np.uint8))], read_recipe("sio2"))
+
+
+def hidden(count):
+    recipe = read_recipe("sio2").at_scale(7.0, 384)
+    blurred = recipe.detector.model_copy(update={"blur_px": Constant(value=1.6)})
+    recipe = recipe.model_copy(update={"detector": blurred})
+    samples = [render(recipe, 1, k) for k in range(count)]
+    return [
+        Micrograph(s.image, 7.0, "known", (0, 384, 0, 384), (384, 384), Path("a.tif"))
+        for s in samples
+    ]
+
+
+QUICK = CalibrationSettings(evaluations=2, corrections=1, views=1, checked_views=1)
+
+
+def test_a_calibration_comes_nearer_and_says_how_far_it_is():
+    images, counted = hidden(1), []
+    found = calibrate(images, read_recipe("sio2"), QUICK, lambda *done: counted.append(done))
+    assert found.recipe.camera.pixel_size_nm.typical() == 7.0
+    assert found.recipe.detector.blur_px.typical() > read_recipe("sio2").detector.blur_px.high
+    assert counted[-1] == (4, 4)
+    assert [done for done, _ in counted] == sorted(done for done, _ in counted)
+
+
+@pytest.mark.slow
+def test_a_calibration_is_the_same_each_time():
+    found = [calibrate(hidden(2), read_recipe("sio2"), QUICK).recipe for _ in range(2)]
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_calibration_without_pixel_size_says_what_it_takes_it_for():
+    images = [replace(image, pixel_size_nm=None) for image in hidden(1)]
+    found = calibrate(images, read_recipe("sio2"), QUICK)
+    assert "do not say how large a pixel is" in found.notes[0]

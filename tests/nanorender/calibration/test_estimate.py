@@ -1,0 +1,92 @@
+import cv2
+import numpy as np
+import pytest
+
+from nanorender.calibration.estimate import estimates, mean_estimates
+
+
+def discs(diameter_px=32, spacing_px=64, edge_px=512, levels=(40.0, 140.0)):
+    rows, columns = np.mgrid[:edge_px, :edge_px] + 0.5
+    middle = spacing_px / 2
+    away = np.hypot((rows % spacing_px) - middle, (columns % spacing_px) - middle)
+    # A pixel is covered in part where the outline crosses it.
+    inside = np.clip(diameter_px / 2 - away + 0.5, 0, 1)
+    return levels[0] + (levels[1] - levels[0]) * inside
+
+
+def noise(shape, deviation, correlations, seed=0):
+    """Noise of a standard deviation, and correlations of neighbors along rows and columns."""
+    weights = [(1 - np.sqrt(1 - 4 * c * c)) / (2 * c) if c else 0.0 for c in correlations]
+    white = np.random.default_rng(seed).standard_normal((shape[0] + 1, shape[1] + 1))
+    rows = white[:, :-1] + weights[0] * white[:, 1:]
+    both = rows[:-1] + weights[1] * rows[1:]
+    return deviation * both / both.std()
+
+
+@pytest.mark.parametrize("correlations", [(0.0, 0.0), (0.3, 0.1), (0.1, 0.4)])
+@pytest.mark.parametrize("deviation", [1.5, 6.0])
+def test_noise_is_found_with_its_correlations(deviation, correlations):
+    image = np.clip(np.round(discs() + noise((512, 512), deviation, correlations)), 0, 255)
+    found = estimates(image.astype(np.uint8), False)
+    assert found.substrate_noise == pytest.approx(deviation, rel=0.08)
+    assert found.noise_correlation == pytest.approx(correlations[0], abs=0.07)
+    assert found.line_correlation == pytest.approx(correlations[1], abs=0.07)
+
+
+@pytest.mark.parametrize("diameter_px", [20, 32, 48])
+def test_discs_are_found_with_their_size_levels_and_coverage(diameter_px):
+    image = discs(diameter_px) + noise((512, 512), 2.0, (0, 0))
+    found = estimates(image, False)
+    assert np.exp(found.log_diameter) == pytest.approx(diameter_px, abs=1.5)
+    assert found.log_diameter_spread < 0.03
+    assert found.coverage == pytest.approx(np.pi / 4 * (diameter_px / 64) ** 2, rel=0.12)
+    assert found.substrate_level == pytest.approx(40, abs=0.5)
+    assert found.particle_level == pytest.approx(140, abs=0.5)
+    assert found.members == 1
+
+
+def test_discs_that_touch_are_counted_together():
+    found = estimates(discs(diameter_px=34, spacing_px=32, edge_px=256), False)
+    assert found.members == 64
+
+
+@pytest.mark.parametrize("sharp", [0.6, 1.0])
+def test_blur_adds_to_the_variance_of_lines(sharp):
+    ring = np.zeros((512, 512))
+    for y in range(64, 512, 128):
+        for x in range(64, 512, 128):
+            cv2.circle(ring, (x, y), 30, 1.0, 1)
+    bodies = discs(60, 128, levels=(40, 90))
+
+    def variance(blur_px):
+        image = cv2.GaussianBlur(bodies + 400 * ring, (0, 0), blur_px)
+        return estimates(image, False).blur_variance
+
+    assert variance(np.sqrt(sharp**2 + 0.5)) - variance(sharp) == pytest.approx(0.5, abs=0.25)
+
+
+def test_dark_particles_give_the_estimates_of_bright_ones():
+    image = np.round(discs() + noise((512, 512), 3.0, (0, 0))).clip(0, 255).astype(np.uint8)
+    bright, dark = estimates(image, False), estimates(255 - image, True)
+    assert np.array(dark) == pytest.approx(np.array(bright))
+
+
+def test_brighter_rims_and_darker_ground_beside_particles_are_told():
+    plain = discs()
+    depth = cv2.distanceTransform((plain > 90).astype(np.uint8), cv2.DIST_L2, 5)
+    away = cv2.distanceTransform((plain <= 90).astype(np.uint8), cv2.DIST_L2, 5)
+    changed = plain + 30 * ((depth > 0) & (depth < 5)) - 12 * ((away > 0) & (away < 5))
+    before, after = estimates(plain, False), estimates(changed, False)
+    assert after.rim - before.rim > 0.15
+    assert before.halo - after.halo > 0.1
+
+
+def test_an_image_of_one_level_has_no_estimates():
+    assert estimates(np.full((128, 128), 7, np.uint8), False) is None
+
+
+def test_the_mean_of_sizes_weighs_images_by_what_they_show():
+    many, few = estimates(discs(20, 32), False), estimates(discs(32, 256), False)
+    mean = mean_estimates([many, few])
+    assert abs(mean.log_diameter - many.log_diameter) < abs(mean.log_diameter - few.log_diameter)
+    assert mean.coverage == pytest.approx((many.coverage + few.coverage) / 2)

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from nanorender.calibration.parameters import MATCHED, SEARCHED, spread_of
+from nanorender.recipe import Recipe, preset_names, read_recipe
+
+EVERY = SEARCHED + MATCHED
+
+
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("parameter", EVERY, ids=lambda parameter: parameter.name)
+def test_a_value_that_is_written_is_read_again(name, parameter):
+    recipe = read_recipe(name)
+    value = parameter.read(recipe)
+    if value is None:
+        pytest.skip(f"{name} has no {parameter.name}")
+    for wanted in (0.8 * value + 0.02, 1.1 * value + 0.01):
+        wanted = min(max(wanted, parameter.low), parameter.high)
+        changed = parameter.write(recipe, wanted)
+        assert parameter.read(changed) == pytest.approx(wanted, rel=0.12, abs=0.01)
+        Recipe.model_validate(changed.model_dump())
+
+
+@pytest.mark.parametrize("parameter", EVERY, ids=lambda parameter: parameter.name)
+def test_coordinates_of_the_search_lead_back_to_values_within_bounds(parameter):
+    middle = min(max(0.3, parameter.low), parameter.high)
+    assert parameter.value(parameter.coordinate(middle)) == pytest.approx(middle)
+    assert parameter.low <= parameter.value(-1e6) <= parameter.value(1e6) <= parameter.high
+
+
+def test_another_diameter_keeps_the_proportions_of_populations():
+    recipe = read_recipe("sio2")
+    larger = EVERY[0].write(recipe, 2 * EVERY[0].read(recipe))
+    for before, after in zip(recipe.particles, larger.particles, strict=True):
+        ratio = after.diameter_nm.typical() / before.diameter_nm.typical()
+        assert ratio == pytest.approx(2)
+        assert spread_of(after.diameter_nm) == pytest.approx(spread_of(before.diameter_nm))
+
+
+def test_parameters_have_names_of_their_own():
+    names = [parameter.name for parameter in EVERY]
+    assert len(set(names)) == len(names)
+    assert np.all([parameter.step > 0 for parameter in EVERY])

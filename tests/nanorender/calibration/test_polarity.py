@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.nanorender.test_estimate import discs, noise
+
+from nanorender.calibration.polarity import refuse_unfit
+from nanorender.errors import InputError
+from nanorender.files.micrograph import Micrograph
+
+
+def micrograph(image, name="a.tif"):
+    levels = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    height, width = levels.shape
+    whole = (0, height, 0, width)
+    return Micrograph(levels, None, "unknown", whole, (height, width), Path(name))
+
+
+def bright():
+    return discs() + noise((512, 512), 3.0, (0, 0))
+
+
+def test_micrographs_of_particles_are_accepted():
+    refuse_unfit([micrograph(bright())] * 3, dark=False)
+    refuse_unfit([micrograph(255 - bright())], dark=True)
+
+
+def test_a_crowded_layer_of_bright_particles_is_not_taken_for_dark_ones():
+    refuse_unfit(
+        [micrograph(discs(diameter_px=31, spacing_px=32) + noise((512, 512), 3, (0, 0)))],
+        dark=False,
+    )
+
+
+def test_one_image_without_particles_among_others_is_accepted():
+    empty = 40 + noise((512, 512), 3.0, (0, 0))
+    refuse_unfit([micrograph(bright()), micrograph(empty)], dark=False)
+
+
+def test_a_flat_image_is_refused_by_its_name():
+    flat = micrograph(np.full((256, 256), 9), "flat.tif")
+    with pytest.raises(InputError, match=r"flat\.tif is flat: every pixel is 9"):
+        refuse_unfit([micrograph(bright()), flat], dark=False)
+
+
+def test_noise_without_particles_is_refused():
+    with pytest.raises(InputError, match="no particles stand out"):
+        refuse_unfit([micrograph(90 + noise((512, 512), 8.0, (0.2, 0.1)))], dark=False)
+
+
+@pytest.mark.parametrize(
+    ("dark", "hint"),
+    [
+        (False, "look darker than the background.*give --dark-particles"),
+        (True, "look brighter than the background.*leave out --dark-particles"),
+    ],
+)
+def test_the_other_polarity_is_refused_with_the_way_out(dark, hint):
+    image = bright() if dark else 255 - bright()
+    with pytest.raises(InputError, match=hint):
+        refuse_unfit([micrograph(image)], dark=dark)
+
+
+def test_too_small_and_too_many_images_are_refused():
+    with pytest.raises(InputError, match="64 x 64 pixels; calibration needs at least 128 x 128"):
+        refuse_unfit([micrograph(bright()[:64, :64])], dark=False)
+    with pytest.raises(InputError, match="11 micrographs were given; give 1 to 10"):
+        refuse_unfit([micrograph(bright())] * 11, dark=False)
