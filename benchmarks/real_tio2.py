@@ -33,6 +33,7 @@ from nanorender.generate import generate
 from nanorender.recipe import read_recipe
 from unet.baseline import leave_one_out, table
 from unet.data import load_dataset
+from unet.devices import divide_cpu
 from unet.presets import TrainSettings, preset
 from unet.segment import Prediction, segment
 from unet.select import RankedEpoch, rank_by_truth, rank_without_truth, select_epoch
@@ -170,6 +171,7 @@ def report(out: Path, images: Collection, options: argparse.Namespace) -> None:
     print(f"| | {' | '.join(MEASURES)} |\n|---|---|---|---|---|")
     print(row("threshold (Li), distance watershed", score(lab_way(images))))
     settings = preset(options.preset)
+    divide_cpu(settings.batch)
     every, correlations, recalled, minutes = [], [], [], []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         folder = out / f"seed{seed}"

@@ -56,13 +56,15 @@ def train(
     from unet import presets
     from unet.annotated import mix as mixed
     from unet.data import load_dataset
-    from unet.devices import describe_devices, join, training_mesh, writes_files
+    from unet.devices import describe_devices, divide_cpu, join, training_mesh, writes_files
     from unet.train import train
     from unet.validation import validation_images
 
-    if coordinator is not None:
-        join(coordinator, process)
     settings = presets.preset(preset)
+    if coordinator is None:
+        divide_cpu(settings.batch)
+    else:
+        join(coordinator, process)
     reading = (pixel_size_nm, in_pixels, crop)
     images = []
     if validation is not None:

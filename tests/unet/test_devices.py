@@ -19,9 +19,9 @@ from unet.train import read_log
 
 
 def start(dataset, preset, run, devices, *options):
-    """Start a training as a user does, on virtual devices of the CPU."""
+    """Start a training as a user does; on so many devices of the CPU, or on those it makes."""
     command = [sys.executable, "-m", "cli", "train", dataset, "-o", run, "--preset", preset]
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"--xla_force_host_platform_device_count={devices}" if devices else ""
     # Compiled in half the time; what is computed stays the same.
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"} | quick
@@ -87,6 +87,21 @@ def test_two_devices_give_the_losses_of_one(dataset, preset, alone, tmp_path):
     ((_, said),) = finish(start(dataset, preset, tmp_path / "run", 2))
     assert "training on 2 x cpu" in said
     assert_same_training(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_one_core_gives_the_weights_of_all(dataset, preset, tmp_path):
+    cores = os.sched_getaffinity(0)
+    finish(start(dataset, preset, tmp_path / "all", None))
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        ((_, said),) = finish(start(dataset, preset, tmp_path / "one", None))
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert "training on 2 x cpu" in said
+    for name, weights in read_model(tmp_path / "all")[1].items():
+        np.testing.assert_array_equal(read_model(tmp_path / "one")[1][name], weights)
 
 
 def test_a_batch_is_shared_by_as_many_devices_as_divide_it():

@@ -2,7 +2,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from tests.nanorender.test_match import SEEN
+from test_match import SEEN
 
 from nanorender.calibration.calibrate import Calibration
 from nanorender.calibration.fitted import fitted_toml, refuse_other_than_toml, write_fitted

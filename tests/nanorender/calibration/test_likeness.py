@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.nanorender.test_estimate import discs, noise
+from pictures import discs, noise
 
 from nanorender.calibration.estimate import estimates
 from nanorender.calibration.likeness import LEVELS, Terms, features, radial_power, terms

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.nanorender.test_estimate import discs, noise
+from pictures import discs, noise
 
 from nanorender.calibration.polarity import refuse_unfit
 from nanorender.errors import InputError

@@ -1,6 +1,6 @@
 import cv2
 import pytest
-from tests.nanorender.test_compare import images
+from pictures import noisy_discs
 
 from nanorender.calibration.likeness import Terms, features
 from nanorender.calibration.sheet import write_sheet
@@ -8,7 +8,7 @@ from nanorender.errors import InputError
 
 
 def test_a_sheet_has_a_row_for_each_set_and_one_of_plots(tmp_path):
-    real, synthetic = images(2, 3.0, 0), images(2, 4.0, 5)
+    real, synthetic = noisy_discs(2, 3.0, 0), noisy_discs(2, 4.0, 5)
     of = {"real": features(real, 90.0), "synthetic": features(synthetic, 90.0)}
     terms = {"before": Terms(*[0.4] * 6), "after": Terms(*[0.1] * 6)}
     write_sheet({"real": real, "synthetic": synthetic}, of, terms, tmp_path / "both.png")

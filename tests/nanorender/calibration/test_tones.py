@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.nanorender.test_estimate import discs, noise
+from pictures import discs, noise
 
 from nanorender.calibration.tones import tones_of, with_tones
 from nanorender.recipe import read_recipe
