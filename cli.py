@@ -51,7 +51,7 @@ def run(
     micrographs: Micrographs,
     out: Out,
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
-    count: Count = 160,
+    count: Count = 320,
     seed: Seed = 0,
     preset: Preset = "cpu",
     workers: Workers = CORES,

@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--truth", default="_m")
     parser.add_argument("--recipe", default="tio2", help="preset or TOML file")
     parser.add_argument("--preset", default="cpu", help="of the training, or TOML file")
-    parser.add_argument("--count", type=int, default=160, help="synthetic images")
+    parser.add_argument("--count", type=int, default=320, help="synthetic images")
     parser.add_argument("--image-px", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)

@@ -103,9 +103,10 @@ def predict_averaged(
 ) -> dict[str, Float[np.ndarray, "h w"]]:
     """Return the maps of `predict`, averaged over flips and zooms of the equalised image.
 
-    The zooms are 1 and the ends of those that patches were changed by in training. Enlarged, the
-    network parts more, reduced less. Object F1 on five images of TiO2 was 0.854 and 0.863 with two
-    networks, 0.858 and 0.850 by flips alone.
+    The zooms are 1 and the largest that patches were changed by in training. Reduced, small
+    particles vanish: on twelve synthetic images of TiO2, found / true was 0.934 and the median
+    diameter 8 % too large with the smallest zoom among them, 0.976 and 2 % without; object F1 was
+    0.957 and 0.958, and on five real ones 0.874 and 0.878.
     """
     prepared = prepare(model, image, pixel_size_nm)
     return predict_window(model, prepared, whole(image.shape), averaged=True)
@@ -127,7 +128,7 @@ def predict_window(
     Within the reach of the network from the window's edge they are not those of the whole image.
     """
     largest = model.card.training.augmentation.zoom
-    zooms = (1 / largest, 1.0, largest) if averaged and largest > 1 else (1.0,)
+    zooms = (1.0, largest) if averaged and largest > 1 else (1.0,)
     flips = FLIPS if averaged else FLIPS[:1]
     maps = sum(_predict_zoomed(model, prepared, window, zoom, flips) for zoom in zooms)
     mean = np.asarray(maps) / len(zooms)

@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
 
     Attributes
     ----------
-    averaged: whether over flips and zooms of the image, at about fourteen times the cost
+    averaged: whether over flips and zooms of the image, at about ten times the cost
     keep_probability: whether the foreground is written too, 255 for probability one
     """
 

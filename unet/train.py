@@ -29,7 +29,14 @@ from unet.checkpoint import (
 )
 from unet.curves import write_curves
 from unet.data import Samples
-from unet.devices import any_process, from_first_process, on_all, training_mesh, writes_files
+from unet.devices import (
+    aligned,
+    any_process,
+    from_first_process,
+    on_all,
+    training_mesh,
+    writes_files,
+)
 from unet.predict import make_model
 from unet.presets import TrainSettings
 from unet.step import TrainState, initial_state, make_step, model_weights
@@ -92,7 +99,7 @@ def train(
         run_folder.mkdir(parents=True, exist_ok=True)
         _write_provenance(run_folder, card, mesh)
         _cut_log(run_folder, int(state.step) // settings.steps_per_epoch)
-    state, pixels, sizes = on_all(mesh, (state, samples.pixels, samples.sizes))
+    state, pixels, sizes = on_all(mesh, (state, aligned(samples.pixels), samples.sizes))
     # Frozen settings are hashable, which the type checker does not see.
     train_step = make_step(settings, mesh, samples.annotated)  # pyright: ignore[reportArgumentType]
     interrupted = False

@@ -14,7 +14,15 @@ import unet.train as training
 from nanorender.errors import InputError
 from unet.checkpoint import read_model
 from unet.data import load_dataset
-from unet.devices import any_process, describe_devices, join, training_mesh
+from unet.devices import (
+    aligned,
+    all_devices,
+    any_process,
+    describe_devices,
+    join,
+    on_all,
+    training_mesh,
+)
 from unet.train import read_log
 
 
@@ -109,6 +117,14 @@ def test_a_batch_is_shared_by_as_many_devices_as_divide_it():
     assert 3 % mesh.size == 0
     assert describe_devices(mesh).startswith("cpu (")
     assert mesh.size == 1 or jax.device_count() > 1
+
+
+def test_devices_of_the_cpu_share_aligned_arrays():
+    images = aligned(np.arange(3 * 5 * 7, dtype=np.uint8).reshape(3, 5, 7))
+    assert images.ravel().tolist() == list(range(105))
+    put = on_all(all_devices(), images)
+    places = {shard.data.unsafe_buffer_pointer() for shard in put.addressable_shards}
+    assert places == {images.ctypes.data}
 
 
 def test_one_process_agrees_with_itself():
