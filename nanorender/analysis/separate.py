@@ -58,7 +58,7 @@ class Separation(Settings):
     interior_threshold: Probability = 0.5
     interior_smoothing_px: NonNegativeFloat = 0.0
     boundary_weight: NonNegativeFloat = 1.0
-    marker_area_px: NonNegativeInt = 6
+    marker_area_px: NonNegativeInt = 10
     marker_dynamic_px: PositiveFloat = 2.0
 
 
