@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nanorender.files.annotation import read_truth
 from nanorender.files.collection import Reading, read_collection
 from nanorender.files.dataset import (
     create_dataset,
@@ -32,7 +33,6 @@ from nanorender.files.micrograph import (
     find_micrographs,
     read_labels,
     read_micrograph,
-    read_truth,
     write_image,
     write_labels,
 )

@@ -20,7 +20,7 @@ from nanorender.analysis.matching import (
 from nanorender.analysis.overlaps import overlap_table
 from nanorender.analysis.study import truth_of
 from nanorender.errors import InputError
-from nanorender.files.micrograph import read_truth
+from nanorender.files.annotation import read_truth
 from nanorender.files.segmentation import find_label_maps, read_segmented
 
 OVER_ALL = "mean"  # row of the mean of the images; counts are added up

@@ -9,13 +9,12 @@ import numpy as np
 from jaxtyping import Integer
 
 from nanorender.errors import InputError
+from nanorender.files.annotation import read_truth, truth_path
 from nanorender.files.micrograph import (
     Found,
     Micrograph,
     find_micrographs,
     read_micrograph,
-    read_truth,
-    truth_path,
 )
 
 

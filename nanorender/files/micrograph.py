@@ -10,7 +10,6 @@ import imagecodecs
 import numpy as np
 import tifffile
 from jaxtyping import Integer, Real, UInt8, UInt16
-from scipy import ndimage
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import aside
@@ -150,7 +149,7 @@ def _annotates(file: Path, stems: Counter[str], truth_suffix: str | None) -> boo
     """Return whether a file is the annotation of one of the others, whose names are `stems`."""
     stem = file.stem
     if truth_suffix:
-        ending = _stem_suffix(truth_suffix)
+        ending = stem_suffix(truth_suffix)
         if stem.endswith(ending) and stems[stem.removesuffix(ending)]:
             return True
     # Looked up by every beginning of the name: a plate has too many files to compare each with all.
@@ -169,52 +168,9 @@ def _is_label_map(array: np.ndarray) -> bool:
     return bool(equal >= LABEL_MAP_SHARE or np.unique(array).size <= 2)
 
 
-def _stem_suffix(suffix: str) -> str:
+def stem_suffix(suffix: str) -> str:
     """Return a truth suffix without the file's ending: _m for _m.tif."""
     return Path("x" + suffix).stem[1:] if suffix.lower().endswith(SUFFIXES) else suffix
-
-
-def truth_path(path: Path, suffix: str) -> Path:
-    """Return the file beside a micrograph, of its name with `suffix` appended, that exists.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    name = path.stem + _stem_suffix(suffix)
-    for ending in (path.suffix, ".tif", ".tiff", ".png", ".TIF"):
-        candidate = path.with_name(name + ending)
-        if candidate.is_file() and candidate != path:
-            return candidate
-    raise InputError(f"{path} has no annotation {name}.tif or {name}.png beside it")
-
-
-def read_truth(path: Path, micrograph: Micrograph) -> Integer[np.ndarray, "h w"]:
-    """Return the annotation of a micrograph as labels (h, w) int32, cropped as it is.
-
-    Two-valued images are masks: each region connected by edges is one particle, since touching
-    particles are parted by lines that corners cross. Others are label maps.
-
-    Raises
-    ------
-    InputError
-        If the file is no image, not of whole numbers, or not of the micrograph's size.
-    """
-    labels = label_values(path, read_pixels(path).array)
-    if labels.shape == micrograph.file_shape:
-        top, bottom, left, right = micrograph.crop
-        labels = np.ascontiguousarray(labels[top:bottom, left:right])
-    elif labels.shape != micrograph.image.shape:
-        raise InputError(
-            f"{path} has {labels.shape[0]} rows and {labels.shape[1]} columns, but "
-            f"{micrograph.path} has {micrograph.file_shape[0]} and {micrograph.file_shape[1]}"
-        )
-    foreground = labels > 0
-    if np.all(labels[foreground] == labels.max(initial=0)):
-        regions: Any = ndimage.label(foreground, output=np.int32)
-        labels = regions[0]
-    return labels
 
 
 def write_image(

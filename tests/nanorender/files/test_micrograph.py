@@ -12,13 +12,12 @@ from PIL import Image
 from skimage.measure import label
 
 from nanorender.errors import InputError
+from nanorender.files.annotation import read_truth, truth_path
 from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.files.micrograph import (
     find_micrographs,
     read_labels,
     read_micrograph,
-    read_truth,
-    truth_path,
     write_image,
     write_labels,
 )
