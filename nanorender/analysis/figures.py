@@ -183,7 +183,7 @@ def _finish(axes: Axes, distribution: SizeDistribution) -> None:
         right = max(right, 2 * distribution.floor)
     axes.set_xlim(0, 1.02 * right)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best")
+        axes.figure.legend(loc="outside lower center", ncols=2)
 
 
 def numbered_overlay(
