@@ -110,10 +110,17 @@ def test_the_first_image_comes_within_three_seconds_of_the_start(tmp_path):
     assert used < 3
 
 
-def test_compiling_takes_under_forty_seconds_and_says_so_in_one_line(tmp_path):
-    cold = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    wall, used, said = run(generate("sio2", 1, tmp_path / "first"), **cold)
-    print(f"\ncold: {wall:.1f} s on the clock, {used:.1f} s of the processor, said: {said.strip()}")
+def test_compiling_all_kernels_takes_under_forty_seconds_and_says_so_in_one_line(tmp_path):
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    presets = preset_names()
+    cold, warm = (
+        [run(generate(recipe, 1, tmp_path / state / recipe), **cache) for recipe in presets]
+        for state in ("cold", "warm")
+    )
+    # A second image that is made the same way takes all but the compiling.
+    used = sum(one[1] for one in cold) - sum(one[1] for one in warm)
+    said = cold[0][2]
+    print(f"\ncompiling: {used:.1f} s of the processor for all presets, said: {said.strip()}")
     assert used < 40
     assert len([line for line in said.splitlines() if "compil" in line]) == 1
 

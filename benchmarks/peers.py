@@ -22,6 +22,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from nanorender.distributions import Constant
+from nanorender.jit import kernel
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
 from nanorender.scenes.primitives import empty_rays, signed_distance
@@ -58,6 +59,12 @@ def recipe_of(name: str) -> Recipe:
     )
 
 
+@kernel
+def distances(placed, k, rays, count):
+    """Write the signed distances of primitive k."""
+    signed_distance(placed, k, rays, count)
+
+
 def meshes_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Return points (n, p, 3) of the convex particles in view, and triangles that all share.
 
@@ -79,7 +86,7 @@ def meshes_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         for _ in range(24):
             middle = (low + high) / 2
             rays.x[:], rays.y[:], rays.z[:] = (directions * middle[:, None]).T
-            signed_distance(placed, int(items.first[t]), rays, POINTS)
+            distances(placed, int(items.first[t]), rays, POINTS)
             inside = rays.distance < 0
             low, high = np.where(inside, middle, low), np.where(inside, high, middle)
         points[t] = origin + directions * low[:, None]

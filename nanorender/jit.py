@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 from numba.core import config
+from numba.extending import register_jitable
 
 
 def _cache_folder() -> str:
@@ -19,7 +20,7 @@ def _cache_folder() -> str:
     sources = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         text = path.read_bytes()
-        if b"import kernel" in text or path.name == "jit.py":
+        if b"nanorender.jit import" in text or path.name == "jit.py":
             sources.update(text)
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return str(base / "nanorender" / sources.hexdigest()[:16])
@@ -36,7 +37,10 @@ def is_compiled() -> bool:
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile a function of arrays and numbers to machine code.
+    """Compile a function of arrays and numbers to machine code, to be called from Python.
+
+    What only kernels call is a `subroutine`. Copying one array to a part of another is left to
+    loops: Numba's own way brings along, into each kernel, how to word an error.
 
     - no ``fastmath``: how it rearranges arithmetic may depend on what else was compiled in the same
       process, and samples must be the same bytes everywhere. Leaving it out costs 1 to 9 %.
@@ -52,3 +56,15 @@ def kernel(function: Callable) -> Callable:
         nogil=True,
         cache=True,
     )
+
+
+def subroutine(function: Callable) -> Callable:
+    """Let kernels call a function: it is compiled as a part of each of them, as `kernel` does.
+
+    It has neither an entry from Python nor a file in the cache of its own, which took a fifth of
+    the time to compile all. From Python, it runs as it is written: slowly, and only if everything
+    that it calls is Python too. The compiler goes over a subroutine again for each level of calls
+    above it: call large ones from few places, not far below their kernel.
+    """
+    with_options = register_jitable(error_model="numpy", nogil=True, no_cfunc_wrapper=True)
+    return with_options(inspect.unwrap(function))

@@ -14,7 +14,7 @@ from nanorender.analysis.connectivity import (
     connected_regions,
     neighborhood,
 )
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 
 # A pixel's state is its label, or one of these; a dry one at level k has DRY - k. Dams are OUTSIDE.
 OUTSIDE, QUEUED, DRY = 0, -1, -2
@@ -122,7 +122,7 @@ def _spread(state, seeds, levels, groups, steps, dams):
                 level = min(level, highest)
 
 
-@kernel
+@subroutine
 def _append_neighbors(pixel, dams, state, steps, first, last, after):
     """Queue the dry neighbors of a pixel, each at its own level; return the highest of these."""
     highest = len(first)
@@ -136,7 +136,7 @@ def _append_neighbors(pixel, dams, state, steps, first, last, after):
     return highest
 
 
-@kernel
+@subroutine
 def _append(pixel, level, first, last, after):
     """Put a pixel at the end of the list of its level."""
     if first[level] == NONE:
@@ -146,7 +146,7 @@ def _append(pixel, level, first, last, after):
     last[level] = pixel
 
 
-@kernel
+@subroutine
 def _only_label(pixel, state, steps):
     """Return the label of a pixel's neighbors, OUTSIDE if they have several."""
     label = OUTSIDE

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.labelling.silhouettes import Silhouettes, sharpen_line
 
 
@@ -76,7 +76,7 @@ def _cubic() -> tuple[float, float]:
 _LINEAR, _CUBED = (np.float32(weight) for weight in _cubic())
 
 
-@kernel
+@subroutine
 def _draw_line(target, line, seed):
     """Fill `target` with standard normal noise for a scan line.
 
@@ -98,7 +98,7 @@ def _draw_line(target, line, seed):
         target[j] = z * (_LINEAR + _CUBED * z * z)
 
 
-@kernel
+@subroutine
 def _place(left, part, shift, scale):
     """Find the columns that the pixels of a line lie between.
 
@@ -114,7 +114,7 @@ def _place(left, part, shift, scale):
         part[j] = x - np.float32(column)
 
 
-@kernel
+@subroutine
 def _stretch(target, source, step, left, part):
     """Fill a line with a row of the radiance, interpolated between its columns."""
     for j in range(source.shape[0] - 1):
@@ -124,14 +124,14 @@ def _stretch(target, source, step, left, part):
         target[j] = source[column] + part[j] * step[column]
 
 
-@kernel
+@subroutine
 def _between(signal, above, below, down, offset):
     """Fill a line with levels between those of two stretched rows."""
     for j in range(signal.shape[0]):
         signal[j] = above[j] + down * (below[j] - above[j]) + offset
 
 
-@kernel
+@subroutine
 def _average(averaged, drawn, drawn_next, noise):
     """Fill `averaged` with a moving average of noise over two pixels of two lines."""
     for j in range(averaged.shape[0]):
@@ -139,7 +139,7 @@ def _average(averaged, drawn, drawn_next, noise):
         averaged[j] = here + noise.across * (drawn_next[j] + noise.along * drawn_next[j + 1])
 
 
-@kernel
+@subroutine
 def _add_noise(signal, drawn, noise):
     """Add normal noise of the variance that each level has."""
     for j in range(signal.shape[0]):
@@ -147,7 +147,7 @@ def _add_noise(signal, drawn, noise):
         signal[j] += drawn[j] * np.sqrt(noise.gaussian_variance + counted)
 
 
-@kernel
+@subroutine
 def _store(target, signal, white):
     """Round to whole levels, saturated at black and white."""
     for j in range(target.shape[0]):
@@ -155,7 +155,7 @@ def _store(target, signal, white):
         target[j] = np.int32(level)
 
 
-@kernel
+@subroutine
 def _spread(target, above, here, below, weights):
     """Fill all but the ends of a line with three lines under nine weights."""
     w00, w01, w02 = weights[0, 0], weights[0, 1], weights[0, 2]
@@ -167,7 +167,7 @@ def _spread(target, above, here, below, weights):
         target[j] = upper + middle + (w20 * below[j - 1] + w21 * below[j] + w22 * below[j + 1])
 
 
-@kernel
+@subroutine
 def _sharpen(spreading, i, levels, lines, silhouettes, weights):
     """Read line i of what silhouettes gain, and spread each of the lines before it a step further.
 
@@ -187,7 +187,7 @@ def _sharpen(spreading, i, levels, lines, silhouettes, weights):
             _spread(spreading[step, line % 3], above, before[line % 3], below, weights)
 
 
-@kernel
+@subroutine
 def _add(signal, gained):
     """Add to a line what silhouettes gain in it."""
     for j in range(signal.shape[0]):

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int64
 from pydantic import Field
 
 from nanorender.distributions import Constant, Distribution, PositiveDistribution, Uniform
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.settings import Settings
 from nanorender.tracing.raymarch import Surface
 
@@ -135,7 +135,7 @@ def ambient_occlusion(
     return _occlusion(
         levels,
         surface.normal,
-        shifts[:, :, :useful],
+        np.ascontiguousarray(shifts[:, :, :useful]),  # of one kind: compiled once
         _level_at(distances * 2 * math.pi / settings.directions),
         fades,
         towards.astype(np.float32),
@@ -180,7 +180,9 @@ def _soften(height_nm, reaches):
     """Strategy: running sums down the columns, a row at a time, then along each row."""
     height, width = height_nm.shape
     levels = np.empty((len(reaches) + 1, height, width), np.float32)
-    levels[0] = height_nm
+    for r in range(height):
+        for c in range(width):
+            levels[0, r, c] = height_nm[r, c]
     total = np.empty(width, np.float32)
     for level in range(len(reaches)):
         reach = reaches[level]
@@ -188,7 +190,9 @@ def _soften(height_nm, reaches):
         source, blurred = levels[level], levels[level + 1]
         total[:] = 0
         for r in range(-reach, reach):
-            total += source[max(0, min(r, height - 1))]
+            coming = source[max(0, min(r, height - 1))]
+            for c in range(width):
+                total[c] += coming[c]
         for r in range(height):
             coming, going = source[min(r + reach, height - 1)], source[max(r - reach - 1, 0)]
             if r > 0:
@@ -207,7 +211,7 @@ def _soften(height_nm, reaches):
     return levels
 
 
-@kernel
+@subroutine
 def _read_shifted(row, shift, there):
     """Write the row read `shift` columns on, its ends repeated beyond the frame."""
     width = row.size

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int32
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.tracing.cells import BACKGROUND, MIXED, Cells, set_background
 
 _NO_LABEL = np.int32(2147483647)
@@ -109,7 +109,7 @@ def _covered(labels, cells, border_px, outer, extremes):
     return found[:count]
 
 
-@kernel
+@subroutine
 def _is_edge(labels, r, c):
     """Return whether one of the four neighbors of a pixel has another label."""
     here = abs(labels[r, c])

@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 
-from nanorender.jit import kernel
+from nanorender.jit import subroutine
 
 
-@kernel
+@subroutine
 def _turn(a, b, c):
     """Return twice the signed area of a triangle."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
-@kernel
+@subroutine
 def convex_hull(points):
     """Return the convex hull of points sorted by row (Andrew, 1979, monotone chain)."""
     count = len(points)
@@ -26,13 +26,13 @@ def convex_hull(points):
             point = points[j] if side == 0 else points[count - 1 - j]
             while size - start >= 2 and _turn(hull[size - 2], hull[size - 1], point) >= 0:
                 size -= 1
-            hull[size] = point
+            hull[size, 0], hull[size, 1] = point[0], point[1]
             size += 1
         size -= 1
     return hull[: max(size, min(count, 1))]
 
 
-@kernel
+@subroutine
 def feret_diameters(hull):
     """Return minimum and maximum Feret diameter of a convex polygon of points.
 
@@ -55,7 +55,7 @@ def feret_diameters(hull):
     return narrowest, math.sqrt(longest)
 
 
-@kernel
+@subroutine
 def _squared(a, b):
     """Return the squared distance of two points."""
     return float((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2)

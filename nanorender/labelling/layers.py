@@ -1,15 +1,12 @@
 """Amodal masks: whole particles, also where others hide them, as a few label maps."""
 
-import math
-
 import numpy as np
 from jaxtyping import Int, Int32
 
-from nanorender.jit import kernel
-from nanorender.labelling.outlines import items_of, whole_mask
+from nanorender.jit import kernel, subroutine
+from nanorender.labelling.masks import whole_masks
 from nanorender.scenes.scene import View
 from nanorender.tracing.instances import Instances
-from nanorender.tracing.march import new_block
 
 
 def amodal_layers(
@@ -26,41 +23,38 @@ def amodal_layers(
     seen: the exact label map of the view, row of the scene plus one
     rows: rows of the scene, ascending; the first has label 1
     """
-    items, first = items_of(instances.items, rows)
-    slope = math.tan(math.radians(view.tilt_deg))
-    grid = np.float32(view.pixel_size_nm), np.float32(slope)
+    masks = whole_masks(instances, view, seen, rows)
     waiting = np.ones(len(rows), bool)
     pages = []
     while not pages or waiting.any():
         page = np.zeros_like(seen)
-        _fill(items, instances.placed, first, *grid, seen, waiting, page)
+        _fill(masks, waiting, page)
         pages.append(page)
     return np.stack(pages)
 
 
 @kernel
-def _fill(items, placed, first, pixel_size, slope, seen, waiting, page):
+def _fill(masks, waiting, page):
     """Draw those waiting particles on a page that overlap nothing there."""
-    blocks = new_block(), new_block(), new_block()
     for k in range(waiting.size):
-        if not waiting[k]:
-            continue
-        mask = whole_mask(items, first[k], first[k + 1], placed, pixel_size, slope, seen, blocks)
-        if _draw(mask, page, 0) == 0:
-            _draw(mask, page, k + 1)
+        if waiting[k] and _draw(masks, k, page, 0) == 0:
+            _draw(masks, k, page, k + 1)
             waiting[k] = False
 
 
-@kernel
-def _draw(mask, page, label):
+@subroutine
+def _draw(masks, k, page, label):
     """Give the mask's pixels a label other than 0; return how many have one already."""
     height, width = page.shape
     taken = 0
-    for i in range(max(-mask.top, 0), min(height - mask.top, mask.left.size)):
-        run = mask.member[mask.start[i] : mask.start[i + 1]]
-        for c in range(max(-mask.left[i], 0), min(width - mask.left[i], run.size)):
+    for i in range(masks.first[k], masks.first[k + 1]):
+        r, c0 = masks.row[i], masks.left[i]
+        if not 0 <= r < height:
+            continue
+        run = masks.member[masks.start[i] : masks.start[i + 1]]
+        for c in range(max(-c0, 0), min(width - c0, run.size)):
             if run[c]:
-                taken += page[mask.top + i, mask.left[i] + c] != 0
+                taken += page[r, c0 + c] != 0
                 if label:
-                    page[mask.top + i, mask.left[i] + c] = label
+                    page[r, c0 + c] = label
     return taken

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.tracing.cells import MIXED
 
 _ALL = 15
@@ -65,7 +65,7 @@ def find_silhouettes(coarse, cells, labels):
     return Silhouettes(first, column[:count], same[:count])
 
 
-@kernel
+@subroutine
 def sharpen_line(target, levels, silhouettes, r, shift):
     """Fill a line with what row r of the image gains where only the same particle is interpolated.
 

@@ -6,7 +6,7 @@ Agglomerates in contact, rows, sheets, and particles that fell where there was r
 import numpy as np
 from jaxtyping import Float, Int
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.scenes.footprints import Footprints, closeness
 from nanorender.scenes.neighbours import empty_grid, near, put
 
@@ -15,7 +15,7 @@ FALLS = 24  # places tried for each particle that is to lie beside the others
 FREE = 1e-9
 
 
-@kernel
+@subroutine
 def _closest(i, x, y, xy, footprint, grid, found):
     """Return the least closeness of i at (x, y) to what is there, 1 if it touches nothing."""
     _, inverse, segment, radius, reach = footprint
@@ -45,8 +45,8 @@ def _grow(first, draws, on_top, compactness, overlap, seeds, footprint, grid):
         start = first[i]
         members = i - start
         if members == 0:
-            xy[i] = seeds[i]
             middle_x, middle_y = seeds[i]
+            xy[i, 0], xy[i, 1] = middle_x, middle_y
         else:
             best, fitting = np.inf, 0
             for k in range(parent_draw.shape[1]):

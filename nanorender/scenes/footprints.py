@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nanorender.jit import kernel
+from nanorender.jit import subroutine
 
 ELONGATED = 3.0  # aspect ratio from which a footprint is a capsule instead of an ellipse
 
@@ -54,7 +54,7 @@ def footprints(
     return Footprints(np.sqrt(spread[:, 2, 2]), inverse, segment, radius, reach)
 
 
-@kernel
+@subroutine
 def _ellipse_radius(inverse, x, y):
     """Distance from the middle of an ellipse to its rim in the direction of (x, y)."""
     length = np.sqrt(x * x + y * y) + 1e-9
@@ -62,7 +62,7 @@ def _ellipse_radius(inverse, x, y):
     return length / np.sqrt(form + 1e-18)
 
 
-@kernel
+@subroutine
 def _point_segment(px, py, ax, ay):
     """Distance of a point from the segment between -a and a."""
     squared = ax * ax + ay * ay
@@ -70,7 +70,7 @@ def _point_segment(px, py, ax, ay):
     return np.sqrt((px - along * ax) ** 2 + (py - along * ay) ** 2)
 
 
-@kernel
+@subroutine
 def closeness(i, j, x, y, inverse, segment, radius):
     """Distance of two footprints, `j` at (x, y) from `i`, relative to where they touch."""
     if radius[i] == 0.0 and radius[j] == 0.0:

@@ -8,7 +8,7 @@ R of the law N = k_f (R / a)^D_f, a being the radius of the primary particles.
 import numpy as np
 from jaxtyping import Float
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 
 ANGLES = 24  # orientations tried about an axis before it is given up
 AXES = 12
@@ -16,7 +16,7 @@ HALVINGS = 24
 _SEPARATION = 1e-9
 
 
-@kernel
+@subroutine
 def _turned(center, j, axis, cosine, middle, offset):
     """Return row j turned about `middle` and shifted by `offset` (Rodrigues' rotation)."""
     c, s = cosine
@@ -29,7 +29,7 @@ def _turned(center, j, axis, cosine, middle, offset):
     )
 
 
-@kernel
+@subroutine
 def _gap(center, radius, first, second, axis, cosine, middle, offset, reduced):
     """Return how far two clusters are from touching, negative where they overlap.
 
@@ -46,7 +46,7 @@ def _gap(center, radius, first, second, axis, cosine, middle, offset, reduced):
     return smallest
 
 
-@kernel
+@subroutine
 def _turn(center, second, axis, angle, middle, offset):
     """Turn and shift the rows of the second cluster as `_gap` says."""
     cosine = (np.cos(angle), np.sin(angle))
@@ -55,7 +55,7 @@ def _turn(center, second, axis, angle, middle, offset):
         center[j, 0], center[j, 1], center[j, 2] = turned
 
 
-@kernel
+@subroutine
 def _middle(center, radius, rows):
     """Return the center of mass of a cluster of spheres, and its mass."""
     middle, mass = np.zeros(3), 0.0
@@ -66,7 +66,7 @@ def _middle(center, radius, rows):
     return middle / mass, mass
 
 
-@kernel
+@subroutine
 def _squared_gyration(center, radius, rows, middle):
     """Return the squared radius of gyration of solid spheres about the center of mass."""
     total, mass = 0.0, 0.0
@@ -78,7 +78,7 @@ def _squared_gyration(center, radius, rows, middle):
     return total / mass
 
 
-@kernel
+@subroutine
 def _reach(center, radius, rows, middle):
     reach = 0.0
     for i in range(rows[0], rows[1]):
@@ -87,7 +87,7 @@ def _reach(center, radius, rows, middle):
     return reach
 
 
-@kernel
+@subroutine
 def _stick(center, radius, first, second, law, draws):
     """Move the second cluster so that it touches the first, as far from it as the law says.
 
@@ -151,7 +151,7 @@ def _stick(center, radius, first, second, law, draws):
     _turn(center, second, axis, 0.0, middle_2, middle_1 + far * direction)
 
 
-@kernel
+@subroutine
 def _aggregate(center, radius, start, stop, law, draws):
     """Stick the spheres of the rows `start` to `stop` together: pairs, then pairs of pairs."""
     count = stop - start

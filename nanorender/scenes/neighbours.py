@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from nanorender.jit import kernel
+from nanorender.jit import subroutine
 
 
 class Grid(NamedTuple):
@@ -33,7 +33,7 @@ def empty_grid(reach_nm: Float[np.ndarray, "n"]) -> Grid:
     return Grid(np.full((cells, cells), -1), np.full(count, -1), cell_nm, span)
 
 
-@kernel
+@subroutine
 def put(grid, i, x, y):
     """Put particle i at (x, y)."""
     head, following, cell_nm, _ = grid
@@ -43,7 +43,7 @@ def put(grid, i, x, y):
     head[row, column] = i
 
 
-@kernel
+@subroutine
 def near(grid, i, x, y, xy, reach, found):
     """Fill `found` with particles whose reach meets that of i at (x, y); return how many."""
     head, following, cell_nm, span = grid

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from nanorender.jit import kernel
+from nanorender.jit import subroutine
 
 KINDS = ("ellipsoid", "box", "capsule", "cylinder", "prism", "polyhedron")
 
@@ -72,17 +72,15 @@ def empty_rays(count: int) -> Rays:
     return Rays(*np.zeros((7, count), np.float32))
 
 
-@kernel
+@subroutine
 def _ellipsoid(axes, half, center, rays, count):
     """Write (|p / r| - 1) min(r): as steep as the true distance where the ellipsoid is thinnest."""
     thinnest = min(half[0], half[1], half[2])
-    m = axes.copy()
-    for i in range(3):
-        m[i] *= thinnest / half[i]
     cx, cy, cz = center[0], center[1], center[2]
-    xx, xy, xz = m[0, 0], m[0, 1], m[0, 2]
-    yx, yy, yz = m[1, 0], m[1, 1], m[1, 2]
-    zx, zy, zz = m[2, 0], m[2, 1], m[2, 2]
+    x_scale, y_scale, z_scale = thinnest / half[0], thinnest / half[1], thinnest / half[2]
+    xx, xy, xz = axes[0, 0] * x_scale, axes[0, 1] * x_scale, axes[0, 2] * x_scale
+    yx, yy, yz = axes[1, 0] * y_scale, axes[1, 1] * y_scale, axes[1, 2] * y_scale
+    zx, zy, zz = axes[2, 0] * z_scale, axes[2, 1] * z_scale, axes[2, 2] * z_scale
     for i in range(count):
         px, py, pz = rays.x[i] - cx, rays.y[i] - cy, rays.z[i] - cz
         u = xx * px + xy * py + xz * pz
@@ -96,7 +94,7 @@ def _ellipsoid(axes, half, center, rays, count):
         rays.gz[i] = (xz * u + yz * v + zz * w) * scale
 
 
-@kernel
+@subroutine
 def _box(axes, half, rounding, center, rays, count):
     """Write the exact distance of a rounded box (Quilez, "Distance functions", 2008)."""
     hu, hv, hw = half[0] - rounding, half[1] - rounding, half[2] - rounding
@@ -127,7 +125,7 @@ def _box(axes, half, rounding, center, rays, count):
         rays.gz[i] = xz * gu + yz * gv + zz * gw
 
 
-@kernel
+@subroutine
 def _capsule_or_cylinder(axes, straight, radius, rounding, center, rays, count):
     """Write the exact distance of a solid of revolution about the primitive's x axis.
 
@@ -158,7 +156,7 @@ def _capsule_or_cylinder(axes, straight, radius, rounding, center, rays, count):
         rays.gz[i] = az * gu + rz * gr
 
 
-@kernel
+@subroutine
 def _polyhedron(planes, facets, rounding, center, rays, count):
     """Write the quadratic smooth maximum over the planes (Quilez, "Smooth minimum", 2013).
 
@@ -190,7 +188,7 @@ def _polyhedron(planes, facets, rounding, center, rays, count):
             rays.gz[i] = gz + share * (nz - gz)
 
 
-@kernel
+@subroutine
 def signed_distance(placed, k, rays, count):
     """Write signed distance and gradient of primitive k at the first `count` rays."""
     kind = placed.kind[k]
@@ -208,17 +206,15 @@ def signed_distance(placed, k, rays, count):
         _polyhedron(placed.planes[k], placed.facets[k], rounding, center, rays, count)
 
 
-@kernel
+@subroutine
 def _enter_ellipsoid(axes, half, level, center, rays, count):
     """Write the height where each ray enters the ellipsoid, or far below if it does not."""
-    m = axes.copy()
     scale = _ONE + level / min(half[0], half[1], half[2])
-    for i in range(3):
-        m[i] /= half[i] * scale
     cx, cy, cz = center[0], center[1], center[2]
-    xx, xy, xz = m[0, 0], m[0, 1], m[0, 2]
-    yx, yy, yz = m[1, 0], m[1, 1], m[1, 2]
-    zx, zy, zz = m[2, 0], m[2, 1], m[2, 2]
+    x_half, y_half, z_half = half[0] * scale, half[1] * scale, half[2] * scale
+    xx, xy, xz = axes[0, 0] / x_half, axes[0, 1] / x_half, axes[0, 2] / x_half
+    yx, yy, yz = axes[1, 0] / y_half, axes[1, 1] / y_half, axes[1, 2] / y_half
+    zx, zy, zz = axes[2, 0] / z_half, axes[2, 1] / z_half, axes[2, 2] / z_half
     a = xz * xz + yz * yz + zz * zz
     for i in range(count):
         px, py = rays.x[i] - cx, rays.y[i] - cy
@@ -232,7 +228,7 @@ def _enter_ellipsoid(axes, half, level, center, rays, count):
         rays.z[i] = top if rest > _ZERO else _FAR_BELOW
 
 
-@kernel
+@subroutine
 def _enter_planes(planes, facets, level, center, rays, count):
     """Write the height where each ray enters the planes moved outwards by `level`.
 
@@ -263,7 +259,7 @@ def _enter_planes(planes, facets, level, center, rays, count):
         rays.z[i] = z if z >= rays.distance[i] else _FAR_BELOW
 
 
-@kernel
+@subroutine
 def _box_planes(axes, half):
     """Return the six planes of a box."""
     planes = np.empty((6, 4), np.float32)
@@ -274,7 +270,7 @@ def _box_planes(axes, half):
     return planes
 
 
-@kernel
+@subroutine
 def enter(placed, k, level, rays, count):
     """Lower each ray to a height at or above the surface distance = `level` of primitive k.
 
@@ -287,4 +283,4 @@ def enter(placed, k, level, rays, count):
     elif placed.kind[k] == _PRISM or placed.kind[k] == _POLYHEDRON:
         _enter_planes(placed.planes[k], placed.facets[k], level, center, rays, count)
     else:
-        _enter_planes(_box_planes(axes, half), 6, level, center, rays, count)
+        _enter_planes(_box_planes(axes, half), np.int32(6), level, center, rays, count)

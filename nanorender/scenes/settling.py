@@ -3,12 +3,12 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.scenes.footprints import Footprints, closeness
 from nanorender.scenes.neighbours import empty_grid, near, put
 
 
-@kernel
+@subroutine
 def _lift(i, j, dx, dy, reduced, footprint):
     """Return how far the middle of i comes to rest over that of j, at (dx, dy); -1 if beside it.
 

@@ -95,7 +95,8 @@ def fill_uniform(coarse, cells, labels):
         for c in range(filled.size):
             filled[c] = known[min(column_cell[c], known.size - 1)]
         for r in range(start + 1, stop):
-            labels[r] = filled
+            for c in range(filled.size):
+                labels[r, c] = filled[c]
 
 
 @kernel

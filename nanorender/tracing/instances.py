@@ -28,8 +28,8 @@ class Items(NamedTuple):
 
     particle: Int32[np.ndarray, "t"]
     part: Int32[np.ndarray, "t"]
-    first: Int32[np.ndarray, "t"]
-    last: Int32[np.ndarray, "t"]
+    first: Int64[np.ndarray, "t"]
+    last: Int64[np.ndarray, "t"]
     origin: Float32[np.ndarray, "t 3"]
     top: Float32[np.ndarray, "t"]
     reach: Float32[np.ndarray, "t 2"]
@@ -145,8 +145,8 @@ def place(scene: Scene, view: View) -> Instances:
     items = Items(
         particle=(rows[item_owner] + 1).astype(np.int32),
         part=np.concatenate([part[single], np.zeros(len(unions), int)]).astype(np.int32),
-        first=item_first.astype(np.int32),
-        last=item_last.astype(np.int32),
+        first=item_first,
+        last=item_last,
         origin=origin.astype(np.float32),
         top=(origin[:, 2] + reach[:, 2]).astype(np.float32),
         reach=reach[:, :2].astype(np.float32),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from nanorender.jit import kernel
+from nanorender.jit import subroutine
 from nanorender.scenes.primitives import Rays, enter, signed_distance
 
 BLOCK = 1024
@@ -37,7 +37,7 @@ class _Block(NamedTuple):
     part: Int32[np.ndarray, "n"]
 
 
-@kernel
+@subroutine
 def new_block():
     """Return an empty block of rays."""
     return _Block(
@@ -57,7 +57,7 @@ def new_block():
     )
 
 
-@kernel
+@subroutine
 def _copy_ray(block, source, target):
     block.rays.x[target] = block.rays.x[source]
     block.rays.y[target] = block.rays.y[source]
@@ -66,7 +66,7 @@ def _copy_ray(block, source, target):
     block.slot[target] = block.slot[source]
 
 
-@kernel
+@subroutine
 def _arrive(block, source, z, arrived, target):
     """Copy a ray that met the surface, with its gradient, among those that arrived."""
     arrived.rays.z[target] = z
@@ -78,7 +78,7 @@ def _arrive(block, source, z, arrived, target):
     arrived.part[target] = block.part[source]
 
 
-@kernel
+@subroutine
 def _step(block, active, settled, arrived, reached):
     """Lower each ray by its `distance`, now a step; drop it below its floor, or if it arrives.
 
@@ -100,7 +100,7 @@ def _step(block, active, settled, arrived, reached):
     return kept, reached
 
 
-@kernel
+@subroutine
 def _drop_hidden(block, count):
     """Drop rays that enter nothing above their floor; return how many are left."""
     kept = 0
@@ -112,7 +112,7 @@ def _drop_hidden(block, count):
     return kept
 
 
-@kernel
+@subroutine
 def _descend(placed, k, level, settled, block, count, arrived):
     """Lower rays to the surface distance = `level` of a convex primitive by Newton's method.
 
@@ -133,7 +133,7 @@ def _descend(placed, k, level, settled, block, count, arrived):
     return reached
 
 
-@kernel
+@subroutine
 def _march_union(placed, first, last, smoothness, settled, near, block, count, each, arrived):
     """Lower rays to the smooth union of primitives first to last: sphere tracing.
 
@@ -174,7 +174,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
     return reached
 
 
-@kernel
+@subroutine
 def _start_union(placed, first, last, inflation, settled, block, count, each, arrived):
     """Raise z of each ray to where it first meets an inflated primitive; drop rays that do not.
 
@@ -201,7 +201,7 @@ def _start_union(placed, first, last, inflation, settled, block, count, each, ar
     return kept
 
 
-@kernel
+@subroutine
 def hits(items, t, placed, pixel_size, blocks, count):
     """March rays of item t; return how many arrived, the first so many of the third block."""
     block, each, arrived = blocks

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from nanorender.jit import kernel
+from nanorender.jit import kernel, subroutine
 from nanorender.scenes.scene import Scene, View
 from nanorender.tracing.cells import one_cell
 from nanorender.tracing.instances import Instances, place
@@ -81,11 +81,9 @@ def rows_nm(view: View) -> Float32[np.ndarray, "h"]:
     return rows.astype(np.float32)
 
 
-@kernel
-def _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers):
-    """March rays of item t and keep what is nearer than what their pixels hold."""
-    reached = hits(items, t, placed, pixel_size, blocks, count)
-    arrived = blocks[2]
+@subroutine
+def _keep_nearest(items, t, arrived, reached, buffers):
+    """Keep what rays of item t met where it is nearer than what their pixels hold."""
     lone = items.last[t] - items.first[t] == 1
     depth, particle, part = buffers.depth.ravel(), buffers.particle.ravel(), buffers.part.ravel()
     normal = buffers.normal.reshape(3, -1)
@@ -105,7 +103,7 @@ def _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers):
             normal[2, pixel] = gz * scale
 
 
-@kernel
+@subroutine
 def row_range(items, t, pixel_size, height):
     """Return first and last row, exclusive, of the pixels in the bounds of item t.
 
@@ -117,7 +115,7 @@ def row_range(items, t, pixel_size, height):
     return math.ceil(middle - reach + offset), math.floor(middle + reach + offset) + 1
 
 
-@kernel
+@subroutine
 def column_range(items, t, r, pixel_size, height, width):
     """Return first and last column, exclusive, of the pixels of row r in the bounds of item t."""
     y = np.float32((r + 0.5 - height / 2) * pixel_size) - items.origin[t, 1]
@@ -128,7 +126,7 @@ def column_range(items, t, r, pixel_size, height, width):
     return c0, max(c0, math.floor((middle + right) / pixel_size + offset) + 1)
 
 
-@kernel
+@subroutine
 def _row_span(strips, y, left, right):
     """Return where a row crosses a parallelogram-sided outline: the intersection of its strips.
 
@@ -180,7 +178,9 @@ def trace_cells(items, placed, pixel_size, cells, buffers):
                         pixel[count] = r * width + c
                         count += 1
                         if count == BLOCK:
-                            _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
+                            reached = hits(items, t, placed, pixel_size, blocks, count)
+                            _keep_nearest(items, t, blocks[2], reached, buffers)
                             count = np.int64(0)
         if count:
-            _keep_nearest(items, t, placed, pixel_size, blocks, count, buffers)
+            reached = hits(items, t, placed, pixel_size, blocks, count)
+            _keep_nearest(items, t, blocks[2], reached, buffers)

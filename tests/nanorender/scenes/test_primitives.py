@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from nanorender.jit import kernel
 from nanorender.scenes.primitives import KINDS, Placed, empty_rays, enter, signed_distance
 from nanorender.scenes.templates import Primitive
 
@@ -17,6 +18,16 @@ primitives = st.builds(
     st.tuples(*[st.floats(-180, 180)] * 3),
 )
 seeds = st.integers(0, 2**32 - 1)
+
+
+@kernel
+def compiled_distance(placed, rays, count):
+    signed_distance(placed, 0, rays, count)
+
+
+@kernel
+def compiled_enter(placed, level, rays, count):
+    enter(placed, 0, level, rays, count)
 
 
 def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> Placed:
@@ -45,7 +56,7 @@ def measure(placed: Placed, points):
     points = np.atleast_2d(np.asarray(points, np.float32))
     rays = empty_rays(len(points))
     rays.x[:], rays.y[:], rays.z[:] = points.T
-    signed_distance(placed, 0, rays, len(points))
+    compiled_distance(placed, rays, len(points))
     return rays.distance, np.stack([rays.gx, rays.gy, rays.gz], axis=1)
 
 
@@ -102,7 +113,7 @@ def test_rays_enter_at_or_above_the_surface_and_miss_only_what_is_not_there(plac
     x, y = np.random.default_rng(seed).uniform(-50, 50, (2, 100)).astype(np.float32)
     rays = empty_rays(100)
     rays.x[:], rays.y[:], rays.z[:] = x, y, 100
-    enter(placed, 0, np.float32(level), rays, 100)
+    compiled_enter(placed, np.float32(level), rays, 100)
     heights = np.linspace(-100, 100, 401, dtype=np.float32)
     columns = np.stack(np.broadcast_arrays(x[:, None], y[:, None], heights), axis=-1)
     inside = measure(placed, columns.reshape(-1, 3))[0].reshape(100, -1) < level - 0.02
