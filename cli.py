@@ -157,17 +157,31 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _refuse(error: InputError) -> NoReturn:
+    print(f"nanorender: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; bad input gives one line and exit code 2, an interrupt 130.
 
-    A batch system's SIGTERM is an interrupt like that from the keyboard.
+    A batch system's SIGTERM is an interrupt like that from the keyboard. What the operating system
+    refuses is no mistake of this program either.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except InputError as error:
-        print(f"nanorender: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+    except OSError as error:
+        named = "" if error.filename is None else f"{error.filename}: "
+        _refuse(InputError(f"{named}{error.strerror or error}"))
+    except UnicodeEncodeError as error:
+        _refuse(InputError(f"{error.object} is not UTF-8; rename it"))
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word
+            raise
+        _refuse(InputError(f"memory ran out; smaller images or batches need less: {error}"))
     except SystemExit as left:
         if left.code == INTERRUPTED:  # Typer leaves with it, without a word
             print("nanorender: interrupted; start it again to go on", file=sys.stderr)

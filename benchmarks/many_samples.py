@@ -1,57 +1,117 @@
-"""Whether the thousandth sample costs what the tenth does, in processor time and in memory.
+"""Whether the thousandth image costs what the tenth does, in processor time and in memory.
 
-    python benchmarks/many_samples.py -n 1000 -o many.png
+    python benchmarks/many_samples.py -n 1000 -o docs/pictures/many_samples.png
 
-One process makes and writes small images, so that the machine's noise is the only one. Processor
-time is used, since other work on the machine does not count in it.
+One process makes and writes small images, segments them with a small untrained network and measures
+the label maps. Processor time is taken, since other work on the machine does not count in it; what
+that does to the caches only adds to it, so that of each hundred images the quickest quarter tells
+what one costs.
 """
 
 import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
+from nanorender.analysis.separate import Separation
+from nanorender.analysis.table import tabulate
+from nanorender.files.collection import Reading, find_collection
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
+from unet.checkpoint import ModelCard, write_model
+from unet.data import PixelSizes
+from unet.model import initial_weights
+from unet.presets import CPU
+from unet.segment import Prediction, segment
 
-matplotlib.use("Agg")
 PAGE_BYTES = resource.getpagesize()
+PIXEL_SIZE_NM = 6.0
+FIRST, WINDOW = 10, 100
 
 
-def measure(count: int, folder: Path, edge_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return processor time in ms and resident memory in MiB after each of `count` samples."""
+class Course(NamedTuple):
+    """What a stage cost, image by image.
+
+    times_ms: (n) processor time
+    memory_mib: (n) resident memory after it
+    """
+
+    times_ms: np.ndarray
+    memory_mib: np.ndarray
+
+    def windows(self) -> list[np.ndarray]:
+        """Return the numbers of the images from the tenth on, in parts of about a hundred."""
+        numbers = np.arange(FIRST, self.times_ms.size + 1)
+        return np.array_split(numbers, max(1, numbers.size // WINDOW))
+
+    def levels_ms(self) -> list[float]:
+        """Return the lower quartile of the time in each part."""
+        return [float(np.quantile(self.times_ms[part - 1], 0.25)) for part in self.windows()]
+
+
+def watched(stage: Callable[[Callable], object]) -> Course:
+    """Run a stage, which tells what it is given how many images are done, and return its course."""
     times, memory = [], []
 
-    def note(_done: int, _total: int) -> None:
-        times.append(time.process_time())
-        memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES / 2**20)
+    def note(done: int, *_: object) -> None:
+        if done == len(times):
+            times.append(time.process_time())
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            memory.append(pages * PAGE_BYTES / 2**20)
 
-    recipe = read_recipe("sio2").at_scale(6.0, edge_px)
-    generate(recipe, count, 0, folder, workers=1, on_progress=note)
-    return 1e3 * np.diff(times), np.array(memory[1:])
+    stage(note)
+    return Course(1e3 * np.diff(times), np.array(memory[1:]))
 
 
-def draw(times_ms: np.ndarray, memory_mib: np.ndarray, path: Path) -> None:
-    """Draw running medians of the time, and the memory, over the number of the sample."""
-    import matplotlib.pyplot as plt
-
-    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(6, 4.5), layout="tight")
-    numbers = np.arange(1, times_ms.size + 1)
-    upper.plot(numbers, times_ms, ".", markersize=2, color="0.7")
-    windows = np.array_split(np.arange(times_ms.size), max(1, times_ms.size // 50))
-    upper.plot(
-        [numbers[one].mean() for one in windows],
-        [np.median(times_ms[one]) for one in windows],
-        color="C0",
+def courses(count: int, folder: Path, edge_px: int) -> dict[str, Course]:
+    """Return what making, segmenting and measuring `count` images costs."""
+    recipe = read_recipe("sio2").at_scale(PIXEL_SIZE_NM, edge_px)
+    training = CPU.model_copy(update={"channels": (4, 8), "block_px": 1})
+    sizes = PixelSizes(
+        lowest_nm=PIXEL_SIZE_NM / 2, median_nm=PIXEL_SIZE_NM, highest_nm=2 * PIXEL_SIZE_NM
     )
-    upper.set(ylabel="processor time, ms", ylim=(0, 3 * np.median(times_ms)))
-    lower.plot(numbers, memory_mib, color="C1")
-    lower.set(xlabel="sample", ylabel="memory, MiB", ylim=(0, None))
-    figure.savefig(path, dpi=120)
+    card = ModelCard(training=training, pixel_sizes=sizes, dataset_sha256="", epoch=0, version="0")
+    model = folder / "model.safetensors"
+    write_model(model, card, initial_weights(training.architecture, np.random.default_rng(0)))
+    images, labels = folder / "set" / "images", folder / "labels"
+
+    def segmented(note: Callable) -> None:
+        found = find_collection(images, Reading())
+        segment(model, found, Separation(), labels, Prediction(averaged=False), on_progress=note)
+
+    return {
+        "generate": watched(
+            lambda note: generate(recipe, count, 0, folder / "set", workers=1, on_progress=note)
+        ),
+        "segment": watched(segmented),
+        "measure": watched(lambda note: tabulate(labels, folder / "p.csv", 1, None, note)),
+    }
+
+
+def draw(measured: dict[str, Course], path: Path) -> None:
+    """Draw the time of each image and of each hundred, and the memory, by stage."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, len(measured), sharex=True, squeeze=False)
+    rows = zip(measured.items(), upper, lower, strict=True)
+    for (name, course), time_axes, memory_axes in rows:
+        numbers = np.arange(1, course.times_ms.size + 1)
+        middles = [part.mean() for part in course.windows()]
+        time_axes.plot(numbers, course.times_ms, ".", markersize=2, color="#c0c4c9")
+        time_axes.plot(middles, course.levels_ms(), "o-", markersize=3, color="#0072b2")
+        time_axes.set(title=name, ylim=(0, 3 * np.median(course.times_ms)))
+        memory_axes.plot(numbers, course.memory_mib, color="#d55e00")
+        memory_axes.set(xlabel="image", ylim=(0, 1.2 * course.memory_mib.max()))
+    upper[0].set_ylabel("processor time, ms")
+    lower[0].set_ylabel("memory, MiB")
+    figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def main() -> None:
@@ -62,15 +122,18 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("many_samples.png"))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        times, memory = measure(asked.count, Path(name) / "dataset", asked.edge_px)
-        files = [path for path in (Path(name) / "dataset").rglob("*") if path.is_file()]
+        measured = courses(asked.count, Path(name), asked.edge_px)
+        files = [path for path in (Path(name) / "set").rglob("*") if path.is_file()]
         kib = sum(path.stat().st_size for path in files) / 1024 / asked.count
-    early, late = np.median(times[9:109]), np.median(times[-100:])
-    print(f"samples 10 to 109: {early:.1f} ms of processor each; the last 100: {late:.1f} ms")
-    print(f"change {100 * (late / early - 1):+.1f} %")
-    print(f"memory after sample 10: {memory[9]:.0f} MiB, after the last: {memory[-1]:.0f} MiB")
+    for stage, course in measured.items():
+        levels, memory = course.levels_ms(), course.memory_mib
+        print(
+            f"{stage}: {levels[0]:.1f} ms of processor an image from the 10th on, {levels[-1]:.1f} "
+            f"at the end ({100 * (levels[-1] / levels[0] - 1):+.1f} %); memory "
+            f"{memory[FIRST]:.0f} MiB after the 10th, {memory[-1]:.0f} at the end"
+        )
     print(f"disk: {kib:.0f} KiB a sample of {asked.edge_px} x {asked.edge_px} px")
-    draw(times, memory, asked.out)
+    draw(measured, asked.out)
     print(asked.out)
 
 

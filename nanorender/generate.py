@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
+
 from nanorender.errors import InputError
 from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.files.dataset import (
@@ -18,6 +20,7 @@ from nanorender.files.dataset import (
 from nanorender.outputs import outputs
 from nanorender.recipe import Recipe
 from nanorender.render import render
+from nanorender.scenes.scene import sample_scene
 from nanorender.workers import run_tasks
 
 WHOLE = (1, 1)
@@ -76,6 +79,8 @@ def generate(
         )
     text = recipe.to_toml()
     if not (folder / "dataset.json").is_file():
+        # A recipe of which no scene can be made is refused before there are any files.
+        sample_scene(_recipe(text), np.random.default_rng([seed, 0]).spawn(1)[0])
         create_dataset(folder, recipe.description, text, seed, count)
     with _locked(folder, shard):
         # Whoever came second when two processes began at once, or wants more samples, sees here

@@ -78,6 +78,7 @@ def recorded(
             _append(Path(str(bound.arguments[target])), _step(command, target, bound.arguments))
             return result
 
+        run.target = target  # pyright: ignore[reportAttributeAccessIssue]: for `reproduce`
         return run
 
     return decorate

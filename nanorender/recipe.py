@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from nanorender.distributions import scaled
 from nanorender.errors import InputError
+from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 from nanorender.imaging.detector import DetectorSettings
 from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
@@ -70,7 +71,15 @@ class Recipe(SceneSettings):
         The zoom keeps its spread. Four rays are averaged in a pixel, as small images show jagged
         outlines. The field grows if it has to, with as many more particles, so that the density
         stays what it was. Labels are left whole: training parts them itself.
+
+        Raises
+        ------
+        InputError
+            If no microscope has such pixels.
         """
+        if not SMALLEST_PIXEL_NM <= pixel_size_nm <= LARGEST_PIXEL_NM:
+            possible = f"{SMALLEST_PIXEL_NM:g} to {LARGEST_PIXEL_NM:g}"
+            raise InputError(f"a pixel size of {pixel_size_nm} nm is impossible; give {possible}")
         zoom = scaled(
             self.camera.pixel_size_nm, pixel_size_nm / self.camera.pixel_size_nm.typical()
         )

@@ -27,8 +27,9 @@ OF_THE_MOMENT = {
 """Keys of JSON files that say when, where and how fast, not what."""
 
 
-ELSEWHERE = ("shard", "scheduler", "coordinator", "process")
-"""Arguments that divide work among machines: it is repeated whole, on this one."""
+ELSEWHERE = ("shard", "scheduler", "coordinator", "process", "page")
+"""Arguments that divide work among machines, which is repeated whole on this one, or that name a
+file outside of the folder, which is not to be written."""
 
 
 def reproduce(
@@ -58,19 +59,26 @@ def reproduce(
 
 
 def _check(folder: Path, step: Step, commands: Mapping[str, Callable[..., object]]) -> None:
-    if step.command not in commands or step.target not in step.settings:
+    target = getattr(commands.get(step.command), "target", None)
+    if target is None:
         raise InputError(
             f"{folder / RECORD_NAME} names the command '{step.command}', which cannot be repeated; "
             f"{', '.join(commands)} can"
         )
-    for name, sha256 in step.inputs.items():
+    # If a record could say which argument is the new folder, it could send the others anywhere.
+    if step.target != target or target not in step.settings:
+        raise InputError(
+            f"{folder / RECORD_NAME} says that {step.command} writes to its '{step.target}'; it is "
+            f"'{target}'"
+        )
+    for name in step.inputs.keys() - set(ELSEWHERE):
         path = Path(str(step.settings.get(name)))
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):
             raise InputError(
                 f"{path}, which {folder} was made from, is not there; paths start from "
                 f"{step.directory}: run the command there"
             )
-        if content_sha256(path) != sha256:
+        if content_sha256(path) != step.inputs[name]:
             raise InputError(f"{path} has changed since {folder} was made from it")
 
 
@@ -92,7 +100,10 @@ def _repeat(step: Step, again: Path, command: Callable[..., object]) -> None:
 def _as_typed(line: str) -> Iterator[None]:
     """Let what quotes the command line, such as a report, quote the one of the record."""
     before = sys.argv[:]
-    sys.argv[1:] = shlex.split(line)[1:]
+    try:
+        sys.argv[1:] = shlex.split(line)[1:]
+    except ValueError as error:
+        raise InputError(f"the record's line {line[:80]!r} is none of a shell: {error}") from None
     try:
         yield
     finally:

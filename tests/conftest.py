@@ -7,5 +7,6 @@ install_import_hook(["nanorender", "unet"], "beartype.beartype")
 
 # A failure must be that of the change at hand, and happen again. `--hypothesis-profile=default`
 # draws new examples each time.
-settings.register_profile("repeatable", derandomize=True)
+# A busy machine is slow, which is no failure either.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tifffile
 
+import cli
 from nanorender.files.micrograph import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
 from nanorender.render import render
@@ -266,6 +267,37 @@ def test_preview_draws_a_contact_sheet(tmp_path):
     done = nanorender("preview", "tio2", "-n", 1, "-o", tmp_path / "sheet.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(36, "File name too long", "x" * 5000), "File name too long"),
+        (PermissionError(13, "Permission denied", "a\nb"), r"a\nb: Permission denied"),
+        (MemoryError(), "memory ran out"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9"), "memory ran out"),
+    ],
+)
+def test_what_the_system_refuses_is_one_clear_line_too(raised, said, monkeypatch, capsys):
+    def refuse():
+        raise raised
+
+    monkeypatch.setattr(cli, "app", refuse)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nanorender: ")
+    assert said in line
+
+
+def test_a_mistake_of_this_program_keeps_its_traceback(monkeypatch):
+    def fail():
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        cli.main()
 
 
 def assert_one_clear_line(done: subprocess.CompletedProcess) -> None:

@@ -45,7 +45,7 @@ from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write
 from unet.model import initial_weights
 from unet.presets import PRESETS, TrainSettings
 from unet.train import read_log
-from unet.validation import read_prediction
+from unet.validation import ValidationImage, read_prediction
 
 GRAY = np.random.default_rng(3).integers(0, 256, (24, 32), np.uint8)
 LABELS = np.kron(np.arange(1, 7).reshape(2, 3), np.ones((8, 10), np.int32)).astype(np.int32)
@@ -348,7 +348,8 @@ def test_spoiled_predictions_of_a_run_are_read_or_refused(tmp_path, data):
     tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
     path.write_bytes(data.draw(spoiled(path.read_bytes())))
     targets = ("foreground", "interior")
-    read = outcome(lambda run: read_prediction(run, 1, "a", targets), tmp_path)
+    image = ValidationImage("a", GRAY, None)
+    read = outcome(lambda run: read_prediction(run, 1, image, targets), tmp_path)
     assert isinstance(read, str) or set(read) == set(targets)
 
 

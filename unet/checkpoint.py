@@ -84,6 +84,8 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
     card = _card(path, header)
     expected = weight_shapes(abstract_model(card.training.architecture))
     found = {name: array.shape for name, array in weights.items()}
+    if any(array.dtype != np.float32 for array in weights.values()):
+        raise InputError(f"{path} holds weights that are not float32; it is no model of `train`")
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(
@@ -184,7 +186,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], he
 def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]:
     """Return header and arrays of a safetensors file; SafetensorError if it is damaged."""
     with safe_open(path, "numpy") as file:
-        return _header(file), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except AttributeError as error:  # of kinds of numbers that NumPy does not have
+            raise SafetensorError(f"its numbers are of another kind: {error}") from None
+        return _header(file), arrays
 
 
 def read_header(path: Path) -> dict:

@@ -23,11 +23,11 @@ from nanorender.analysis.separate import Separation, separate
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.segmentation import file_sha256
-from nanorender.settings import Settings
+from nanorender.settings import Settings, read_text
 from unet.presets import TrainSettings
 from unet.segment import grown_back
 from unet.select import RankedEpoch, kept_epochs
-from unet.train import epoch_path
+from unet.train import epoch_path, epochs_with_weights
 from unet.validation import ValidationImage, read_prediction
 
 PICKS = 5
@@ -121,12 +121,9 @@ def epoch_codes(run_folder: Path, epochs: Mapping[int, object]) -> dict[str, int
 def read_choice(path: Path) -> Choice:
     """Return what a person chose; raises InputError if the file is none that the page wrote."""
     try:
-        return Choice.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is another file"
-        raise InputError(
-            f"{path} is no choice that the page of `select --page` exported: {reason}"
-        ) from None
+        return Choice.model_validate_json(read_text(path))
+    except ValidationError:
+        raise InputError(f"{path} is no choice that the page of `select --page` exported") from None
 
 
 def read_choices(paths: Sequence[Path]) -> dict[str, Choice]:
@@ -161,8 +158,7 @@ def verdict(
     InputError
         If a choice names an epoch that this run does not keep.
     """
-    kept = sorted(int(path.stem) for path in (run_folder / "epochs").glob("*.safetensors"))
-    codes = epoch_codes(run_folder, dict.fromkeys(kept))
+    codes = epoch_codes(run_folder, dict.fromkeys(epochs_with_weights(run_folder)))
     picks = {}
     for name, choice in choices.items():
         unknown = [code for code in choice.picks if code not in codes]
@@ -221,7 +217,7 @@ def _telling_windows(
     total = np.zeros(image.image.shape, np.float32)
     squares = np.zeros_like(total)
     for epoch, training in kept.items():
-        maps = read_prediction(run_folder, epoch, image.name, training.targets)
+        maps = read_prediction(run_folder, epoch, image, training.targets)
         shown = maps.get("interior", maps["foreground"])
         total += shown
         squares += shown**2
@@ -260,7 +256,7 @@ def _paths(
     paths = []
     for image, window in places:
         if image.name not in labels:
-            maps = read_prediction(run_folder, epoch, image.name, training.targets)
+            maps = read_prediction(run_folder, epoch, image, training.targets)
             labels[image.name] = separate(maps, grown_back(Separation(), training))
         found = np.ascontiguousarray(labels[image.name][window])
         paths.append("".join(svg_path(pieces) for pieces in outlines(found).values()))

@@ -117,7 +117,7 @@ def select(
         if page is not None:
             write_page(page, run, images, show)
             print(page)
-            return
+            raise typer.Exit  # nothing has changed in the run: its record stays
         if choice:
             scored = rank_by_truth(run, images, on_progress=show) if images and truth else []
             chosen = verdict(run, read_choices(choice), scored)

@@ -52,7 +52,7 @@ def _draw_losses(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
     """Draw the loss of each target after each epoch."""
     epochs = [line["epoch"] for line in log]
     for index, name in enumerate(log[0]["loss"]):
-        losses = [line["loss"][name] for line in log]
+        losses = [line["loss"].get(name, np.nan) for line in log]
         axes.plot(epochs, losses, color=COLOURS[index % len(COLOURS)], label=name, **_marks(log))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -62,10 +62,13 @@ def _draw_losses(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_scores(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the pixel F1 of each annotated validation image, and their mean."""
+    """Draw the pixel F1 of each annotated validation image, and their mean.
+
+    A training that goes on with other images has gaps in their lines.
+    """
     epochs = [line["epoch"] for line in log]
-    names = list(log[0]["pixel_f1"])
-    scores = np.array([[line["pixel_f1"][name] for name in names] for line in log])
+    names = list(dict.fromkeys(name for line in log for name in line["pixel_f1"]))
+    scores = np.array([[line["pixel_f1"].get(name, np.nan) for name in names] for line in log])
     if len(names) > 1:
         for column, name in zip(scores.T, names, strict=True):
             label = name if len(names) <= LABELLED_IMAGES else None
@@ -73,7 +76,7 @@ def _draw_scores(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
             if label is not None:
                 axes.annotate(f" {label}", (epochs[-1], column[-1]), fontsize=6, va="center")
     label = "mean" if len(names) > 1 else names[0]
-    axes.plot(epochs, scores.mean(axis=1), color=COLOURS[0], label=label, **_marks(log))
+    axes.plot(epochs, np.nanmean(scores, axis=1), color=COLOURS[0], label=label, **_marks(log))
     axes.set_ylabel("pixel F1 of the validation images")
     axes.set_ylim(top=1.0)
     axes.legend(loc="lower right")

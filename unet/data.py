@@ -1,5 +1,6 @@
 """From a dataset folder to what the training step samples: equalised images and their targets."""
 
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import PositiveFloat
 
 from nanorender.errors import InputError
 from nanorender.files.dataset import read_sample, whole_samples
+from nanorender.files.imagefile import LARGEST_IMAGE_BYTES
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 
@@ -158,7 +160,7 @@ def make_samples(images: Iterable[Labelled], count: int, settings: TrainSettings
     Raises
     ------
     InputError
-        If an image has no pixel size.
+        If an image has no pixel size, or all of them are more than the machine can hold.
     """
     pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
@@ -190,17 +192,27 @@ def to_trained_scale(
     """Return the image resampled to the median pixel size of training where its own lies outside.
 
     Warns when it does. An image of unknown pixel size is returned as it is.
+
+    Raises
+    ------
+    InputError
+        If it would be larger than an image may be.
     """
     if pixel_size_nm is None or trained.lowest_nm <= pixel_size_nm <= trained.highest_nm:
         return image
     factor = pixel_size_nm / trained.median_nm
+    height, width = image.shape
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if size[0] * size[1] * image.itemsize > LARGEST_IMAGE_BYTES:
+        raise InputError(
+            f"{width} x {height} pixels of {pixel_size_nm:.4g} nm would become {size[0]:.3g} x "
+            f"{size[1]:.3g} of {trained.median_nm:.4g} nm, as in training; train at their scale"
+        )
     warnings.warn(
         f"pixel size {pixel_size_nm:.4g} nm lies outside {trained.lowest_nm:.4g} to "
         f"{trained.highest_nm:.4g} nm, seen in training; resampled to {trained.median_nm:.4g} nm",
         stacklevel=2,
     )
-    height, width = image.shape
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, size, interpolation=how))
 
@@ -249,6 +261,27 @@ def _distance_to(marked: np.ndarray) -> Float[np.ndarray, "h w"]:
 
 
 def _with_room(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the array, grown where an image of this shape does not fit."""
-    grow = [max(0, need - have) for need, have in zip(shape, pixels.shape[1:3], strict=True)]
-    return np.pad(pixels, ((0, 0), (0, grow[0]), (0, grow[1]), (0, 0))) if any(grow) else pixels
+    """Return the array, grown where an image of this shape does not fit.
+
+    Raises
+    ------
+    InputError
+        If it then is larger than the machine's memory.
+    """
+    count, height, width, channels = pixels.shape
+    grow = [max(0, need - have) for need, have in zip(shape, (height, width), strict=True)]
+    if not any(grow):
+        return pixels
+    height, width = height + grow[0], width + grow[1]
+    need, there = count * height * width * channels, memory_bytes()
+    if need > there:
+        raise InputError(
+            f"{count} images of up to {height} x {width} px need {need / 2**30:.3g} GiB, and this "
+            f"machine has {there / 2**30:.3g} GiB of memory; train on fewer or on smaller ones"
+        )
+    return np.pad(pixels, ((0, 0), (0, grow[0]), (0, grow[1]), (0, 0)))
+
+
+def memory_bytes() -> int:
+    """Return how much memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

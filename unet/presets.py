@@ -58,7 +58,7 @@ class Augmentation(Settings):
     """
 
     candidates: PositiveInt = 3
-    zoom: Annotated[float, Field(ge=1)] = 1.25
+    zoom: Annotated[float, Field(ge=1, le=4)] = 1.25
     rotation_deg: Annotated[float, Field(ge=0, le=45)] = 45.0
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.3
     offset: NonNegativeFloat = 0.1
@@ -94,8 +94,8 @@ class TrainSettings(Settings):
     targets: Annotated[tuple[TargetName, ...], Field(min_length=1)]
     erosion_px: NonNegativeFloat = 0.0
     border_px: NonNegativeFloat = 2.0
-    patch_px: PositiveInt
-    batch: PositiveInt
+    patch_px: Annotated[int, Field(ge=1, le=8192)]
+    batch: Annotated[int, Field(ge=1, le=65536)]
     steps_per_epoch: PositiveInt
     epochs: PositiveInt
     learning_rate: PositiveFloat

@@ -15,7 +15,7 @@ from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
 from unet.predict import Model, load_model, predict
 from unet.presets import TrainSettings
 from unet.segment import grown_back
-from unet.train import epoch_path
+from unet.train import epoch_path, epochs_with_weights
 from unet.validation import (
     ValidationImage,
     prediction_path,
@@ -86,7 +86,7 @@ def rank_by_truth(
     for epoch, training in kept.items():
         scores = []
         for image, truth in annotated:
-            maps = read_prediction(run_folder, epoch, image.name, training.targets)
+            maps = read_prediction(run_folder, epoch, image, training.targets)
             labels = separate(maps, grown_back(separation, training))
             error = validation_error(maps["foreground"], truth, training)
             scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1, error))
@@ -144,8 +144,7 @@ def select_epoch(run_folder: Path, epoch: int) -> Path:
     """
     path = epoch_path(run_folder, epoch)
     if not path.is_file():
-        found = sorted(int(p.stem) for p in path.parent.glob("*.safetensors"))
-        kept = ", ".join(str(number) for number in found) or "none"
+        kept = ", ".join(map(str, epochs_with_weights(run_folder))) or "none"
         raise InputError(f"weights of epoch {epoch} were not kept in {run_folder}; kept: {kept}")
     write_model(run_folder / MODEL_NAME, *read_model(path))
     return run_folder / MODEL_NAME
@@ -164,10 +163,9 @@ def kept_epochs(
     if not validation:
         raise InputError("epochs are ranked on validation images; give some with --validation")
     kept = {}
-    for path in sorted((run_folder / "epochs").glob("*.safetensors")):
-        epoch = int(path.stem)
+    for epoch in epochs_with_weights(run_folder):
         if all(prediction_path(run_folder, epoch, image.name).is_file() for image in validation):
-            kept[epoch] = read_card(path).training
+            kept[epoch] = read_card(epoch_path(run_folder, epoch)).training
     if not kept:
         raise InputError(
             f"{run_folder} keeps no epoch with predictions of these images; "
@@ -181,11 +179,11 @@ def _unsupervised(
 ) -> dict[str, float]:
     """Return the three parts of the score of an epoch on one image."""
     epoch, targets = model.card.epoch, model.card.training.targets
-    maps = read_prediction(run_folder, epoch, image.name, targets)
+    maps = read_prediction(run_folder, epoch, image, targets)
     # Less contrast in few gray levels: as a noisier detector would have taken it.
     other = np.ascontiguousarray(image.image[::-1] // 4)
     turned = predict(model, other, image.pixel_size_nm)
-    beside = [read_prediction(run_folder, n, image.name, targets) for n in neighbours]
+    beside = [read_prediction(run_folder, n, image, targets) for n in neighbours]
     return {
         "stability": _overlap(maps, {name: map_[::-1] for name, map_ in turned.items()}),
         "agreement": float(np.mean([_overlap(maps, b) for b in beside])) if beside else 1.0,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from jax.sharding import Mesh
 from nanorender import __version__
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_bytes
+from nanorender.settings import read_text
 from unet.checkpoint import (
     MODEL_NAME,
     ModelCard,
@@ -45,6 +47,7 @@ from unet.validation import Scores, ValidationImage, keep_predictions
 RUN_NAME = "run.json"
 LOG_NAME = "log.jsonl"
 CURVES_NAME = "curves.png"
+LARGEST_LOG_BYTES = 1 << 28
 
 
 class Progress(NamedTuple):
@@ -149,17 +152,37 @@ def epoch_path(run_folder: Path, epoch: int) -> Path:
     return run_folder / "epochs" / f"{epoch:04d}.safetensors"
 
 
+def epochs_with_weights(run_folder: Path) -> list[int]:
+    """Return the epochs of which a run keeps the model, in order; other files are no epochs."""
+    paths = (run_folder / "epochs").glob("*.safetensors")
+    return sorted(int(path.stem) for path in paths if re.fullmatch(r"\d{4,9}", path.stem, re.ASCII))
+
+
 def read_log(run_folder: Path) -> list[dict]:
     """Return the lines of a run's log, one an epoch; raises InputError if it is damaged."""
     path = run_folder / LOG_NAME
     if not path.exists():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in read_text(path, LARGEST_LOG_BYTES).splitlines()]
     except (ValueError, RecursionError):
         raise InputError(
             f"{path} is damaged; remove it, and the training goes on without"
         ) from None
+    if not all(_is_of_an_epoch(line) for line in lines):
+        raise InputError(f"{path} has lines of another program; remove it to go on without")
+    return lines
+
+
+def _is_of_an_epoch(line: object) -> bool:
+    """Return whether a line of a log has what the curves are drawn from."""
+    if not isinstance(line, dict) or not {"epoch", "loss"} <= line.keys():
+        return False
+    of_names = [line[key] for key in ("loss", *Scores._fields) if key in line]
+    if not all(isinstance(values, dict) for values in of_names):
+        return False
+    numbers = [line["epoch"], *(value for values in of_names for value in values.values())]
+    return all(isinstance(number, int | float) for number in numbers)
 
 
 def _run_epoch(

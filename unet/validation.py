@@ -94,19 +94,25 @@ def validation_error(
 
 
 def read_prediction(
-    run_folder: Path, epoch: int, name: str, targets: Sequence[str]
+    run_folder: Path, epoch: int, image: ValidationImage, targets: Sequence[str]
 ) -> dict[str, Float[np.ndarray, "h w"]]:
     """Return the kept maps of an image after an epoch.
 
     Raises
     ------
     InputError
-        If none was kept: the image was not among the validation images of the training.
+        If none was kept, as the image was not among the validation images of the training, or
+        another image was.
     """
-    path = prediction_path(run_folder, epoch, name)
+    path = prediction_path(run_folder, epoch, image.name)
     if not path.is_file():
-        raise InputError(f"{path} is missing; train with '{name}' among the validation images")
+        raise InputError(f"{path} is missing; train with '{image.name}' as a validation image")
     pages = read_pages(path, len(targets))
+    if pages.shape[1:] != image.image.shape:
+        raise InputError(
+            f"{path} is of {pages.shape[1]} x {pages.shape[2]} pixels, but '{image.name}' has "
+            f"{image.image.shape[0]} x {image.image.shape[1]}; give the image of the training"
+        )
     return {key: page.astype(np.float32) / 255 for key, page in zip(targets, pages, strict=True)}
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ from nanorender.analysis.groups import Groups, statistics_table
 from nanorender.analysis.results import ImageResult, particle_table
 from nanorender.analysis.rois import write_rois
 from nanorender.errors import InputError
-from nanorender.files.atomic import ASIDE_PREFIX
+from nanorender.files.atomic import folder_aside
+from nanorender.provenance import RECORD_NAME
+
+TABLES = ("summary.json", "statistics.csv", "particles.csv")
+FILES = frozenset((*TABLES, "index.html", "figures", "rois", RECORD_NAME))
 
 
 def report(
@@ -39,16 +43,8 @@ def report(
         If there is no image, two images have the same name, or `folder` holds other files.
     """
     _check(folder, results)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f"{ASIDE_PREFIX}{folder.name}")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with folder_aside(folder) as part:
         _write(part, results, groups, provenance, on_progress)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder / "index.html"
 
 
@@ -58,12 +54,15 @@ def _check(folder: Path, results: Sequence[ImageResult]) -> None:
         raise InputError("a report needs at least one image; check the folder of labels")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the report")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "summary.json").exists():
-        raise InputError(f"{folder} holds other files; name a new folder or an earlier report's")
-    names = [result.name for result in results]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"several images are named '{twice[0]}'; rename them to tell them apart")
+    others = {path.name for path in folder.iterdir()} - FILES if folder.is_dir() else ()
+    if others:
+        raise InputError(
+            f"{folder} holds {min(others)}, which is no report's; name a new folder or an earlier "
+            "report's"
+        )
+    name, images = Counter(result.name for result in results).most_common(1)[0]
+    if images > 1:
+        raise InputError(f"several images are named '{name}'; rename them to tell them apart")
 
 
 def _write(

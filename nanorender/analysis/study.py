@@ -193,7 +193,7 @@ def _floor(labels: Path) -> SizeFloor | None:
     floors = [
         size_floor(
             record.pixel_size_nm,
-            int(record.separation["area_opening_px"]),
+            int(record.separation.get("area_opening_px", 0)),
             float(record.separation.get("grow_px", 0.0)),
             record.least_trained_nm,
         )

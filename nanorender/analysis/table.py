@@ -12,7 +12,7 @@ from nanorender.analysis.results import particle_table
 from nanorender.analysis.study import image_result, write_frame
 from nanorender.errors import InputError, UnwritableError
 from nanorender.files.atomic import aside, write_text
-from nanorender.files.segmentation import find_label_maps
+from nanorender.files.segmentation import file_sha256, find_label_maps
 from nanorender.workers import run_tasks
 
 
@@ -55,6 +55,8 @@ def tabulate(
         If the folder holds no label maps, none can be measured, or a file cannot be written.
     """
     paths = find_label_maps(labels)
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a .csv or .parquet file")
     parts = out.with_name(f"{out.name}.parts").resolve()
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,7 @@ def tabulate(
             rows[path] = part
         on_progress(len(rows) + len(failures), len(paths))
     _join([rows[path] for path in paths if path in rows], out)
-    if not failures:
+    if not failures or not rows:
         shutil.rmtree(parts)
     return Tabulated(len(paths), tuple(failures[path] for path in paths if path in failures))
 
@@ -93,7 +95,7 @@ def _content(path: Path) -> str:
     digest = hashlib.sha256(f"{__version__} {path.stem}".encode(errors="surrogateescape"))
     for file in (path, path.with_suffix(".json")):
         try:
-            digest.update(file.read_bytes())
+            digest.update(bytes.fromhex(file_sha256(file)))
         except FileNotFoundError:
             digest.update(b"-")
         except OSError as error:

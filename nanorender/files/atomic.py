@@ -2,8 +2,9 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nanorender.errors import UnwritableError
@@ -23,6 +24,8 @@ def aside(path: Path) -> Iterator[Path]:
     UnwritableError
         If the file cannot be written: disk full, no permission, no such folder.
     """
+    if path.is_dir():
+        raise UnwritableError(f"{path} is a folder; name a file")
     part = path.with_name(ASIDE_PREFIX + secrets.token_hex(8))  # unlike those of other machines
     try:
         yield part
@@ -37,7 +40,33 @@ def aside(path: Path) -> Iterator[Path]:
         reason = error.strerror or f"{error}; the disk may be full"
         raise UnwritableError(f"{path} cannot be written: {reason}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what forbade it to be written may forbid to look for it
+            part.unlink()
+
+
+@contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """Give the path of a new folder beside `path`, which it replaces when it has been filled.
+
+    Raises
+    ------
+    UnwritableError
+        If it cannot be written, or `path` is the folder that the process is in.
+    """
+    if path.resolve() == Path.cwd():
+        raise UnwritableError(f"{path} is where you are, and cannot be replaced; name a new folder")
+    part = path.resolve().with_name(ASIDE_PREFIX + path.resolve().name)
+    try:
+        shutil.rmtree(part, ignore_errors=True)  # of a killed process
+        part.mkdir(parents=True)
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        part.rename(path)
+    except OSError as error:
+        raise UnwritableError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

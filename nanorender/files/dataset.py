@@ -28,12 +28,13 @@ from pydantic import Field, ValidationError
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import ASIDE_PREFIX, write_text
-from nanorender.files.imagefile import read_pixels
+from nanorender.files.imagefile import gray_values, read_pixels
 from nanorender.files.micrograph import read_labels, write_image, write_labels
-from nanorender.settings import Settings
+from nanorender.settings import Settings, read_text
 
 FORMAT = 1
 MOST_SAMPLES = 10_000_000
+LARGEST_TABLE_BYTES = 1 << 28  # a million particles
 SAMPLE_FOLDERS = ("images", "labels", "truth", "sums")
 RECORDED_PACKAGES = ("nanorender", "numpy", "numba", "tifffile", "imagecodecs")
 
@@ -132,12 +133,10 @@ def open_dataset(folder: Path) -> DatasetInfo:
         If it is no dataset of this format.
     """
     path = folder / "dataset.json"
+    if not path.exists():
+        raise InputError(f"{folder} is no dataset: it has no dataset.json")
     try:
-        return DatasetInfo.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{folder} is no dataset: it has no dataset.json") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        return DatasetInfo.model_validate_json(read_text(path))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         raise InputError(f"{path} is damaged or of another version: {problem['msg']}") from None
@@ -145,10 +144,7 @@ def open_dataset(folder: Path) -> DatasetInfo:
 
 def read_recipe_text(folder: Path) -> str:
     """Return a dataset's recipe.toml; raises InputError if it has none."""
-    try:
-        return (folder / "recipe.toml").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / 'recipe.toml'} cannot be read: {error}") from None
+    return read_text(folder / "recipe.toml")
 
 
 def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml: str) -> None:
@@ -262,14 +258,14 @@ def read_sample(
     Raises
     ------
     InputError
-        If a file is missing or damaged, or the two differ in size.
+        If a file is missing or damaged, the image holds no gray values, or the two differ in size.
     """
     paths = sample_paths(folder, index)
     pixels, labels = read_pixels(paths.image), read_labels(paths.labels)[0]
     if pixels.array.shape != labels.shape:
         sizes = f"{pixels.array.shape} and {labels.shape} px"
         raise InputError(f"{paths.image} and its labels must be of one size, but are of {sizes}")
-    return pixels.array, labels, pixels.header.pixel_size_nm
+    return gray_values(paths.image, pixels.array)[0], labels, pixels.header.pixel_size_nm
 
 
 def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "n"]]:
@@ -282,15 +278,15 @@ def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "
     """
     path = sample_paths(folder, index).truth
     try:
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        header, *rows = csv.reader(read_text(path, LARGEST_TABLE_BYTES).splitlines())
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
         return {name: _numbers(column) for name, column in zip(header, columns, strict=True)}
-    except (OSError, ValueError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{path} is no table of numbers: {error}") from None
 
 
 def _numbers(column: tuple[str, ...]) -> np.ndarray:
     try:
         return np.array([int(value) for value in column], dtype=np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         return np.array([float(value) for value in column])

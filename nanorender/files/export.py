@@ -10,7 +10,7 @@ from jaxtyping import Bool, Integer
 from scipy import ndimage
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import write_text
+from nanorender.files.atomic import folder_aside, write_text
 from nanorender.files.dataset import read_sample, whole_samples
 from nanorender.files.micrograph import write_image, write_labels
 from nanorender.files.segmentation import find_label_maps, read_record, read_segmented
@@ -57,6 +57,8 @@ def segmented_images(folder: Path) -> Iterator[Labelled]:
 def export(layout: str, images: Iterable[Labelled], out: Path) -> int:
     """Write images in one of `LAYOUTS` into a new folder; return how many.
 
+    The folder appears when all of it is written.
+
     Raises
     ------
     InputError
@@ -69,21 +71,14 @@ def export(layout: str, images: Iterable[Labelled], out: Path) -> int:
             raise InputError(f"{out} is not empty; give a new folder")
     except NotADirectoryError:
         raise InputError(f"{out} is a file; give a new folder") from None
-    return LAYOUTS[layout](images, out)
-
-
-def _folder(path: Path) -> Path:
-    """Make a folder and return it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
-    return path
+    with folder_aside(out) as part:
+        return LAYOUTS[layout](images, part)
 
 
 def _coco(images: Iterable[Labelled], out: Path) -> int:
     """annotations.json beside images/, masks run-length encoded (Lin et al., 2014, COCO API)."""
-    folder = _folder(out / "images")
+    folder = out / "images"
+    folder.mkdir()
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (name, image, labels, pixel_size_nm) in enumerate(images, start=1):
@@ -186,8 +181,8 @@ def _nnunet(images: Iterable[Labelled], out: Path) -> int:
 
 def _write_pairs(images: Iterable[Labelled], out: Path, image_name: str, label_name: str) -> int:
     """Write images and labels under names with a place for the name of each; return how many."""
-    _folder((out / image_name).parent)
-    _folder((out / label_name).parent)
+    for name in (image_name, label_name):
+        (out / name).parent.mkdir(exist_ok=True)
     written = 0
     for name, image, labels, pixel_size_nm in images:
         write_image(out / image_name.format(name), image, pixel_size_nm)

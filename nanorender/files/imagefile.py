@@ -33,6 +33,7 @@ COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 50000)
 and their decoders allocate whatever a tampered stream tells them to."""
 
 JPEG, JPEG_BLOCK_PX = 7, 16
+LARGEST_SPARSE_LABEL = 65535  # larger ones only in images of as many pixels
 
 LARGEST_CHANNEL_DIFFERENCE = 2
 """Channels that differ by no more are one gray image that went through JPEG."""
@@ -81,6 +82,7 @@ def read_pixels(path: Path) -> Pixels:
         If there is no such file, or it is no image, cut off, too large, or a color picture.
     """
     try:
+        path.name.encode()  # tables and records say it in UTF-8
         with path.open("rb") as file:
             magic = file.read(8)
         if magic[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
@@ -91,10 +93,10 @@ def read_pixels(path: Path) -> Pixels:
         raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{path} has a name that is not UTF-8; rename it") from None
     except _UNDECODABLE as error:
-        raise InputError(
-            f"{path} is damaged and cannot be read as an image: {_reason(error)}"
-        ) from None
+        raise InputError(f"{path} is damaged, no image: {_reason(error)}") from None
     raise InputError(f"{path} is not an image that can be read; TIFF, PNG and JPEG can")
 
 
@@ -139,7 +141,7 @@ def read_pages(path: Path, count: int) -> Shaped[np.ndarray, "pages h w"]:
 
 
 def _reason(error: Exception) -> str:
-    """Return what an error says, in one line that is not too long."""
+    """Return what an error says, its first line."""
     return str(error).splitlines()[0][:150] if str(error) else type(error).__name__
 
 
@@ -273,15 +275,14 @@ def label_values(path: Path, array: Shaped[np.ndarray, "h w"]) -> Int32[np.ndarr
     Raises
     ------
     InputError
-        If they are not whole numbers from 0 up, or changed by JPEG.
+        If they are not whole numbers from 0 up, changed by JPEG, or far more than pixels.
     """
     lossy = path.suffix.lower() in (".jpg", ".jpeg")
     if array.dtype.kind not in "bui" or lossy:
         raise InputError(f"{path} is no label map; a TIFF or PNG of whole numbers is needed")
-    if array.size and not 0 <= int(array.min()) <= int(array.max()) < 2**31:
-        raise InputError(
-            f"{path} holds labels from {array.min()} to {array.max()}; they count from 0 up"
-        )
+    low, high, most = array.min(), array.max(), max(LARGEST_SPARSE_LABEL, array.size)
+    if not 0 <= int(low) <= int(high) <= most:
+        raise InputError(f"{path} holds labels from {low} to {high}; 0 to {most} are possible")
     return array.astype(np.int32)
 
 

@@ -15,6 +15,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import aside
 from nanorender.files.imagefile import SUFFIXES, gray_values, label_values, read_pixels
 from nanorender.files.infobar import info_bar_rows
+from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 
 LARGEST_SHORT_LABEL = 65535
 """Label maps are 16-bit files, which every program reads, unless they hold more labels."""
@@ -95,10 +96,11 @@ def read_micrograph(
         )
     if pixel_size_nm is None:
         size, source = pixels.header.pixel_size_nm, pixels.header.source
-    elif 0 < pixel_size_nm < np.inf:
+    elif SMALLEST_PIXEL_NM <= pixel_size_nm <= LARGEST_PIXEL_NM:
         size, source = float(pixel_size_nm), "given by the user"
     else:
-        raise InputError(f"a pixel size of {pixel_size_nm} nm is impossible; give a positive one")
+        possible = f"{SMALLEST_PIXEL_NM:g} to {LARGEST_PIXEL_NM:g}"
+        raise InputError(f"a pixel size of {pixel_size_nm} nm is impossible; give {possible}")
     kept = np.ascontiguousarray(image[top:bottom, left:right])
     return Micrograph(kept, size, source, crop, (height, width), path, pixels.notes + notes)
 

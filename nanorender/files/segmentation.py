@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import ValidationError
+from pydantic import Field, PositiveFloat, ValidationError, field_validator
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.micrograph import Micrograph, read_labels, read_micrograph, write_labels
-from nanorender.settings import Settings
+from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
+from nanorender.settings import Settings, read_text
 
 
 class SegmentationRecord(Settings):
@@ -32,13 +33,22 @@ class SegmentationRecord(Settings):
     image: Path
     image_sha256: str
     crop: tuple[int, int, int, int]
-    pixel_size_nm: float | None = None
+    pixel_size_nm: float | None = Field(None, ge=SMALLEST_PIXEL_NM, le=LARGEST_PIXEL_NM)
     pixel_size_source: str
     model_sha256: str
-    training_pixel_sizes_nm: tuple[float, float]
-    least_trained_nm: float | None = None
+    training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat]
+    least_trained_nm: PositiveFloat | None = None
     separation: dict[str, str | bool | int | float]
     version: str
+
+    @field_validator("separation")
+    @classmethod
+    def _says_what_is_lost(cls, separation: dict) -> dict:
+        # Reports compute from it under which size nothing can be found.
+        for value in (separation.get("area_opening_px", 0), separation.get("grow_px", 0)):
+            if not isinstance(value, int | float) or not 0 <= value < 2**31:
+                raise ValueError("area_opening_px and grow_px must be numbers of pixels")
+        return separation
 
     def read_micrograph(self) -> Micrograph:
         """Return the micrograph as it was segmented.
@@ -48,7 +58,11 @@ class SegmentationRecord(Settings):
         InputError
             If the file is gone, or is another one than then.
         """
-        if not self.image.is_file() or file_sha256(self.image) != self.image_sha256:
+        try:
+            same = self.image.is_file() and file_sha256(self.image) == self.image_sha256
+        except OSError:  # not to be read, or no name of a file
+            same = False
+        if not same:
             raise InputError(
                 f"{self.image} is gone or has changed since it was segmented; put it back or "
                 "segment it again"
@@ -89,11 +103,11 @@ def read_record(label_path: Path) -> SegmentationRecord | None:
         If there is one that cannot be understood.
     """
     path = label_path.with_suffix(".json")
-    try:
-        return SegmentationRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValidationError):
+    try:
+        return SegmentationRecord.model_validate_json(read_text(path))
+    except (InputError, ValidationError):
         raise InputError(
             f"{path} is no record of a segmentation; segment the image again"
         ) from None

@@ -17,6 +17,8 @@ from nanorender.files.dataset import (
     sample_paths,
     whole_samples,
 )
+from nanorender.files.segmentation import file_sha256
+from nanorender.settings import read_text
 
 _FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
 
@@ -65,11 +67,8 @@ def verify(
 
 def _sample_problems(folder: Path, index: int) -> list[str]:
     """Return what is wrong with a sample."""
-    changed = _changed_files(folder, index)
-    if changed:
-        return changed
     try:
-        return _contradictions(folder, index)
+        return _changed_files(folder, index) or _contradictions(folder, index)
     except InputError as error:
         return [str(error)]
 
@@ -78,7 +77,7 @@ def _changed_files(folder: Path, index: int) -> list[str]:
     """Return the files of a sample whose checksums are not as recorded."""
     paths = sample_paths(folder, index)
     recorded: dict[str, str] = {}
-    for line in paths.sums.read_text(errors="replace").splitlines():
+    for line in read_text(paths.sums).splitlines():
         checksum, _, name = line.partition("  ")
         recorded[name] = checksum
     changed = []
@@ -88,7 +87,7 @@ def _changed_files(folder: Path, index: int) -> list[str]:
             changed.append(f"its checksums name {name[:80]!r}, which lies outside the dataset")
         elif not path.is_file():
             changed.append(f"{name} is missing")
-        elif recorded.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():
+        elif recorded.get(name) != file_sha256(path):
             changed.append(f"{name} was changed")
     return changed
 
@@ -105,7 +104,9 @@ def _contradictions(folder: Path, index: int) -> list[str]:
     counts = np.bincount(labels.ravel())
     counts[0] = 0
     shown = np.flatnonzero(counts)
-    if not np.array_equal(shown, truth["label"]):
+    if "label" not in truth:
+        problems.append("its truth table has no column 'label'")
+    elif not np.array_equal(shown, truth["label"]):
         problems.append(f"{shown.size} labels are drawn, {truth['label'].size} are in the table")
     elif "visible_area_nm2" in truth:
         area_px = truth["visible_area_nm2"] / pixel_size_nm**2

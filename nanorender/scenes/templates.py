@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field, model_validator
-from scipy.spatial import HalfspaceIntersection
+from scipy.spatial import HalfspaceIntersection, QhullError
 from scipy.spatial.transform import Rotation
 
 from nanorender.scenes.primitives import KINDS
@@ -138,7 +138,13 @@ def template_table(templates: Sequence[Template]) -> TemplateTable:
 
 
 def _reach(planes: Float[np.ndarray, "p 4"]) -> float:
-    """Return how far the polyhedron within planes gets from 0 along any axis, at most `_FAR`."""
+    """Return how far the polyhedron within planes gets from 0 along any axis, at most `_FAR`.
+
+    Raises
+    ------
+    ValueError
+        If it is too thin to have corners.
+    """
     walls = np.concatenate([np.eye(3), -np.eye(3)])
     halfspaces = np.concatenate([planes, np.column_stack([walls, np.full(6, _FAR)])], axis=0) * [
         1,
@@ -146,7 +152,11 @@ def _reach(planes: Float[np.ndarray, "p 4"]) -> float:
         1,
         -1,
     ]
-    return float(np.abs(HalfspaceIntersection(halfspaces, np.zeros(3)).intersections).max())
+    try:
+        corners = HalfspaceIntersection(halfspaces, np.zeros(3)).intersections
+    except QhullError:
+        raise ValueError("the facets leave nothing between them: move some out") from None
+    return float(np.abs(corners).max())
 
 
 def prism_planes(sides: int) -> Float[np.ndarray, "p 4"]:

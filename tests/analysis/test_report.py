@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -188,7 +189,7 @@ def test_an_earlier_report_is_replaced_and_the_same_results_give_the_same_bytes(
 def test_a_folder_with_other_files_is_refused(tmp_path):
     image, labels = discs(6)
     (tmp_path / "thesis.txt").write_text("three years")
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match=r"holds thesis\.txt, which is no report's"):
         write(tmp_path, [result("image", labels, image)])
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -248,3 +249,20 @@ def test_a_browser_sorts_the_table_and_shows_the_chosen_particle(two_images, tmp
     rows, columns = np.nonzero(results[1].labels == 7)
     assert x < columns.min() < columns.max() < x + width
     assert y < rows.min() < rows.max() < y + height
+
+
+def test_a_folder_of_another_program_is_not_replaced_whatever_it_calls_its_summary(tmp_path):
+    image, labels = discs(6)
+    (tmp_path / "out").mkdir()
+    for name in ("summary.json", "model.bin"):
+        (tmp_path / "out" / name).write_text("years")
+    with pytest.raises(InputError, match=r"holds model\.bin, which is no report's"):
+        write(tmp_path / "out", [result("image", labels, image)])
+    assert (tmp_path / "out" / "model.bin").read_text() == "years"
+
+
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
+    image, labels = discs(6)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is where you are"):
+        write(Path(), [result("image", labels, image)])

@@ -17,6 +17,7 @@ from nanorender.files.dataset import open_dataset, read_truth_table, whole_sampl
 from nanorender.files.verify import verify
 from nanorender.generate import generate, parse_shard
 from nanorender.recipe import read_recipe
+from nanorender.scenes.placement import Scattered
 
 SEED = 5
 COUNT = 8
@@ -250,3 +251,17 @@ def test_a_text_that_names_no_shard_is_refused(text):
 
 def test_a_shard_is_read_as_it_is_written():
     assert parse_shard("3/16") == (3, 16)
+
+
+def test_a_recipe_of_which_no_scene_can_be_made_leaves_no_folder(tmp_path):
+    nowhere = Scattered(density_map=tmp_path / "missing.png")
+    recipe = tiny().model_copy(update={"placement": nowhere})
+    with pytest.raises(InputError, match=r"missing\.png does not exist"):
+        generate(recipe, 4, SEED, tmp_path / "a", workers=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pixel_size_nm", [0.0, -1.0, float("nan"), 1e300, 1e-300])
+def test_a_scale_that_no_microscope_has_is_refused(pixel_size_nm):
+    with pytest.raises(InputError, match=r"is impossible; give 0\.001 to 100000"):
+        read_recipe("sio2").at_scale(pixel_size_nm, 64)

@@ -22,6 +22,14 @@ def add(folder: Path, line: str) -> None:
         file.write(line)
 
 
+@recorded("out")
+def leaflet(words: Path, out: Path, page: Path | None = None) -> None:
+    """A command that can write a page elsewhere."""
+    out.mkdir(exist_ok=True)
+    if page is not None:
+        page.write_text(words.read_text())
+
+
 COMMANDS = {"shout": shout, "add": add}
 
 
@@ -82,7 +90,9 @@ def test_changed_and_missing_inputs_are_refused_before_anything_runs(words, tmp_
         ('command = "shout"', 'command = "rm"', "'rm', which cannot be repeated; shout, add can"),
         ("times = 2", 'times = "many"', "not of this version: times"),
         ("times = 2", "times = 2\nforce = true", "not of this version: force"),
-        ('target = "out"', 'target = "words.txt"', "cannot be repeated"),
+        ('target = "out"', 'target = "words"', "writes to its 'words'; it is 'out'"),
+        ('target = "out"', 'target = "scheduler"', "writes to its 'scheduler'; it is 'out'"),
+        ('line = "', "line = \"nanorender ' ", "none of a shell"),
         ("format = 1", "format = 2", "'format'"),
         ("format = 1", "format = ", "not valid TOML"),
     ],
@@ -109,3 +119,18 @@ def test_a_log_is_compared_but_for_how_long_things_took(tmp_path):
         (tmp_path / name / "log.jsonl").write_text(line)
     assert differences(tmp_path / "a", tmp_path / "b") == []
     assert differences(tmp_path / "a", tmp_path / "c") == ["log.jsonl differs"]
+
+
+def test_nothing_is_written_outside_of_the_new_folder(words, tmp_path):
+    leaflet(words, Path("out"), Path("page.html"))
+    Path("page.html").unlink()
+    assert reproduce(Path("out"), tmp_path / "again", {"leaflet": leaflet}) == ()
+    assert not Path("page.html").exists()
+
+
+def test_an_input_without_an_end_is_refused(words, tmp_path):
+    shout(words, Path("out"))
+    record = tmp_path / "out" / "command.toml"
+    record.write_text(record.read_text().replace('words = "words.txt"', 'words = "/dev/zero"'))
+    with pytest.raises(InputError, match="/dev/zero, which out was made from, is not there"):
+        reproduce(Path("out"), tmp_path / "again", COMMANDS)

@@ -8,6 +8,7 @@ from nanorender.settings import Settings
 class Grid(Settings):
     rows: PositiveInt
     name: str = "grid"
+    edges_nm: tuple[float, float] = (0.0, 1.0)
 
 
 def test_settings_survive_a_round_trip_through_toml():
@@ -23,6 +24,8 @@ def test_settings_survive_a_round_trip_through_toml():
         ("rows = -1", "'rows' (=-1)"),
         ("rows = ", "not valid TOML"),
         ("rows = nan", "'rows'"),
+        ("rows = 1\nedges_nm = [1.0, 1e-300]", "'edges_nm' (=[1.0, 1e-300]): numbers other than 0"),
+        ("rows = 1\nedges_nm = [1e300, 1.0]", "from 1e-60 to 1e+60"),
     ],
 )
 def test_a_bad_text_gives_one_line_that_names_the_key(text, said):

@@ -127,3 +127,22 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
 def test_nothing_half_written_is_left(tmp_path, rng):
     write_arrays(tmp_path / "a.safetensors", {"x": rng.random((3, 4))[:, ::2]}, {"k": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_weights_of_another_kind_of_number_are_refused(tmp_path, card, weights):
+    halved = {name: array.astype(np.float16) for name, array in weights.items()}
+    write_model(tmp_path / "model.safetensors", card, halved)
+    with pytest.raises(InputError, match="weights that are not float32"):
+        read_model(tmp_path)
+
+
+def test_numbers_that_numpy_does_not_have_are_refused(tmp_path, card, weights):
+    path = tmp_path / "model.safetensors"
+    small = {name: array.astype(np.uint8) for name, array in weights.items()}
+    write_model(path, card, small)
+    path.write_bytes(path.read_bytes().replace(b'"U8"', b'"F8_E5M2"'.ljust(4)))
+    data = path.read_bytes()
+    size = data.index(b"}}") + 2 - 8
+    path.write_bytes(size.to_bytes(8, "little") + data[8 : 8 + size] + data[8 + size :].lstrip())
+    with pytest.raises(InputError, match="is not a model file"):
+        read_model(path)

@@ -37,3 +37,8 @@ def test_the_same_log_gives_the_same_bytes(tmp_path):
 def test_without_an_epoch_there_is_no_picture(tmp_path):
     write_curves(tmp_path / "curves.png", [])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_went_on_with_other_images_is_drawn(tmp_path):
+    write_curves(tmp_path / "curves.png", [*log(2, ["a", "b"]), *log(3, ["c"])[2:]])
+    assert (tmp_path / "curves.png").exists()

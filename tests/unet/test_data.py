@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from nanorender.errors import InputError
 from nanorender.files.dataset import create_dataset, write_sample
+from nanorender.files.micrograph import write_image
 from unet.data import (
     Labelled,
     boundary_distance,
@@ -141,3 +142,29 @@ def test_an_image_of_another_scale_is_resampled_with_a_warning(pixel_sizes):
     with pytest.warns(UserWarning, match="12 nm lies outside 5 to 7 nm"):
         image = to_trained_scale(np.zeros((20, 30), np.uint8), 12.0, pixel_sizes)
     assert image.shape == (40, 60)
+
+
+def test_images_of_a_scale_too_far_from_the_training_are_refused_before_they_are_resampled(
+    pixel_sizes,
+):
+    with pytest.raises(InputError, match=r"100 x 100 pixels of 1e\+05 nm would become 1.67e\+06"):
+        to_trained_scale(np.zeros((100, 100), np.uint8), 1e5, pixel_sizes)
+
+
+def test_images_that_do_not_fit_into_memory_together_are_refused(tmp_path):
+    wide = Labelled(np.zeros((1, 200_000), np.uint8), np.zeros((1, 200_000), np.int32), 5.0, "a")
+    high = Labelled(wide.image.T, wide.labels.T, 5.0, "b")
+    with pytest.raises(InputError, match=r"2 images of up to 200000 x 200000 px need 3\d\d GiB"):
+        make_samples([wide, high], 2, CPU)
+
+
+def test_a_dataset_of_floating_point_images_is_stretched_and_of_no_numbers_refused(tmp_path):
+    folder = tmp_path / "dataset"
+    create_dataset(folder, "discs", "", 0, 1)
+    write_sample(folder, 0, np.zeros((64, 64), np.uint8), disc(20), {}, 5.0)
+    gray = np.linspace(-3, 3, 64 * 64, dtype=np.float32).reshape(64, 64)
+    write_image(folder / "images" / "000000.tif", gray, 5.0)
+    assert load_dataset(folder, CPU).pixels[..., 0].max() > 200
+    write_image(folder / "images" / "000000.tif", gray * np.nan, 5.0)
+    with pytest.raises(InputError, match="not numbers"):
+        load_dataset(folder, CPU)

@@ -108,3 +108,16 @@ def test_by_error_the_epoch_closest_to_its_targets_is_first(run, annotated):
     # All but certain where particles are missed: each such pixel costs the logarithm of 2 x 255.
     missed = np.mean(without_lines(annotated.truth) > 0) * np.log(510)
     assert ranked[-1].parts["error"] == pytest.approx(missed, rel=0.02)
+
+
+def test_a_prediction_of_another_image_is_refused(run, annotated):
+    smaller = ValidationImage("real", annotated.image[:40], 6.0, annotated.truth[:40])
+    for rank in (rank_by_truth, rank_without_truth):
+        with pytest.raises(InputError, match=r"is of 64 x 64 pixels, but 'real' has 40 x 64"):
+            rank(run, [smaller])
+
+
+@pytest.mark.parametrize("name", ["best", "-001", "1e3", "9" * 40, "\u0663\u0663\u0663\u0663"])
+def test_files_that_are_no_epochs_are_passed_over(run, annotated, name):
+    shutil.copy(epoch_path(run, 2), run / "epochs" / f"{name}.safetensors")
+    assert sorted(item.epoch for item in rank_by_truth(run, [annotated])) == [1, 2, 3]

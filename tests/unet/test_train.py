@@ -79,7 +79,7 @@ def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
     assert card.pixel_sizes.median_nm == 6
     last = read_model(run / "epochs" / "0003.safetensors")[1]
     assert all(np.array_equal(weights[name], last[name]) for name in weights)
-    kept = read_prediction(run, 3, "real", small.targets)
+    kept = read_prediction(run, 3, ValidationImage("real", image, 6.0), small.targets)
     for name, probability in predict(load_model(run), image, 6.0).items():
         np.testing.assert_allclose(kept[name], probability, atol=0.5 / 255 + 1e-6)
 
@@ -149,3 +149,25 @@ def test_one_cycle_rises_to_its_peak_and_ends_near_zero(small):
     assert max(rates) == pytest.approx(small.learning_rate, rel=1e-3)
     assert rates[0] == pytest.approx(0.1 * small.learning_rate)
     assert rates[100] < 1e-3 * small.learning_rate
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "5",
+            "[]",
+            "{}",
+            '{"epoch": "x", "loss": {}}',
+            '{"epoch": 1, "loss": {"foreground": "y"}}',
+        ),
+        *(
+            '{"epoch": 1, "loss": {}, "pixel_f1": 5}',
+            '{"epoch": 1, "loss": {}, "error": {"a": []}}',
+        ),
+    ],
+)
+def test_a_log_of_another_program_is_refused(tmp_path, line):
+    (tmp_path / "log.jsonl").write_text(f'{{"epoch": 1, "loss": {{"foreground": 0.5}}}}\n{line}\n')
+    with pytest.raises(InputError, match="has lines of another program"):
+        read_log(tmp_path)

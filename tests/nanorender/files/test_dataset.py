@@ -284,3 +284,24 @@ def test_reading_a_dataset_does_not_load_the_renderer():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_table_without_labels_or_with_huge_ones_is_found(folder):
+    for text in ("particle,area\n1,2\n", "label\n" + "9" * 30 + "\n"):
+        (folder / "truth" / "000001.csv").write_text(text)
+        sums = folder / "sums" / "000001.sha256"
+        lines = [line.split("  ")[1] for line in sums.read_text().splitlines()]
+        sums.write_text(
+            "".join(
+                f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in lines
+            )
+        )
+        (problem,) = verify(folder).problems
+        assert "label" in problem
+
+
+def test_a_file_larger_than_any_of_its_kind_is_not_read(folder):
+    with (folder / "dataset.json").open("r+b") as file:
+        file.truncate(1 << 40)  # a file full of holes takes no room on the disk
+    with pytest.raises(InputError, match="is longer than 1 MiB"):
+        open_dataset(folder)

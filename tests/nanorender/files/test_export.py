@@ -190,3 +190,14 @@ def test_label_maps_without_a_micrograph_are_not_exported(tmp_path):
     write_labels(tmp_path / "a.tif", np.ones((5, 5), np.int32), 2.0)
     with pytest.raises(InputError, match="which micrograph"):
         list(segmented_images(tmp_path))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_export_that_fails_half_way_leaves_nothing(tmp_path, layout):
+    def torn():
+        yield from three_images()
+        raise InputError("the fourth is cut off")
+
+    with pytest.raises(InputError, match="the fourth"):
+        export(layout, torn(), tmp_path / "out")
+    assert not list(tmp_path.iterdir())

@@ -455,3 +455,15 @@ def test_more_labels_than_16_bits_hold_are_written_with_32(pixel_size_nm, tmp_pa
     read, size_nm = read_labels(tmp_path / "many.tif")
     np.testing.assert_array_equal(read, labels)
     assert size_nm == pytest.approx(pixel_size_nm) if pixel_size_nm else size_nm is None
+
+
+def test_labels_far_above_the_number_of_pixels_are_refused_as_tables_of_them_would_be_large(
+    tmp_path,
+):
+    for largest, possible in ((60_000, True), (65_536, False), (2**31 - 1, False)):
+        write_labels(tmp_path / "a.tif", np.full((8, 8), largest, np.int32), None)
+        if possible:
+            assert read_labels(tmp_path / "a.tif")[0].max() == largest
+        else:
+            with pytest.raises(InputError, match="0 to 65535 are possible"):
+                read_labels(tmp_path / "a.tif")

@@ -133,7 +133,7 @@ def test_jeol_sidecars_give_the_bar_over_its_pixels(tmp_path, marker, nm, encodi
 def test_imagej_calibrations_are_read_in_their_unit(tmp_path, unit, factor):
     options = {"imagej": True, "resolution": (factor / 7.344, factor / 7.344)}
     found = written(tmp_path / "a.tif", metadata={"unit": unit}, **options)
-    assert found.pixel_size_nm == pytest.approx(7.344, rel=1e-6)
+    assert found.pixel_size_nm == pytest.approx(7.344, rel=1e-5)  # as near as older tifffiles write
     assert found.source == "ImageJ calibration"
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,24 @@ def test_a_map_from_elsewhere_has_no_record(tmp_path):
 def test_a_folder_without_label_maps_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="nanorender segment"):
         find_label_maps(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("pixel_size_nm", 1e308), ("pixel_size_nm", -1), ("least_trained_nm", 1e308)),
+        *(("separation", {"area_opening_px": "x"}), ("separation", {"grow_px": 10**400})),
+    ],
+)
+def test_a_record_with_numbers_that_cannot_be_is_refused(record, tmp_path, key, value):
+    path = write_segmentation(tmp_path / "labels", np.zeros((30, 60), np.int32), record)
+    said = json.loads(path.with_suffix(".json").read_text()) | {key: value}
+    path.with_suffix(".json").write_text(json.dumps(said))
+    with pytest.raises(InputError, match="is no record of a segmentation"):
+        read_record(path)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "/", "/dev/zero"])
+def test_a_record_that_names_no_file_is_refused(record, name):
+    with pytest.raises(InputError, match="is gone or has changed"):
+        record.model_copy(update={"image": Path(name)}).read_micrograph()

@@ -4,7 +4,7 @@ from scipy.spatial import HalfspaceIntersection
 
 from nanorender.errors import InputError
 from nanorender.scenes.shapes import BUILT_IN
-from nanorender.scenes.templates import Template, template_table
+from nanorender.scenes.templates import Primitive, Template, template_table
 
 SIDES = [[x, y, z, 0.5] for x, y, z in np.concatenate([np.eye(3), -np.eye(3)]).tolist()]
 
@@ -77,3 +77,11 @@ def test_a_template_that_cannot_be_is_refused_in_one_line(text, problem):
     with pytest.raises(InputError, match=problem) as caught:
         Template.from_toml(text, "recipe")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("distance", [1e-20, 1e-50])
+def test_facets_that_leave_nothing_between_them_are_refused(distance):
+    facets = ((1, 0, 0, distance), (-1, 0, 0, distance), (0, 1, 0, 0.5), (0, -1, 0, 0.5))
+    facets += ((0, 0, 1, 0.5), (0, 0, -1, 0.5))
+    with pytest.raises(ValueError, match="leave nothing between them"):
+        Primitive(kind="polyhedron", facets=facets)
