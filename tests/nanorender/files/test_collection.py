@@ -38,13 +38,6 @@ def test_annotations_may_lie_in_a_folder_of_their_own(folder, tmp_path):
     assert all(collection.truth(image).max() == 2 for image in collection)
 
 
-def test_a_micrograph_does_not_annotate_itself(folder):
-    with pytest.raises(
-        InputError, match=r"0\.tif holds the gray levels of 0\.tif, not what annotates"
-    ):
-        read_collection(folder, Reading(truth=str(folder)))
-
-
 def test_a_missing_annotation_is_noticed_at_once(folder):
     (folder / "1_m.tif").unlink()
     with pytest.raises(InputError, match="1"):

@@ -260,32 +260,6 @@ def test_a_missing_and_an_empty_folder_and_twins_are_refused(tmp_path):
     assert find_micrographs(tmp_path / "a.tif").images == (tmp_path / "a.tif",)
 
 
-def test_regions_of_a_mask_that_touch_at_corners_are_two_particles(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", noise())
-    Image.fromarray(((discs() > 0) * 255).astype(np.uint8)).save(tmp_path / "a_m.png")
-    micrograph = read_micrograph(tmp_path / "a.tif", crop=(5, 40, 5, 70))
-    labels = read_truth(truth_path(micrograph.path, "_m"), micrograph)
-    assert np.array_equal(labels, discs()[5:40, 5:70])
-
-
-def test_a_label_map_is_taken_as_it_is(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", noise())
-    labels = discs() * 300
-    tifffile.imwrite(tmp_path / "a_m.tif", labels)
-    micrograph = read_micrograph(tmp_path / "a.tif")
-    assert np.array_equal(read_truth(tmp_path / "a_m.tif", micrograph), labels)
-
-
-def test_a_truth_of_another_size_or_none_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", noise())
-    micrograph = read_micrograph(tmp_path / "a.tif")
-    with pytest.raises(InputError, match=r"no annotation a_m\.tif"):
-        truth_path(micrograph.path, "_m")
-    tifffile.imwrite(tmp_path / "a_m.tif", discs(50, 80))
-    with pytest.raises(InputError, match="50 rows and 80 columns"):
-        read_truth(tmp_path / "a_m.tif", micrograph)
-
-
 @pytest.mark.parametrize("pixel_size_nm", [7.344, 0.9765625, 94.34, None])
 def test_images_and_labels_come_back_with_their_calibration(tmp_path, pixel_size_nm):
     write_image(tmp_path / "a.tif", noise(dtype=np.uint16), pixel_size_nm)
