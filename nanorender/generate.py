@@ -98,6 +98,7 @@ def generate(
             for _ in run_tasks(work, tasks, crew, scheduler):
                 done += 1
                 on_progress(done, len(wanted))
+        _remove_torn_files(folder, shard)  # of workers that were killed, whose samples others made
     return info
 
 
