@@ -27,8 +27,23 @@ class Convolutions(nnx.Module):
 
     def __call__(self, *parts: Float[Array, "b h w _"]) -> Float[Array, "b h w d"]:
         """Return the features of one level, from one or several arrays of channels."""
-        x = nnx.relu(self.norm1(self.convolution1(*parts)))
-        return nnx.relu(self.norm2(self.convolution2(x)))
+        x = nnx.relu(_normalised(self.convolution1, self.norm1, *parts))
+        return nnx.relu(_normalised(self.convolution2, self.norm2, x))
+
+
+def _normalised(
+    convolution: Convolution, norm: nnx.BatchNorm, *parts: Float[Array, "b h w _"]
+) -> Float[Array, "b h w d"]:
+    """Return normalised features; in prediction, what normalises is a part of the kernel.
+
+    The statistics are fixed then, and a fiftieth of the time is saved.
+    """
+    if not norm.use_running_average:
+        return norm(convolution(*parts))
+    assert norm.scale is not None  # as `Convolutions` makes them
+    assert norm.bias is not None
+    factor = norm.scale[...] * jax.lax.rsqrt(norm.var[...] + norm.epsilon)
+    return convolution(*parts, factor=factor) + (norm.bias[...] - norm.mean[...] * factor)
 
 
 class UpSampling(nnx.Module):

@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 
 from unet.model import (
+    Convolutions,
     UpSampling,
     abstract_model,
     from_blocks,
@@ -107,3 +108,20 @@ def test_a_logit_depends_on_nothing_beyond_its_reach(levels, block_px, rng):
     seen = np.flatnonzero(gradient[0, :, :, 0].any(axis=0))
     assert column - reach <= seen.min() < column - reach / 3
     assert column + reach / 3 < seen.max() <= column + reach
+
+
+def test_prediction_normalises_by_the_statistics_of_training():
+    rng = np.random.default_rng(3)
+    block = Convolutions(2, 5, nnx.Rngs(0))
+    for norm in (block.norm1, block.norm2):
+        for value in (norm.mean, norm.var, norm.scale, norm.bias):
+            value[...] = jnp.asarray(rng.uniform(0.5, 1.5, 5), jnp.float32)
+    block.eval()
+    image = jnp.asarray(rng.random((1, 8, 8, 2)), jnp.float32)
+    expected = image
+    for convolution, norm in (
+        (block.convolution1, block.norm1),
+        (block.convolution2, block.norm2),
+    ):
+        expected = nnx.relu(norm(convolution(expected)))
+    np.testing.assert_allclose(block(image), expected, rtol=1e-4, atol=1e-4)
