@@ -33,6 +33,22 @@ def test_discs_that_touch_are_counted_together():
     assert found.members == 64
 
 
+def test_discs_that_overlap_are_found_with_their_size_by_the_line_between_them():
+    rows, columns = np.mgrid[:384, :384] + 0.5
+    image = np.full((384, 384), 40.0)
+    dark = np.full(image.shape, 99.0)
+    for k, y in enumerate(range(64, 384, 64)):
+        for x in range(64, 330, 25):  # of 32 px in diameter, each on the one before
+            away = 16 - np.hypot(rows - y, columns - x - 3 * k)
+            image[away > 0] = 140.0
+            dark = np.where(away > 0, away, np.minimum(dark, -away))
+    image -= 50.0 * (image > 90) * np.exp(-((dark / 1.5) ** 2))  # contacts and outlines
+    found = estimates(cv2.GaussianBlur(image, (0, 0), 0.7), False)
+    assert found.discs == pytest.approx(5 * 11, abs=6)
+    assert np.exp(found.log_diameter) == pytest.approx(25, abs=4)  # what is seen of them
+    assert found.members == pytest.approx(11, abs=2)
+
+
 @pytest.mark.parametrize("sharp", [0.6, 1.0])
 def test_blur_adds_to_the_variance_of_lines(sharp):
     ring = np.zeros((512, 512))
