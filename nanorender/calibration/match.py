@@ -23,6 +23,7 @@ from nanorender.calibration.parameters import (
     MOTTLE,
     NOISE,
     PATCHES,
+    RIDGES,
     RINGS,
     Parameter,
 )
@@ -103,7 +104,9 @@ def match_detector(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Rec
     recipe = BLUR.write(recipe, _bounded(BLUR, math.sqrt(max(squared, 0.09 * blur**2))))
     recipe = _plus(recipe, ALONG, real.noise_correlation - synthetic.noise_correlation)
     recipe = _plus(recipe, ACROSS, real.line_correlation - synthetic.line_correlation)
-    recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    if RIDGES.read(recipe) is None:
+        recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    recipe = _times(recipe, RIDGES, real.mottle / max(synthetic.mottle, 1e-3))
     return _with_noise(recipe, real, synthetic)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nanorender.distributions import Constant, Distribution, LogNormal, scaled, widened
-from nanorender.imaging.materials import EdgeEffect, Mixed
+from nanorender.imaging.materials import EdgeEffect, Material, Mixed
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
 
@@ -166,20 +166,25 @@ def _with_brightness_spread(recipe: Recipe, value: float) -> Recipe:
     return _each_kind(recipe, change)
 
 
-def _finish(name: str, kinds: tuple = ()) -> tuple[Callable, Callable]:
-    """Return how to read and write a setting of all materials of some kinds, or of all kinds."""
+def _finish(name: str, having: Callable = lambda material: True) -> tuple[Callable, Callable]:
+    """Return how to read and write a setting of all materials that have it."""
 
     def read(recipe: Recipe) -> float | None:
-        found = [getattr(m, name) for m in recipe.materials.values() if not kinds or _is(m)]
+        found = [getattr(m, name) for m in recipe.materials.values() if having(m)]
         return float(np.mean(found)) if found else None
 
-    def _is(material):
-        return isinstance(material, kinds)
-
     def write(recipe: Recipe, value: float) -> Recipe:
-        return _each_material(recipe, lambda m: {name: value} if not kinds or _is(m) else {})
+        return _each_material(recipe, lambda m: {name: value} if having(m) else {})
 
     return read, write
+
+
+def _tilted(material: Material) -> bool:
+    return isinstance(material, EdgeEffect | Mixed)
+
+
+def _ridged(material: Material) -> bool:
+    return material.ridges > 0
 
 
 def _group(group: str, name: str) -> tuple[Callable, Callable]:
@@ -211,11 +216,15 @@ GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01,
 BRIGHTNESS_SPREAD = Parameter(
     "brightness_spread", _brightness_spread, _with_brightness_spread, 0.005, 0.7, 0.3, True
 )
-EDGE = Parameter("exponent", *_finish("exponent", (EdgeEffect, Mixed)), 0.0, 2.0, 0.15, False)
+EDGE = Parameter("exponent", *_finish("exponent", _tilted), 0.0, 2.0, 0.15, False)
 RIM = Parameter("rim", *_finish("rim"), 0.0, 1.0, 0.1, False)
 OCCLUSION = Parameter("occlusion", *_finish("occlusion"), 0.0, 1.0, 0.15, False)
 HALO = Parameter("substrate_occlusion", *_group("substrate", "occlusion"), 0.0, 1.0, 0.15, False)
 MOTTLE = Parameter("mottle", *_finish("mottle"), 0.0, 1.0, 0.1, False)
+RIDGES = Parameter("ridges", *_finish("ridges", _ridged), 0.01, 0.6, 0.2, True)
+RIDGE_SPACING = Parameter(
+    "ridge_spacing_nm", *_finish("ridge_spacing_nm", _ridged), 1e-2, 1e9, 0.25, True
+)
 HEIGHT_GAIN = Parameter("height_gain_per_um", *_finish("height_gain_per_um"), 0.0, 5.0, 0.15, False)
 GRAIN_SLOPE = Parameter("grain_slope", *_finish("grain_slope"), 0.0, 0.6, 0.06, False)
 PATCHES = Parameter("patch_strength", *_group("dirt", "patch_strength"), 1e-3, 1.0, 0.3, True)
@@ -246,10 +255,11 @@ SEARCHED = (
     HALO,
     HEIGHT_GAIN,
     GRAIN_SLOPE,
+    RIDGE_SPACING,
     PATCHES,
     RINGS,
 )
 """What the search changes, beside what the direct estimates match."""
 
-MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE)
+MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE, RIDGES)
 """What direct estimates alone decide: physics gives them without a search."""

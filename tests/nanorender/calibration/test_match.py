@@ -15,7 +15,9 @@ from nanorender.calibration.parameters import (
 )
 from nanorender.recipe import read_recipe
 
-SEEN = Estimates(30, 110, 0.2, 0.4, 0.8, 0.1, 3.5, 0.3, 6, 2.4, 6.6, 0.2, 0.1, 1.9, 0.06, 0.3, 0.1)
+SEEN = Estimates(
+    30, 110, 0.2, 0.4, 0.8, 0.1, 40, 3.5, 0.3, 6, 2.4, 6.6, 0.2, 0.1, 1.9, 0.06, 0.3, 0.1
+)
 
 
 @pytest.mark.parametrize("match", [match_sizes, match_levels, match_detector])
@@ -23,6 +25,8 @@ def test_a_recipe_that_agrees_is_left_as_it_is(match):
     recipe = read_recipe("tio2")
     matched = match(recipe, SEEN, SEEN)
     for parameter in (*SEARCHED, *(p for p in MATCHED if p not in (NOISE, COUNTS))):
+        if parameter.read(recipe) is None:
+            continue
         assert parameter.read(matched) == pytest.approx(parameter.read(recipe), rel=0.005)
 
 
