@@ -123,20 +123,20 @@ def estimates(
         particle_level=particle,
         brightness_spread=float(np.std(np.log(tops[kept]))),
         rim=(_mean(levels[edge], middle) - middle) / contrast,
-        halo=_mean(levels[near], substrate) / max(substrate, 1.0),
+        halo=(median(levels[near]) if near.any() else substrate) / max(substrate, 1.0),
         coverage=float(found.foreground.mean()),
         discs=float(kept.sum()),
         log_diameter=_middle_mean(log_diameter),
-        log_diameter_spread=float(np.subtract(*np.quantile(log_diameter, (0.75, 0.25))) / 1.349),
+        log_diameter_spread=_spread(log_diameter),
         members=float(np.exp(np.log(count)[region].mean())),
         substrate_noise=noise,
         particle_noise=_noise(levels, _even(levels, inner & (levels < SATURATED)))[0],
         noise_correlation=along,
         line_correlation=across,
         blur_variance=_blur_variance(levels, (found.depth_px > 0) & (found.depth_px <= 3)),
-        patches=float(coarse[far].std() / max(substrate, 1.0)),
+        patches=_spread(coarse[far]) / max(substrate, 1.0),
         rings=float(np.quantile(ground, 0.99) - np.median(ground)),
-        mottle=float((smooth - fine)[inner].std() / max(particle, 1.0)),
+        mottle=_spread((smooth - fine)[inner]) / max(particle, 1.0),
     )
 
 
@@ -183,6 +183,12 @@ def _middle_mean(ordered: Float[np.ndarray, "n"]) -> float:
     """Return the mean of the middle half of values in order: merged and broken ones lie outside."""
     rest = len(ordered) // 4
     return float(ordered[rest : len(ordered) - rest].mean())
+
+
+def _spread(values: Float[np.ndarray, "n"]) -> float:
+    """Return the standard deviation from the quartiles: outlines and dim particles lie outside."""
+    low, high = np.quantile(thinned(values), (0.25, 0.75))
+    return float(high - low) / 1.349
 
 
 def _mean(values: Float[np.ndarray, "n"], otherwise: float) -> float:
