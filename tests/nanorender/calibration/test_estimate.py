@@ -89,3 +89,13 @@ def test_the_mean_of_sizes_weighs_images_by_what_they_show():
     mean = mean_estimates([many, few])
     assert abs(mean.log_diameter - many.log_diameter) < abs(mean.log_diameter - few.log_diameter)
     assert mean.coverage == pytest.approx((many.coverage + few.coverage) / 2)
+
+
+def test_dim_particles_are_no_patches_of_the_ground():
+    plain = discs(spacing_px=128) + noise((512, 512), 2.0, (0, 0))
+    dim = plain.copy()
+    for y, x in ((128, 128), (256, 384), (384, 128)):
+        cv2.circle(dim, (x, y), 14, 60.0, -1)
+    before, after = estimates(plain, False), estimates(dim, False)
+    assert after.patches == pytest.approx(before.patches, abs=0.01)
+    assert after.halo == pytest.approx(before.halo, abs=0.01)
