@@ -20,7 +20,7 @@ EVEN = 0.3  # spread of levels of a ground at most, over that of particles
 SHADED_SMOOTHING_PX = 2.0  # leaves little of the noise
 SHADED_WINDOW_PX = 9
 INSIDE_PX = 13  # edge of a square that lies in one part: nothing of the outline is in the window
-LEAST_INSIDE = 0.1  # share of the image, of each part
+LEAST_INSIDE = 0.08  # share of the image, of each part
 SHADED = 0.3  # logarithm of how much less the brighter part varies, if it is the ground
 LEAST_EDGE_PX = 128
 
