@@ -25,6 +25,7 @@ from nanorender.calibration.parameters import (
     PATCHES,
     RIDGES,
     RINGS,
+    SIZE_SPREAD,
     Parameter,
 )
 from nanorender.recipe import Recipe
@@ -61,8 +62,10 @@ def match_sizes(
     logarithm of it. A damping below 1 averages over the scenes of several corrections.
     """
     larger = math.exp(real.log_diameter - synthetic.log_diameter)
+    wider = max(real.log_diameter_spread, 0.02) / max(synthetic.log_diameter_spread, 0.02)
     denser = math.log1p(-min(real.coverage, 0.98)) / math.log1p(-min(synthetic.coverage, 0.98))
     recipe = _times(recipe, DIAMETER, larger, damping)
+    recipe = _times(recipe, SIZE_SPREAD, wider, 0.5 * damping)
     recipe = _times(recipe, DENSITY, denser / larger**2, damping)
     return _times(recipe, MEMBERS, real.members / synthetic.members, 0.5 * damping)
 

@@ -12,6 +12,7 @@ from nanorender.calibration.parameters import (
     MATCHED,
     NOISE,
     SEARCHED,
+    SIZE_SPREAD,
 )
 from nanorender.recipe import read_recipe
 
@@ -35,6 +36,13 @@ def test_a_larger_size_takes_fewer_particles_to_cover_as_much():
     matched = match_sizes(recipe, SEEN._replace(log_diameter=3.5 + 0.2231435), SEEN)
     assert DIAMETER.read(matched) / DIAMETER.read(recipe) == pytest.approx(1.25, rel=1e-5)
     assert DENSITY.read(matched) / DENSITY.read(recipe) == pytest.approx(1.25**-2, rel=1e-5)
+
+
+def test_sizes_spread_as_the_discs_do():
+    recipe = read_recipe("tio2")
+    matched = match_sizes(recipe, SEEN._replace(log_diameter_spread=0.36), SEEN)
+    assert SIZE_SPREAD.read(matched) / SIZE_SPREAD.read(recipe) == pytest.approx(1.2**0.5, rel=0.02)
+    assert DIAMETER.read(matched) == pytest.approx(DIAMETER.read(recipe), rel=0.02)
 
 
 def test_levels_follow_their_estimates():
