@@ -2,7 +2,9 @@
 
 A parameter is one number that stands for a setting of all populations or materials at once: the
 recipe keeps its proportions. What trades against another parameter is left out: gain and gamma
-against albedo and gray, the cap of the edge effect against its exponent.
+against albedo and gray, the cap of the edge effect against its exponent; and how deep grains lie in
+each other and how many on each other, which a search moved at the cost of their sizes (by +13 % and
+-8 % on images of a hidden recipe, with neither by 1 %).
 """
 
 import math
@@ -119,22 +121,16 @@ def _with_density(recipe: Recipe, value: float) -> Recipe:
     return recipe.model_copy(update={"particle_count": count})
 
 
-def _placement(name: str, scale: bool) -> tuple[Callable, Callable]:
-    """Return how to read and write a setting of agglomerates: a number, or a distribution."""
+def _members(recipe: Recipe) -> float | None:
+    placement = recipe.placement
+    return placement.members.typical() if isinstance(placement, Agglomerates) else None
 
-    def read(recipe: Recipe) -> float | None:
-        if not isinstance(recipe.placement, Agglomerates):
-            return None
-        setting = getattr(recipe.placement, name)
-        return setting.typical() if scale else setting
 
-    def write(recipe: Recipe, value: float) -> Recipe:
-        setting = getattr(recipe.placement, name)
-        changed = _rescaled(setting, value) if scale else value
-        placement = recipe.placement.model_copy(update={name: changed})
-        return recipe.model_copy(update={"placement": placement})
-
-    return read, write
+def _with_members(recipe: Recipe, value: float) -> Recipe:
+    placement = recipe.placement
+    assert isinstance(placement, Agglomerates)
+    changed = placement.model_copy(update={"members": _rescaled(placement.members, value)})
+    return recipe.model_copy(update={"placement": changed})
 
 
 def _rescaled(distribution: Distribution, typical: float) -> Distribution:
@@ -208,9 +204,7 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
 DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True)
 SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True)
 DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True)
-MEMBERS = Parameter("members", *_placement("members", True), 1.0, 1000.0, 0.25, True)
-STACKING = Parameter("stacking", *_placement("stacking", False), 0.0, 0.6, 0.08, False)
-OVERLAP = Parameter("overlap", *_placement("overlap", True), 1e-3, 0.4, 0.25, True)
+MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True)
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01, False)
 BRIGHTNESS_SPREAD = Parameter(
