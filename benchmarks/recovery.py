@@ -135,7 +135,7 @@ def main() -> int:
     """Print the table; return 1 if an error is over its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--count", type=int, default=10)
-    parser.add_argument("--evaluations", type=int, default=6)
+    parser.add_argument("--evaluations", type=int, default=24)
     asked = parser.parse_args()
     print("| preset | diameter, nm | coverage | " + " | ".join(f"{k} error" for k in LIMITS) + " |")
     print("|---|---|---|" + "---|" * len(LIMITS))

@@ -49,7 +49,6 @@ LARGEST_BINNING = 4
 CLOSE_EDGE_PX = 512
 CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
 CLOSE_VIEWS = 4
-LAST_DAMPING = 0.4
 
 
 class CalibrationSettings(Settings):
@@ -152,9 +151,11 @@ def calibrate(
     recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
     on_progress(settings.corrections, total)
     drawing = _drawing(recipe, wide, tones, settings, 0)
+    # Candidates are compared with each other: what few rays make worse, they do so for all.
+    quick = wide._replace(scale=wide.scale._replace(rays=wide.scale.rays / CLOSE_RAYS))
 
     def loss(candidate: Recipe) -> float:
-        return compared(wide, shown(synthetic_views(candidate, wide, drawing), wide)).loss()
+        return compared(quick, shown(synthetic_views(candidate, quick, drawing), quick)).loss()
 
     found = search(
         recipe,
@@ -200,7 +201,7 @@ def _targets(
     typical = float(np.sqrt(np.mean(diameters**2)))
     binning = int(np.clip(round(typical / SEEN_DIAMETER_PX), 1, LARGEST_BINNING))
     edge = min(shortest, SEEN_EDGE_PX * binning) // binning * binning
-    wide = Scale(edge, binning, 1 / binning)
+    wide = Scale(edge, binning, CLOSE_RAYS / binning)
     close = Scale(min(shortest, CLOSE_EDGE_PX), 1, CLOSE_RAYS)
     close_views = real_views(images, close)
     return (
@@ -237,20 +238,21 @@ def _matched(
 ) -> Recipe:
     """Return the recipe after corrections of its direct estimates.
 
-    After the search each correction sees scenes of its own and is a part of what it seems to be,
-    so that together they average over many scenes.
+    After the search each correction sees scenes of its own and is one part in as many as there
+    were, so that together they average over all of them (Robbins & Monro 1951, Ann. Math. Stat. 22,
+    400).
     """
     wide, close = aims
-    damping = LAST_DAMPING if stage else 1.0
     for turn in range(settings.corrections):
+        damping = 1 / (1 + turn) if stage else 1.0
         drawing = _drawing(recipe, wide, tones, settings, stage * (1 + turn))
         synthetic = _estimated(recipe, wide, drawing)
         if synthetic is not None:
             recipe = match_sizes(recipe, wide.real.estimates, synthetic, damping)
             recipe = match_levels(recipe, wide.real.estimates, synthetic, damping)
-        drawing = _drawing(recipe, close, tones, settings, stage * (1 + turn))
-        drawing = drawing._replace(count=CLOSE_VIEWS)
-        synthetic = _estimated(recipe, close, drawing)
+        if close.scale != wide.scale:
+            drawing = _drawing(recipe, close, tones, settings, stage * (1 + turn))
+            synthetic = _estimated(recipe, close, drawing._replace(count=CLOSE_VIEWS))
         if synthetic is not None:
             recipe = match_detector(recipe, close.real.estimates, synthetic)
     drawing = _drawing(recipe, wide, tones, settings, stage)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from nanorender.calibration.inscribed import SMOOTHING_PX, median, segment, thinned
+from nanorender.calibration.inscribed import SMOOTHING_PX, median, parted, segment, thinned
 
 SHARPNESS_SCALES_PX = (1.0, 2.0)
 LEAST_PARTICLES = 3
@@ -32,9 +32,10 @@ class Estimates(NamedTuple):
     rim: level of rims over that of inner parts, relative to the contrast, less 1
     halo: level of the substrate beside particles over that far from them
     coverage: share of the image that is foreground
+    discs: number of inscribed discs
     log_diameter: mean logarithm of the diameters of inscribed discs, of their middle half
     log_diameter_spread: standard deviation of it, from the quartiles
-    members: discs in the connected region of a disc, on average
+    members: discs in the connected region of a disc, the geometric mean
     substrate_noise, particle_noise: standard deviation of noise
     noise_correlation, line_correlation: of noise at neighbors along and across scan lines
     blur_variance: of the point spread, if edges were lines: rims are nearly that
@@ -49,6 +50,7 @@ class Estimates(NamedTuple):
     rim: float
     halo: float
     coverage: float
+    discs: float
     log_diameter: float
     log_diameter_spread: float
     members: float
@@ -70,6 +72,8 @@ OF_SUBSTRATE = (
     "patches",
     "rings",
 )
+
+OF_DISCS = ("log_diameter", "log_diameter_spread", "members")
 
 
 def estimates(
@@ -103,13 +107,14 @@ def estimates(
     contrast = particle - substrate
     if contrast < max(LEAST_CONTRAST * noise, 1.0):
         return None
-    tops = smooth[found.rows, found.columns]
+    grains = parted(levels, found)
+    tops = smooth[grains.rows, grains.columns]
     kept = tops - substrate >= LEAST_SHARE_OF_CONTRAST * contrast
-    kept &= found.diameters_px >= LEAST_SHARE_OF_SIZE * _typical(found.diameters_px)
+    kept &= grains.diameters_px >= LEAST_SHARE_OF_SIZE * _typical(found.diameters_px)
     if kept.sum() < LEAST_PARTICLES:
         return None
-    log_diameter = np.sort(np.log(found.diameters_px[kept]))
-    _, region, count = np.unique(found.component[kept], return_inverse=True, return_counts=True)
+    log_diameter = np.sort(np.log(grains.diameters_px[kept]))
+    _, region, count = np.unique(grains.component[kept], return_inverse=True, return_counts=True)
     ground = thinned(smooth[far]) / max(substrate, 1.0)
     coarse = cv2.GaussianBlur(levels, (0, 0), 4 * SMOOTHING_PX)
     fine = cv2.GaussianBlur(levels, (0, 0), 0.3 * radius)
@@ -118,19 +123,20 @@ def estimates(
         particle_level=particle,
         brightness_spread=float(np.std(np.log(tops[kept]))),
         rim=(_mean(levels[edge], middle) - middle) / contrast,
-        halo=_mean(levels[near], substrate) / max(substrate, 1.0),
+        halo=(median(levels[near]) if near.any() else substrate) / max(substrate, 1.0),
         coverage=float(found.foreground.mean()),
+        discs=float(kept.sum()),
         log_diameter=_middle_mean(log_diameter),
-        log_diameter_spread=float(np.subtract(*np.quantile(log_diameter, (0.75, 0.25))) / 1.349),
-        members=float(count[region].mean()),
+        log_diameter_spread=_spread(log_diameter),
+        members=float(np.exp(np.log(count)[region].mean())),
         substrate_noise=noise,
         particle_noise=_noise(levels, _even(levels, inner & (levels < SATURATED)))[0],
         noise_correlation=along,
         line_correlation=across,
         blur_variance=_blur_variance(levels, (found.depth_px > 0) & (found.depth_px <= 3)),
-        patches=float(coarse[far].std() / max(substrate, 1.0)),
+        patches=_spread(coarse[far]) / max(substrate, 1.0),
         rings=float(np.quantile(ground, 0.99) - np.median(ground)),
-        mottle=float((smooth - fine)[inner].std() / max(particle, 1.0)),
+        mottle=_spread((smooth - fine)[inner]) / max(particle, 1.0),
     )
 
 
@@ -149,15 +155,21 @@ def mean_estimates(several: Sequence[Estimates | None]) -> Estimates | None:
     """Return the mean of each estimate over images, None where no image has any.
 
     What is measured on particles weighs as they cover the image; images without any cover none.
+    What is a mean over discs weighs as there are discs, so that it is one over all of them.
     """
     rows = np.array(with_particles(several))
     if len(rows) == 0:
         return None
-    covered = rows[:, Estimates._fields.index("coverage")]
-    weights = np.repeat(covered[:, None], rows.shape[1], axis=1)
-    weights[:, [Estimates._fields.index(name) for name in OF_SUBSTRATE]] = 1.0
+    covered = rows[:, _columns(("coverage",))]
+    weights = np.repeat(covered, rows.shape[1], axis=1)
+    weights[:, _columns((*OF_SUBSTRATE, "discs"))] = 1.0
+    weights[:, _columns(OF_DISCS)] = rows[:, _columns(("discs",))]
     mean = Estimates(*(float(v) for v in (rows * weights).sum(axis=0) / weights.sum(axis=0)))
     return mean._replace(coverage=float(covered.sum() / len(several)))
+
+
+def _columns(names: Sequence[str]) -> list[int]:
+    return [Estimates._fields.index(name) for name in names]
 
 
 def _typical(diameters: Float[np.ndarray, "n"]) -> float:
@@ -171,6 +183,12 @@ def _middle_mean(ordered: Float[np.ndarray, "n"]) -> float:
     """Return the mean of the middle half of values in order: merged and broken ones lie outside."""
     rest = len(ordered) // 4
     return float(ordered[rest : len(ordered) - rest].mean())
+
+
+def _spread(values: Float[np.ndarray, "n"]) -> float:
+    """Return the standard deviation from the quartiles: outlines and dim particles lie outside."""
+    low, high = np.quantile(thinned(values), (0.25, 0.75))
+    return float(high - low) / 1.349
 
 
 def _mean(values: Float[np.ndarray, "n"], otherwise: float) -> float:

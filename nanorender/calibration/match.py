@@ -23,7 +23,9 @@ from nanorender.calibration.parameters import (
     MOTTLE,
     NOISE,
     PATCHES,
+    RIDGES,
     RINGS,
+    SIZE_SPREAD,
     Parameter,
 )
 from nanorender.recipe import Recipe
@@ -60,8 +62,10 @@ def match_sizes(
     logarithm of it. A damping below 1 averages over the scenes of several corrections.
     """
     larger = math.exp(real.log_diameter - synthetic.log_diameter)
+    wider = max(real.log_diameter_spread, 0.02) / max(synthetic.log_diameter_spread, 0.02)
     denser = math.log1p(-min(real.coverage, 0.98)) / math.log1p(-min(synthetic.coverage, 0.98))
     recipe = _times(recipe, DIAMETER, larger, damping)
+    recipe = _times(recipe, SIZE_SPREAD, wider, 0.5 * damping)
     recipe = _times(recipe, DENSITY, denser / larger**2, damping)
     return _times(recipe, MEMBERS, real.members / synthetic.members, 0.5 * damping)
 
@@ -103,7 +107,9 @@ def match_detector(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Rec
     recipe = BLUR.write(recipe, _bounded(BLUR, math.sqrt(max(squared, 0.09 * blur**2))))
     recipe = _plus(recipe, ALONG, real.noise_correlation - synthetic.noise_correlation)
     recipe = _plus(recipe, ACROSS, real.line_correlation - synthetic.line_correlation)
-    recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    if RIDGES.read(recipe) is None:
+        recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    recipe = _times(recipe, RIDGES, real.mottle / max(synthetic.mottle, 1e-3))
     return _with_noise(recipe, real, synthetic)
 
 

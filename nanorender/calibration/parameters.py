@@ -2,7 +2,9 @@
 
 A parameter is one number that stands for a setting of all populations or materials at once: the
 recipe keeps its proportions. What trades against another parameter is left out: gain and gamma
-against albedo and gray, the cap of the edge effect against its exponent.
+against albedo and gray, the cap of the edge effect against its exponent; and how deep grains lie in
+each other and how many on each other, which a search moved at the cost of their sizes (by +13 % and
+-8 % on images of a hidden recipe, with neither by 1 %).
 """
 
 import math
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nanorender.distributions import Constant, Distribution, LogNormal, scaled, widened
-from nanorender.imaging.materials import EdgeEffect, Mixed
+from nanorender.imaging.materials import EdgeEffect, Material, Mixed
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
 
@@ -119,22 +121,16 @@ def _with_density(recipe: Recipe, value: float) -> Recipe:
     return recipe.model_copy(update={"particle_count": count})
 
 
-def _placement(name: str, scale: bool) -> tuple[Callable, Callable]:
-    """Return how to read and write a setting of agglomerates: a number, or a distribution."""
+def _members(recipe: Recipe) -> float | None:
+    placement = recipe.placement
+    return placement.members.typical() if isinstance(placement, Agglomerates) else None
 
-    def read(recipe: Recipe) -> float | None:
-        if not isinstance(recipe.placement, Agglomerates):
-            return None
-        setting = getattr(recipe.placement, name)
-        return setting.typical() if scale else setting
 
-    def write(recipe: Recipe, value: float) -> Recipe:
-        setting = getattr(recipe.placement, name)
-        changed = _rescaled(setting, value) if scale else value
-        placement = recipe.placement.model_copy(update={name: changed})
-        return recipe.model_copy(update={"placement": placement})
-
-    return read, write
+def _with_members(recipe: Recipe, value: float) -> Recipe:
+    placement = recipe.placement
+    assert isinstance(placement, Agglomerates)
+    changed = placement.model_copy(update={"members": _rescaled(placement.members, value)})
+    return recipe.model_copy(update={"placement": changed})
 
 
 def _rescaled(distribution: Distribution, typical: float) -> Distribution:
@@ -166,20 +162,25 @@ def _with_brightness_spread(recipe: Recipe, value: float) -> Recipe:
     return _each_kind(recipe, change)
 
 
-def _finish(name: str, kinds: tuple = ()) -> tuple[Callable, Callable]:
-    """Return how to read and write a setting of all materials of some kinds, or of all kinds."""
+def _finish(name: str, having: Callable = lambda material: True) -> tuple[Callable, Callable]:
+    """Return how to read and write a setting of all materials that have it."""
 
     def read(recipe: Recipe) -> float | None:
-        found = [getattr(m, name) for m in recipe.materials.values() if not kinds or _is(m)]
+        found = [getattr(m, name) for m in recipe.materials.values() if having(m)]
         return float(np.mean(found)) if found else None
 
-    def _is(material):
-        return isinstance(material, kinds)
-
     def write(recipe: Recipe, value: float) -> Recipe:
-        return _each_material(recipe, lambda m: {name: value} if not kinds or _is(m) else {})
+        return _each_material(recipe, lambda m: {name: value} if having(m) else {})
 
     return read, write
+
+
+def _tilted(material: Material) -> bool:
+    return isinstance(material, EdgeEffect | Mixed)
+
+
+def _ridged(material: Material) -> bool:
+    return material.ridges > 0
 
 
 def _group(group: str, name: str) -> tuple[Callable, Callable]:
@@ -203,19 +204,21 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
 DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True)
 SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True)
 DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True)
-MEMBERS = Parameter("members", *_placement("members", True), 1.0, 1000.0, 0.25, True)
-STACKING = Parameter("stacking", *_placement("stacking", False), 0.0, 0.6, 0.08, False)
-OVERLAP = Parameter("overlap", *_placement("overlap", True), 1e-3, 0.4, 0.25, True)
+MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True)
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01, False)
 BRIGHTNESS_SPREAD = Parameter(
     "brightness_spread", _brightness_spread, _with_brightness_spread, 0.005, 0.7, 0.3, True
 )
-EDGE = Parameter("exponent", *_finish("exponent", (EdgeEffect, Mixed)), 0.0, 2.0, 0.15, False)
+EDGE = Parameter("exponent", *_finish("exponent", _tilted), 0.0, 2.0, 0.15, False)
 RIM = Parameter("rim", *_finish("rim"), 0.0, 1.0, 0.1, False)
 OCCLUSION = Parameter("occlusion", *_finish("occlusion"), 0.0, 1.0, 0.15, False)
 HALO = Parameter("substrate_occlusion", *_group("substrate", "occlusion"), 0.0, 1.0, 0.15, False)
 MOTTLE = Parameter("mottle", *_finish("mottle"), 0.0, 1.0, 0.1, False)
+RIDGES = Parameter("ridges", *_finish("ridges", _ridged), 0.01, 0.6, 0.2, True)
+RIDGE_SPACING = Parameter(
+    "ridge_spacing_nm", *_finish("ridge_spacing_nm", _ridged), 1e-2, 1e9, 0.25, True
+)
 HEIGHT_GAIN = Parameter("height_gain_per_um", *_finish("height_gain_per_um"), 0.0, 5.0, 0.15, False)
 GRAIN_SLOPE = Parameter("grain_slope", *_finish("grain_slope"), 0.0, 0.6, 0.06, False)
 PATCHES = Parameter("patch_strength", *_group("dirt", "patch_strength"), 1e-3, 1.0, 0.3, True)
@@ -235,8 +238,6 @@ SEARCHED = (
     SIZE_SPREAD,
     DENSITY,
     MEMBERS,
-    STACKING,
-    OVERLAP,
     ALBEDO,
     GRAY,
     BRIGHTNESS_SPREAD,
@@ -246,10 +247,11 @@ SEARCHED = (
     HALO,
     HEIGHT_GAIN,
     GRAIN_SLOPE,
+    RIDGE_SPACING,
     PATCHES,
     RINGS,
 )
 """What the search changes, beside what the direct estimates match."""
 
-MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE)
+MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE, RIDGES)
 """What direct estimates alone decide: physics gives them without a search."""

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
+from skimage.filters import threshold_otsu
 
 from nanorender.calibration.estimate import estimates
-from nanorender.calibration.inscribed import SMOOTHING_PX, segment, thinned
+from nanorender.calibration.inscribed import SMOOTHING_PX, median, segment, thinned
+from nanorender.calibration.likeness import local_deviation
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 
@@ -15,6 +17,11 @@ MOST_MICROGRAPHS = 10
 ROUND = 0.6  # least circularity of what is taken for particles in the other polarity
 MANY = 3
 EVEN = 0.3  # spread of levels of a ground at most, over that of particles
+SHADED_SMOOTHING_PX = 2.0  # leaves little of the noise
+SHADED_WINDOW_PX = 9
+INSIDE_PX = 13  # edge of a square that lies in one part: nothing of the outline is in the window
+LEAST_INSIDE = 0.08  # share of the image, of each part
+SHADED = 0.3  # logarithm of how much less the brighter part varies, if it is the ground
 LEAST_EDGE_PX = 128
 
 
@@ -35,7 +42,10 @@ def refuse_unfit(micrographs: Sequence[Micrograph], dark: bool) -> None:
                 f"least {LEAST_EDGE_PX} x {LEAST_EDGE_PX}"
             )
     upright = [_upright(micrograph, dark) for micrograph in micrographs]
-    reversed_ones = [_round_gaps(levels) or _even_foreground(levels) for levels in upright]
+    reversed_ones = [
+        _round_gaps(levels) or _even_foreground(levels) or _shaded_background(levels)
+        for levels in upright
+    ]
     if sum(reversed_ones) > len(micrographs) / 2:
         name = micrographs[reversed_ones.index(True)].path.name
         look, go_on = ("brighter", "leave out") if dark else ("darker", "give")
@@ -81,6 +91,24 @@ def _even_foreground(levels: Float[np.ndarray, "h w"]) -> bool:
         for part in (bright, ~bright)
     ]
     return ranges[0] < EVEN * ranges[1]
+
+
+def _shaded_background(levels: Float[np.ndarray, "h w"]) -> bool:
+    """Tell whether brightness varies more within the darker part of an image, away from outlines.
+
+    Particles are round, rough and lie at all heights, so that their brightness changes from place
+    to place; the ground is flat. That holds however crowded they are and whatever the gaps between
+    them look like. Nothing is said where one part is too narrow to have an inside.
+    """
+    smooth = cv2.GaussianBlur(levels, (0, 0), SHADED_SMOOTHING_PX)
+    bright = smooth > threshold_otsu(smooth[::2, ::2])
+    varies = local_deviation(smooth, SHADED_WINDOW_PX)
+    square = np.ones((INSIDE_PX, INSIDE_PX), np.uint8)
+    inside = [cv2.erode(part.astype(np.uint8), square) > 0 for part in (bright, ~bright)]
+    if min(part.mean() for part in inside) < LEAST_INSIDE:
+        return False
+    of_bright, of_dark = (median(varies[part]) for part in inside)
+    return bool(np.log(of_bright / of_dark) < -SHADED)
 
 
 def _roundness(mask: Bool[np.ndarray, "h w"]) -> float:

@@ -20,6 +20,8 @@ class Finish(Settings):
     grain_slope: change of brightness from a particle's middle to its end, in a random direction
     height_gain_per_um: brightening with height above the substrate, as a fraction
     mottle: how much of the dirt's texture shows on the particles, 0 to 1
+    ridges: steepest slope of ridges between the cells of the surface, see `ridges`
+    ridge_spacing_nm: between them on a particle of ten micrometers
     """
 
     albedo: Share = 0.42
@@ -29,6 +31,8 @@ class Finish(Settings):
     grain_slope: Share = 0.2
     height_gain_per_um: Weight = 0.4
     mottle: Share = 0.1
+    ridges: Share = 0.0
+    ridge_spacing_nm: float = Field(default=1000.0, gt=0)
 
 
 class Diffuse(Finish):

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from nanorender.imaging.lighting import Light
 from nanorender.imaging.materials import Diffuse, EdgeEffect, Glossy, Material, Mixed, Substrate
+from nanorender.imaging.ridges import ridged
 from nanorender.jit import kernel
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
@@ -169,10 +170,13 @@ def shade(
     finishes.middle_y[1:] = middle_y[visible]
     cosines = np.linspace(0, 1, YIELD_STEPS)
     responses = np.stack([_yield(material, cosines) for material in materials]).astype(np.float32)
-    return _radiance(
+    normal, crest = surface.normal, None
+    if any(material.ridges > 0 for material in materials):
+        normal, crest = ridged(surface, materials, particles)
+    radiance = _radiance(
         (
             surface.height_nm,
-            surface.normal,
+            normal,
             surface.particle,
             np.float32(surface.pixel_size_nm),
         ),
@@ -187,6 +191,7 @@ def shade(
         finishes,
         responses,
     )
+    return radiance if crest is None else radiance * crest
 
 
 def _yield(material: Material, cosine: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

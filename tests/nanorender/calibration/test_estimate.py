@@ -30,7 +30,23 @@ def test_discs_are_found_with_their_size_levels_and_coverage(diameter_px):
 
 def test_discs_that_touch_are_counted_together():
     found = estimates(discs(diameter_px=34, spacing_px=32, edge_px=256), False)
-    assert found.members == 64
+    assert found.members == pytest.approx(64)
+
+
+def test_discs_that_overlap_are_found_with_their_size_by_the_line_between_them():
+    rows, columns = np.mgrid[:384, :384] + 0.5
+    image = np.full((384, 384), 40.0)
+    dark = np.full(image.shape, 99.0)
+    for k, y in enumerate(range(64, 384, 64)):
+        for x in range(64, 330, 25):  # of 32 px in diameter, each on the one before
+            away = 16 - np.hypot(rows - y, columns - x - 3 * k)
+            image[away > 0] = 140.0
+            dark = np.where(away > 0, away, np.minimum(dark, -away))
+    image -= 50.0 * (image > 90) * np.exp(-((dark / 1.5) ** 2))  # contacts and outlines
+    found = estimates(cv2.GaussianBlur(image, (0, 0), 0.7), False)
+    assert found.discs == pytest.approx(5 * 11, abs=6)
+    assert np.exp(found.log_diameter) == pytest.approx(25, abs=4)  # what is seen of them
+    assert found.members == pytest.approx(11, abs=2)
 
 
 @pytest.mark.parametrize("sharp", [0.6, 1.0])
@@ -73,3 +89,13 @@ def test_the_mean_of_sizes_weighs_images_by_what_they_show():
     mean = mean_estimates([many, few])
     assert abs(mean.log_diameter - many.log_diameter) < abs(mean.log_diameter - few.log_diameter)
     assert mean.coverage == pytest.approx((many.coverage + few.coverage) / 2)
+
+
+def test_dim_particles_are_no_patches_of_the_ground():
+    plain = discs(spacing_px=128) + noise((512, 512), 2.0, (0, 0))
+    dim = plain.copy()
+    for y, x in ((128, 128), (256, 384), (384, 128)):
+        cv2.circle(dim, (x, y), 14, 60.0, -1)
+    before, after = estimates(plain, False), estimates(dim, False)
+    assert after.patches == pytest.approx(before.patches, abs=0.01)
+    assert after.halo == pytest.approx(before.halo, abs=0.01)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,12 @@ from pictures import discs, noise
 
 from nanorender.calibration.polarity import refuse_unfit
 from nanorender.errors import InputError
-from nanorender.files.micrograph import Micrograph
+from nanorender.files.micrograph import Micrograph, read_micrograph
+from nanorender.recipe import read_recipe
+from nanorender.render import render
+
+GENUINE = Path(__file__).parents[4] / "shared" / "micrographs"
+CROWDED = ("powder_spheres_sem/*.png", "sio2_spheres_sem/*.TIF", "tio2_sem/*[0-9].tif")
 
 
 def micrograph(image, name="a.tif"):
@@ -66,3 +72,32 @@ def test_too_small_and_too_many_images_are_refused():
         refuse_unfit([micrograph(bright()[:64, :64])], dark=False)
     with pytest.raises(InputError, match="11 micrographs were given; give 1 to 10"):
         refuse_unfit([micrograph(bright())] * 11, dark=False)
+
+
+@pytest.mark.parametrize(("name", "pixel_size_nm"), [("powder", 110.0), ("sio2", 3.0)])
+def test_a_crowd_of_particles_is_told_from_its_inverse(name, pixel_size_nm):
+    # Most of the image is particles, so that which part is larger says nothing.
+    recipe = read_recipe(name).at_scale(pixel_size_nm, 512)
+    image = render(recipe.model_copy(update={"field_nm": recipe.field_nm * 0.6}), 1, 0).image
+    refuse_unfit([micrograph(image)], dark=False)
+    with pytest.raises(InputError, match="give --dark-particles"):
+        refuse_unfit([micrograph(255 - image)], dark=False)
+    with pytest.raises(InputError, match="leave out --dark-particles"):
+        refuse_unfit([micrograph(image)], dark=True)
+
+
+@pytest.mark.skipif(
+    not GENUINE.is_dir(), reason="the genuine micrographs in ../shared/micrographs are not here"
+)
+def test_genuine_micrographs_are_told_from_their_inverses():
+    paths = sorted(path for pattern in CROWDED for path in GENUINE.glob(pattern))
+    assert len(paths) == 9
+    for path in paths:
+        upright = read_micrograph(path)
+        inverse = replace(upright, image=np.iinfo(upright.image.dtype).max - upright.image)
+        refuse_unfit([upright], dark=False)
+        refuse_unfit([inverse], dark=True)
+        with pytest.raises(InputError, match="give --dark-particles"):
+            refuse_unfit([inverse], dark=False)
+        with pytest.raises(InputError, match="leave out --dark-particles"):
+            refuse_unfit([upright], dark=True)
