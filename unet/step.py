@@ -59,8 +59,10 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
     """Return the learning rate by step: constant, or one cosine rise and fall."""
     if settings.schedule == "constant":
         return optax.constant_schedule(settings.learning_rate)
+    # Of a rise in no step, Optax before 0.2.7 makes 0 / 0.
+    rise = max(0.1, 1 / settings.steps)
     return optax.cosine_onecycle_schedule(
-        settings.steps, settings.learning_rate, pct_start=0.1, div_factor=10.0
+        settings.steps, settings.learning_rate, pct_start=rise, div_factor=10.0
     )
 
 

@@ -151,6 +151,15 @@ def test_one_cycle_rises_to_its_peak_and_ends_near_zero(small):
     assert rates[100] < 1e-3 * small.learning_rate
 
 
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_the_shortest_cycle_rises_for_one_step(small, steps):
+    schedule = make_schedule(small.model_copy(update={"steps_per_epoch": steps, "epochs": 1}))
+    first, *others = (float(schedule(step)) for step in range(steps))
+    assert first == pytest.approx(0.1 * small.learning_rate)
+    assert others == sorted(others, reverse=True)
+    assert others[:1] in ([], [pytest.approx(small.learning_rate)])
+
+
 @pytest.mark.parametrize(
     "line",
     [
