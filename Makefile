@@ -28,7 +28,8 @@ pictures: $(VENV)/.demo-ready
 	$(BIN)/nanorender preview tio2 -n 1 -o docs/pictures/tio2.png
 	$(BIN)/nanorender gallery -o docs/pictures
 
-# The same tests on the oldest versions that pyproject.toml allows.
+# The same tests on the oldest Python and the oldest versions that pyproject.toml allows.
+test-lowest: PYTHON = python3.11
 test-lowest:
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
