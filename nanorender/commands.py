@@ -83,7 +83,9 @@ def generate(
     image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
     outputs: Annotated[
         str | None,
-        typer.Option(help="More files of each sample: visible,amodal,parts,height,normals."),
+        typer.Option(
+            help="More files of each sample: visible,amodal,parts,agglomerates,height,normals."
+        ),
     ] = None,
     shard: Shard = "1/1",
     scheduler: Scheduler = None,

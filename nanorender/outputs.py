@@ -39,6 +39,10 @@ def _parts(sample: Sample, surface: Surface) -> UInt8[np.ndarray, "h w"]:
     return np.where(surface.particle > 0, surface.part + 1, 0).astype(np.uint8)
 
 
+def _agglomerates(sample: Sample, surface: Surface) -> Int32[np.ndarray, "h w"]:
+    return np.append(0, sample.scene.particles.agglomerate + 1).astype(np.int32)[surface.particle]
+
+
 def _height(sample: Sample, surface: Surface) -> Float32[np.ndarray, "h w"]:
     return surface.height_nm
 
@@ -51,6 +55,7 @@ OUTPUTS: dict[OutputName, Output] = {
     "visible": Output("label of the particle that is seen, before borders were widened", _visible),
     "amodal": Output("label of a whole particle; those that overlap are on other pages", _amodal),
     "parts": Output("primitive of the template that is seen, from 1: a rod's shaft or tip", _parts),
+    "agglomerates": Output("agglomerate, as in the truth table plus one", _agglomerates),
     "height": Output("height above the substrate in nm", _height),
     "normals": Output("x, y and z of the unit normal, a page each", _normals),
 }

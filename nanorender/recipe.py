@@ -17,7 +17,7 @@ from nanorender.labelling.labels import LabelSettings
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
 
-OutputName = Literal["visible", "amodal", "parts", "height", "normals"]
+OutputName = Literal["visible", "amodal", "parts", "agglomerates", "height", "normals"]
 
 
 class Recipe(SceneSettings):

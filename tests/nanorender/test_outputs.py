@@ -35,6 +35,15 @@ def test_a_rod_has_a_shaft_and_tips(sample):
     assert {1, 2, 3} <= set(np.unique(parts).tolist())
 
 
+def test_particles_of_an_agglomerate_have_its_number():
+    grains = render(read_recipe("tio2").at_scale(8.0, 256), 0, 4)
+    arrays = outputs(grains, ("visible", "agglomerates"))
+    for label, agglomerate in zip(grains.truth["label"], grains.truth["agglomerate"], strict=True):
+        seen = arrays["agglomerates"][arrays["visible"] == label]
+        assert set(seen.tolist()) == {int(agglomerate) + 1}
+    assert 1 < len(set(grains.truth["agglomerate"].tolist())) < len(grains.truth["label"])
+
+
 def test_normals_are_unit_vectors_and_the_substrate_faces_the_detector(sample):
     arrays = outputs(sample, ("normals", "height"))
     assert np.linalg.norm(arrays["normals"], axis=0) == pytest.approx(1, abs=1e-4)
