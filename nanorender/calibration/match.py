@@ -91,7 +91,7 @@ def match_levels(
     # Saturated levels hide both of these, and what does not show must not run away.
     recipe = _times(recipe, BRIGHTNESS_SPREAD, spread, 0.2 * damping)
     recipe = _plus(recipe, EDGE, 0.25 * damping * (real.rim - synthetic.rim))
-    recipe = _plus(recipe, HALO, 1.0 * (synthetic.halo - real.halo))
+    recipe = _plus(recipe, HALO, synthetic.halo - real.halo)
     recipe = _times(recipe, PATCHES, real.patches / synthetic.patches, 0.7)
     return _times(recipe, RINGS, real.rings / synthetic.rings, 0.7)
 
