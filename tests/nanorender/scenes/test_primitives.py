@@ -90,6 +90,37 @@ def test_a_primitive_holds_its_center_and_stays_in_its_box(placed, seed):
     assert np.all(measure(placed, points)[0][outside] > 0)
 
 
+def holds(placed: Placed, points):
+    """Return whether a primitive without rounding holds each point, by its equation."""
+    kind, half = KINDS[placed.kind[0]], placed.half[0]
+    own = points @ placed.axes[0].T
+    if kind == "ellipsoid":
+        return np.linalg.norm(own / half, axis=1) < 1
+    if kind == "box":
+        return np.all(np.abs(own) < half, axis=1)
+    if kind in ("prism", "polyhedron"):
+        return np.all(points @ placed.planes[0, :, :3].T < placed.planes[0, :, 3], axis=1)
+    radius, across = half[1:].min(), np.hypot(own[:, 1], own[:, 2])
+    if kind == "cylinder":
+        return (np.abs(own[:, 0]) < half[0]) & (across < radius)
+    ends = min(radius, half[0])
+    along = np.maximum(np.abs(own[:, 0]) - (half[0] - ends), 0)
+    return np.hypot(along, np.maximum(across - (radius - ends), 0)) < ends
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(KINDS), st.tuples(*[st.floats(5, 60)] * 3), seeds)
+def test_a_distance_is_zero_where_the_exact_surface_is(kind, extents, seed):
+    placed = place(kind, extents, angles=(20.0, 40.0, 60.0))
+    # From the center outwards, the distance changes its sign where the equation ceases to hold.
+    way = np.random.default_rng(seed).standard_normal((50, 1, 3))
+    way /= np.linalg.norm(way, axis=2, keepdims=True)
+    points = (way * np.linspace(0, 60, 241)[:, None]).reshape(-1, 3)
+    distance = measure(placed, points)[0]
+    clear = np.abs(distance) > 1e-3
+    assert np.array_equal((distance < 0)[clear], holds(placed, points)[clear])
+
+
 @settings(max_examples=60, deadline=None)
 @given(primitives, seeds)
 def test_the_gradient_is_that_of_finite_differences(placed, seed):
