@@ -43,7 +43,7 @@ def dataset(tmp_path, discs):
 @pytest.fixture
 def small():
     """Return settings of the smallest training that has all parts."""
-    changes = {"channels": (3, 4), "block_px": 1, "patch_px": 32, "batch": 2, "validate_every": 1}
+    changes = {"channels": (3, 4), "block_px": 1, "patch_px": 32, "batch": 2}
     return CPU.model_copy(update=changes | {"steps_per_epoch": 2, "epochs": 3})
 
 
