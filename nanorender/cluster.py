@@ -1,6 +1,7 @@
 """Tasks on an existing Dask cluster, whose workers may come, go and be killed."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from typing import Any, TypeVar
@@ -36,6 +37,19 @@ def run_on_cluster(
     Exception
         Whatever `work` raises.
     """
+    with _connected(scheduler) as client:
+        yield from _completed(client, work, tasks)
+
+
+def check_cluster(scheduler: str) -> None:
+    """Raise InputError, as `run_on_cluster`, if no cluster would do the work."""
+    with _connected(scheduler):
+        pass
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    """Give a client of a cluster that has workers of our versions."""
     try:
         import distributed
     except ModuleNotFoundError:
@@ -51,7 +65,7 @@ def run_on_cluster(
         ) from None
     with client:
         _check_workers(client, scheduler)
-        yield from _completed(client, work, tasks)
+        yield client
 
 
 def _completed(

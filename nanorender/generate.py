@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nanorender.cluster import check_cluster
 from nanorender.errors import InputError
 from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.files.dataset import (
@@ -64,7 +65,7 @@ def generate(
     ------
     InputError
         If the folder holds something else, another process generates into it, the disk is full or
-        read-only, or the recipe cannot be rendered.
+        read-only, no cluster answers, or the recipe cannot be rendered.
     """
     number, of = _possible(shard)
     if count < 0 or seed < 0 or workers < 1:
@@ -79,7 +80,9 @@ def generate(
         )
     text = recipe.to_toml()
     if not (folder / "dataset.json").is_file():
-        # A recipe of which no scene can be made is refused before there are any files.
+        # What no sample can be made of, or by, is refused before there are any files.
+        if scheduler is not None:
+            check_cluster(scheduler)
         sample_scene(_recipe(text), np.random.default_rng([seed, 0]).spawn(1)[0])
         create_dataset(folder, recipe.description, text, seed, count)
     with _locked(folder, shard):

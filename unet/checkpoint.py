@@ -28,6 +28,7 @@ State = TypeVar("State")
 MODEL_NAME = "model.safetensors"
 LAST_NAME = "last.safetensors"
 PREVIOUS_NAME = "previous.safetensors"
+LARGEST_MODEL_BYTES = 4 << 30  # thirty times the paper's
 
 
 class Preprocessing(Settings):
@@ -77,22 +78,32 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
         If there is none, the file is damaged or no model, or weights do not fit the header.
     """
     path = model_file(path)
+    if path.stat().st_size > LARGEST_MODEL_BYTES:
+        raise InputError(
+            f"{path} is larger than {LARGEST_MODEL_BYTES >> 30} GiB; give a model of `train`"
+        )
     try:
-        header, weights = read_arrays(path)
+        with safe_open(path, "numpy") as file:
+            card = _card(path, _header(file))
+            _check_weights(path, file, card)
+            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
-    card = _card(path, header)
-    expected = weight_shapes(abstract_model(card.training.architecture))
-    found = {name: array.shape for name, array in weights.items()}
-    if any(array.dtype != np.float32 for array in weights.values()):
+
+
+def _check_weights(path: Path, file: safe_open, card: ModelCard) -> None:
+    """Raise InputError if a file's weights, none of which is read, are not those of its header."""
+    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    if any(part.get_dtype() != "F32" for part in parts.values()):
         raise InputError(f"{path} holds weights that are not float32; it is no model of `train`")
+    found = {name: tuple(part.get_shape()) for name, part in parts.items()}
+    expected = weight_shapes(abstract_model(card.training.architecture))
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(
                 f"{path} holds another architecture than its header says: weight '{name}' "
                 f"has shape {found.get(name)}, not {expected.get(name)}"
             )
-    return card, weights
 
 
 def read_card(path: Path) -> ModelCard:

@@ -110,6 +110,14 @@ def test_where_no_scheduler_answers_or_has_workers_the_user_is_told(monkeypatch)
         list(run_on_cluster(doubled, [1], empty.scheduler_address))
 
 
+def test_where_no_scheduler_answers_no_dataset_is_begun(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "LONGEST_WAIT_S", 1)
+    recipe = read_recipe("sio2").at_scale(12.0, 64)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        generate(recipe, 2, SEED, tmp_path / "new", workers=1, scheduler="tcp://127.0.0.1:9")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_task_that_always_kills_its_worker_is_given_up_by_name(two_workers):
     with pytest.raises(InputError, match="the workers that were given 7 were killed"):
         list(run_on_cluster(killed, [7], two_workers.scheduler_address))

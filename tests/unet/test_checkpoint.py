@@ -1,3 +1,6 @@
+import json
+import os
+import resource
 from typing import NamedTuple
 
 import numpy as np
@@ -133,6 +136,30 @@ def test_weights_of_another_kind_of_number_are_refused(tmp_path, card, weights):
     halved = {name: array.astype(np.float16) for name, array in weights.items()}
     write_model(tmp_path / "model.safetensors", card, halved)
     with pytest.raises(InputError, match="weights that are not float32"):
+        read_model(tmp_path)
+
+
+def sparse_model(path, card, length):
+    """Write a model file of one weight that is all hole, as long as it takes on paper."""
+    weight = {"dtype": "F32", "shape": [length], "data_offsets": [0, 4 * length]}
+    header = {"__metadata__": {"nanorender": card.model_dump_json()}, "weight": weight}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + 4 * length)
+
+
+def test_weights_of_another_architecture_are_not_read(tmp_path, card):
+    sparse_model(tmp_path / "model.safetensors", card, 1 << 29)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="has shape None"):
+        read_model(tmp_path)
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 500 << 10  # of 2 GiB
+
+
+def test_a_file_larger_than_any_model_is_refused_at_once(tmp_path, card):
+    sparse_model(tmp_path / "model.safetensors", card, 10 << 30)
+    with pytest.raises(InputError, match="larger than 4 GiB; give a model of `train`"):
         read_model(tmp_path)
 
 
