@@ -25,7 +25,7 @@ from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import Sample, render
 
 PIXEL_SIZES_NM = {"tio2": 7.0, "sio2": 5.0}
-IMAGES, EDGE_PX, CHECKED = 8, 512, 24
+IMAGES, EDGE_PX, CHECKED = 8, 512, 64
 LIMITS = {"size": 0.10, "coverage": 0.15, "noise": 0.15, "blur": 0.15, "gray": 5.0}
 RANGES = {
     free.ALBEDO: (0.35, 0.6),
@@ -135,7 +135,7 @@ def main() -> int:
     """Print the table; return 1 if an error is over its limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--count", type=int, default=10)
-    parser.add_argument("--evaluations", type=int, default=24)
+    parser.add_argument("--evaluations", type=int, default=CalibrationSettings().evaluations)
     asked = parser.parse_args()
     print("| preset | diameter, nm | coverage | " + " | ".join(f"{k} error" for k in LIMITS) + " |")
     print("|---|---|---|" + "---|" * len(LIMITS))

@@ -148,7 +148,7 @@ def calibrate(
     start = _to_scale(base, pixel_size_nm, settings.dark_particles)
     tones = tones_of(images, settings.dark_particles)
     total = 2 * settings.corrections + settings.evaluations
-    recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
+    recipe = _matched(with_tones(start, tones), start, (wide, close), tones, settings, 0)
     on_progress(settings.corrections, total)
     drawing = _drawing(recipe, wide, tones, settings, 0)
     # Candidates are compared with each other: what few rays make worse, they do so for all.
@@ -165,7 +165,7 @@ def calibrate(
         settings.seed,
         lambda done: on_progress(settings.corrections + done, total),
     )
-    recipe = _matched(found.recipe, (wide, close), tones, settings, 1)
+    recipe = _matched(found.recipe, start, (wide, close), tones, settings, 1)
     recipe = Recipe.model_validate(recipe.model_dump())
     checked = [_check(candidate, close, settings) for candidate in (start, recipe)]
     on_progress(total, total)
@@ -231,6 +231,7 @@ def _drawing(
 
 def _matched(
     recipe: Recipe,
+    base: Recipe,
     aims: tuple[Target, Target],
     tones: tuple[Tone, ...],
     settings: CalibrationSettings,
@@ -248,7 +249,7 @@ def _matched(
         drawing = _drawing(recipe, wide, tones, settings, stage * (1 + turn))
         synthetic = _estimated(recipe, wide, drawing)
         if synthetic is not None:
-            recipe = match_sizes(recipe, wide.real.estimates, synthetic, damping)
+            recipe = match_sizes(recipe, wide.real.estimates, synthetic, base, damping)
             recipe = match_levels(recipe, wide.real.estimates, synthetic, damping)
         if close.scale != wide.scale:
             drawing = _drawing(recipe, close, tones, settings, stage * (1 + turn))

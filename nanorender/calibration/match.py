@@ -54,18 +54,21 @@ def _bounded(parameter: Parameter, value: float) -> float:
 
 
 def match_sizes(
-    recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float = 1.0
+    recipe: Recipe, real: Estimates, synthetic: Estimates, base: Recipe, damping: float = 1.0
 ) -> Recipe:
     """Return the recipe after one correction of size, coverage and agglomeration.
 
     What Poisson-placed particles leave uncovered falls as exp(-number), so that numbers follow the
-    logarithm of it. A damping below 1 averages over the scenes of several corrections.
+    logarithm of it. Discs tell little of the spread of sizes, as small particles give none beside
+    large ones: it goes half of the way from that of `base` to what they say. A damping below 1
+    averages over the scenes of several corrections.
     """
     larger = math.exp(real.log_diameter - synthetic.log_diameter)
     wider = max(real.log_diameter_spread, 0.02) / max(synthetic.log_diameter_spread, 0.02)
+    nearer = (SIZE_SPREAD.read(base) or 1.0) / (SIZE_SPREAD.read(recipe) or 1.0)
     denser = math.log1p(-min(real.coverage, 0.98)) / math.log1p(-min(synthetic.coverage, 0.98))
     recipe = _times(recipe, DIAMETER, larger, damping)
-    recipe = _times(recipe, SIZE_SPREAD, wider, 0.5 * damping)
+    recipe = _times(recipe, SIZE_SPREAD, wider * nearer, 0.5 * damping)
     recipe = _times(recipe, DENSITY, denser / larger**2, damping)
     return _times(recipe, MEMBERS, real.members / synthetic.members, 0.5 * damping)
 

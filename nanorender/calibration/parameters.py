@@ -91,25 +91,13 @@ def spread_of(distribution: Distribution) -> float:
 
 
 def _size_spread(recipe: Recipe) -> float:
-    """Return the standard deviation of the logarithm, within populations and between them."""
-    middle = math.log(_diameter_nm(recipe))
-    squared = _mean(
-        recipe,
-        lambda kind: (
-            spread_of(kind.diameter_nm) ** 2 + (math.log(kind.diameter_nm.typical()) - middle) ** 2
-        ),
-    )
-    return max(math.sqrt(squared), 1e-3)
+    """Return the standard deviation of the logarithm within populations."""
+    return max(math.sqrt(_mean(recipe, lambda kind: spread_of(kind.diameter_nm) ** 2)), 1e-3)
 
 
 def _with_size_spread(recipe: Recipe, value: float) -> Recipe:
-    middle, factor = _diameter_nm(recipe), value / _size_spread(recipe)
-
-    def change(kind):
-        nearer = (kind.diameter_nm.typical() / middle) ** (factor - 1)
-        return {"diameter_nm": widened(scaled(kind.diameter_nm, nearer), factor)}
-
-    return _each_kind(recipe, change)
+    factor = value / _size_spread(recipe)
+    return _each_kind(recipe, lambda kind: {"diameter_nm": widened(kind.diameter_nm, factor)})
 
 
 def _density(recipe: Recipe) -> float:

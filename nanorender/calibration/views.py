@@ -17,13 +17,15 @@ from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.render import render
-from nanorender.scenes.scene import sample_scene
+from nanorender.scenes.scene import Scene, sample_scene
+from nanorender.scenes.scene import View as SceneView
 from nanorender.tracing.raymarch import trace
 
 FIELD = 2.0  # edge of the field over that of the view, so that agglomerates reach in from outside
 LEAST_FIELD = 1.4
 MOST_TILES = 12
-SAMPLE_VIEWS = 8  # edge of what coverage is expected on, in edges of a view
+SAMPLE_VIEWS = 8  # edge of what coverage is expected on, in edges of a view ...
+SAMPLES = 4  # ... and how many of these
 THREADS = 2
 
 View = Float32[np.ndarray, "_ _"]
@@ -224,15 +226,36 @@ def coverage(recipe: Recipe, aim: Target, drawing: Drawing) -> float:
 def expected_coverage(recipe: Recipe, pixel_size_nm: float, scale: Scale, seed: int) -> float:
     """Return the share that particles cover of a sample much larger than a view.
 
-    Rays are as few as for a view: each falls on a particle or not, which is all that counts.
+    The whole field is looked at, so that it does not matter where its few agglomerates lie. Rays
+    are as few as for a view: each falls on a particle or not, which is all that counts.
     """
     far = pixel_size_nm * SAMPLE_VIEWS
     drawn = as_view(recipe, far, scale, particles_in_field(recipe, far, scale))
-    return float(np.mean([_covered(drawn, seed, k) for k in range(4)]))
+    shares = []
+    for index in range(SAMPLES):
+        scene = _scene(drawn, seed, index)
+        seen = _whole(scene, drawn.camera.render_px)
+        on_particles = (trace(scene, seen).particle > 0).sum()
+        shares.append(on_particles * (seen.pixel_size_nm / drawn.field_nm) ** 2)
+    return min(float(np.mean(shares)), 1.0)
+
+
+def _whole(scene: Scene, edge_px: int) -> SceneView:
+    """Return a view of all particles of a scene."""
+    center, size = scene.particles.center_nm[:, :2], scene.particles.size_nm
+    reach = np.linalg.norm(size, axis=1, keepdims=True) / 2
+    left, top = ((center - reach).min(axis=0)).tolist()
+    right, bottom = ((center + reach).max(axis=0)).tolist()
+    return SceneView(left, top, max(right - left, bottom - top) / edge_px, edge_px, edge_px, 0.0)
 
 
 def _covered(recipe: Recipe, seed: int, index: int) -> float:
-    """Return the covered share of the scene that `render` would draw."""
-    scene = sample_scene(recipe, np.random.default_rng([seed, index]).spawn(1)[0])
+    """Return the covered share of the image that `render` would draw."""
+    scene = _scene(recipe, seed, index)
     edge_px = recipe.camera.render_px
     return float((trace(scene, scene.view.resampled(edge_px, edge_px)).particle > 0).mean())
+
+
+def _scene(recipe: Recipe, seed: int, index: int) -> Scene:
+    """Return the scene of the sample that `render` would draw."""
+    return sample_scene(recipe, np.random.default_rng([seed, index]).spawn(1)[0])

@@ -21,7 +21,11 @@ SEEN = Estimates(
 )
 
 
-@pytest.mark.parametrize("match", [match_sizes, match_levels, match_detector])
+def sizes_matched(recipe, real, synthetic):
+    return match_sizes(recipe, real, synthetic, recipe)
+
+
+@pytest.mark.parametrize("match", [sizes_matched, match_levels, match_detector])
 def test_a_recipe_that_agrees_is_left_as_it_is(match):
     recipe = read_recipe("tio2")
     matched = match(recipe, SEEN, SEEN)
@@ -33,16 +37,26 @@ def test_a_recipe_that_agrees_is_left_as_it_is(match):
 
 def test_a_larger_size_takes_fewer_particles_to_cover_as_much():
     recipe = read_recipe("tio2")
-    matched = match_sizes(recipe, SEEN._replace(log_diameter=3.5 + 0.2231435), SEEN)
+    matched = sizes_matched(recipe, SEEN._replace(log_diameter=3.5 + 0.2231435), SEEN)
     assert DIAMETER.read(matched) / DIAMETER.read(recipe) == pytest.approx(1.25, rel=1e-5)
     assert DENSITY.read(matched) / DENSITY.read(recipe) == pytest.approx(1.25**-2, rel=1e-5)
 
 
 def test_sizes_spread_as_the_discs_do():
     recipe = read_recipe("tio2")
-    matched = match_sizes(recipe, SEEN._replace(log_diameter_spread=0.36), SEEN)
+    matched = sizes_matched(recipe, SEEN._replace(log_diameter_spread=0.36), SEEN)
     assert SIZE_SPREAD.read(matched) / SIZE_SPREAD.read(recipe) == pytest.approx(1.2**0.5, rel=0.02)
     assert DIAMETER.read(matched) == pytest.approx(DIAMETER.read(recipe), rel=0.02)
+
+
+def test_a_spread_that_discs_do_not_ask_for_goes_back_to_that_of_the_base():
+    base = read_recipe("tio2")
+    recipe = SIZE_SPREAD.write(base, 1.44 * SIZE_SPREAD.read(base))
+    matched = match_sizes(recipe, SEEN, SEEN, base)
+    assert SIZE_SPREAD.read(matched) / SIZE_SPREAD.read(base) == pytest.approx(1.2, rel=0.05)
+    # Half of the way to what the discs ask for is where it stays.
+    halfway = match_sizes(recipe, SEEN._replace(log_diameter_spread=1.44 * 0.3), SEEN, base)
+    assert SIZE_SPREAD.read(halfway) == pytest.approx(SIZE_SPREAD.read(recipe), rel=0.01)
 
 
 def test_levels_follow_their_estimates():
