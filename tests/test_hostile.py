@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -376,6 +377,21 @@ def test_odd_images_of_odd_names_make_a_collection(tmp_path, shape, name):
     (micrograph,) = read_collection(found, Reading())
     assert micrograph.image.shape == shape
     assert micrograph.name == name
+
+
+def test_what_is_no_file_is_no_micrograph_of_a_folder(tmp_path):
+    write_image(tmp_path / "real.tif", GRAY, 2.5)
+    os.mkfifo(tmp_path / "pipe.tif")  # to read it would be to wait for ever
+    (tmp_path / "loop.tif").symlink_to("loop.tif")
+    (tmp_path / "folder.tif").mkdir()
+    assert [path.name for path in find_micrographs(tmp_path).images] == ["real.tif"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff\xfe.tif")
+    write_image(tmp_path / "real.tif", GRAY, 2.5)
+    (tmp_path / "real.tif").rename(path)
+    assert "has a name that is not UTF-8; rename it" in outcome(read_micrograph, path)
 
 
 BOUNDED = """
