@@ -148,7 +148,7 @@ def calibrate(
     start = _to_scale(base, pixel_size_nm, settings.dark_particles)
     tones = tones_of(images, settings.dark_particles)
     total = 2 * settings.corrections + settings.evaluations
-    recipe = _matched(with_tones(start, tones), start, (wide, close), tones, settings, 0)
+    recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
     on_progress(settings.corrections, total)
     drawing = _drawing(recipe, wide, tones, settings, 0)
     # Candidates are compared with each other: what few rays make worse, they do so for all.
@@ -165,7 +165,7 @@ def calibrate(
         settings.seed,
         lambda done: on_progress(settings.corrections + done, total),
     )
-    recipe = _matched(found.recipe, start, (wide, close), tones, settings, 1)
+    recipe = _matched(found.recipe, (wide, close), tones, settings, 1)
     recipe = Recipe.model_validate(recipe.model_dump())
     checked = [_check(candidate, close, settings) for candidate in (start, recipe)]
     on_progress(total, total)
@@ -231,7 +231,6 @@ def _drawing(
 
 def _matched(
     recipe: Recipe,
-    base: Recipe,
     aims: tuple[Target, Target],
     tones: tuple[Tone, ...],
     settings: CalibrationSettings,
@@ -244,6 +243,7 @@ def _matched(
     400).
     """
     wide, close = aims
+    base = recipe
     for turn in range(settings.corrections):
         damping = 1 / (1 + turn) if stage else 1.0
         drawing = _drawing(recipe, wide, tones, settings, stage * (1 + turn))
