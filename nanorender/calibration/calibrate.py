@@ -55,7 +55,7 @@ class CalibrationSettings(Settings):
     """How much work a calibration is.
 
     evaluations: candidates of the search, each rendered as several views
-    views: synthetic views of a candidate, about; as many of each micrograph's tone as of another's
+    views: synthetic views of a candidate, at least; as many of each micrograph's tone as of another's
     corrections: of the direct estimates, before the search and after it
     checked_views: synthetic views that the loss before and after is taken from
     seed: of all that is random
@@ -224,7 +224,7 @@ def _drawing(
     recipe: Recipe, aim: Target, tones: tuple[Tone, ...], settings: CalibrationSettings, stage: int
 ) -> Drawing:
     """Return the views of a stage: every micrograph's tone as often as the others'."""
-    count = len(tones) * max(1, round(settings.views / len(tones)))
+    count = len(tones) * -(-settings.views // len(tones))
     particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
     return Drawing(1000 * settings.seed + stage, count, tones, particles)
 
