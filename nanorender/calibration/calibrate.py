@@ -55,7 +55,7 @@ class CalibrationSettings(Settings):
     """How much work a calibration is.
 
     evaluations: candidates of the search, each rendered as several views
-    views: synthetic views of a candidate, at least; as many of each micrograph's tone as of another's
+    views: synthetic views of a candidate, at least; as many of each micrograph's tone
     corrections: of the direct estimates, before the search and after it
     checked_views: synthetic views that the loss before and after is taken from
     seed: of all that is random
