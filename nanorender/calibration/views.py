@@ -235,18 +235,19 @@ def expected_coverage(recipe: Recipe, pixel_size_nm: float, scale: Scale, seed: 
     for index in range(SAMPLES):
         scene = _scene(drawn, seed, index)
         seen = _whole(scene, drawn.camera.render_px)
-        on_particles = (trace(scene, seen).particle > 0).sum()
-        shares.append(on_particles * (seen.pixel_size_nm / drawn.field_nm) ** 2)
+        on_particles = (trace(scene, seen).particle > 0).sum() * seen.pixel_size_nm**2
+        shares.append(on_particles / (drawn.field_nm**2 * math.cos(math.radians(seen.tilt_deg))))
     return min(float(np.mean(shares)), 1.0)
 
 
 def _whole(scene: Scene, edge_px: int) -> SceneView:
-    """Return a view of all particles of a scene."""
+    """Return a view of all particles of a scene, from where its own is seen."""
     center, size = scene.particles.center_nm[:, :2], scene.particles.size_nm
     reach = np.linalg.norm(size, axis=1, keepdims=True) / 2
     left, top = ((center - reach).min(axis=0)).tolist()
     right, bottom = ((center + reach).max(axis=0)).tolist()
-    return SceneView(left, top, max(right - left, bottom - top) / edge_px, edge_px, edge_px, 0.0)
+    pixel_size_nm = max(right - left, bottom - top) / edge_px
+    return SceneView(left, top, pixel_size_nm, edge_px, edge_px, scene.view.tilt_deg)
 
 
 def _covered(recipe: Recipe, seed: int, index: int) -> float:

@@ -10,6 +10,7 @@ from nanorender.calibration.views import (
     target,
     tiles,
 )
+from nanorender.distributions import Constant
 from nanorender.errors import InputError
 from nanorender.recipe import read_recipe
 from nanorender.scenes.scene import sample_scene
@@ -62,6 +63,15 @@ def test_the_expected_coverage_is_that_of_discs_that_fell_at_random():
     expected = 1 - np.exp(-per_nm2 * np.mean(np.pi / 4 * drawn**2))
     found = expected_coverage(alone, 120.0, Scale(256, 1, 1.0), 0)
     assert found == pytest.approx(expected, rel=0.04)
+
+
+def test_a_tilted_sample_is_covered_as_if_its_particles_lay_closer():
+    recipe = read_recipe("powder")
+    camera = recipe.camera.model_copy(update={"tilt_deg": Constant(value=40.0)})
+    tilted = recipe.model_copy(update={"camera": camera})
+    upright, seen = (expected_coverage(r, 120.0, Scale(256, 1, 1.0), 0) for r in (recipe, tilted))
+    # Poisson: the same outlines on a field that is shorter by the cosine.
+    assert seen == pytest.approx(1 - (1 - upright) ** (1 / np.cos(np.radians(40.0))), rel=0.05)
 
 
 def test_views_without_particles_are_no_target():
