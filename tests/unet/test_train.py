@@ -84,6 +84,16 @@ def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
         np.testing.assert_allclose(kept[name], probability, atol=0.5 / 255 + 1e-6)
 
 
+def test_what_is_learnt_does_not_depend_on_where_epochs_end(dataset, small, tmp_path):
+    learnt = []
+    for steps, epochs in ((2, 3), (3, 2)):
+        settings = small.model_copy(update={"steps_per_epoch": steps, "epochs": epochs})
+        train(load_dataset(dataset, settings), settings, tmp_path / f"{epochs}")
+        learnt.append(read_model(tmp_path / f"{epochs}")[1])
+    for name, weights in learnt[0].items():
+        np.testing.assert_array_equal(learnt[1][name], weights)
+
+
 @pytest.mark.parametrize("killed_at", [1, 3, 4])
 def test_a_killed_training_goes_on_to_the_same_losses(
     dataset, small, tmp_path, uninterrupted, killed_at
