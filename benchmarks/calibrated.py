@@ -46,6 +46,7 @@ def main() -> int:
         print(
             f"{name}: {len(images)} images, {asked.evaluations} evaluations, "
             f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}, "
+            f"{fitted.chance or 0.0:.3f} by chance, "
             f"{used:.0f} s of CPU, {took:.0f} s: {path}",
             flush=True,
         )

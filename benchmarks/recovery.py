@@ -18,7 +18,8 @@ import numpy as np
 
 from nanorender.calibration import parameters as free
 from nanorender.calibration.calibrate import CalibrationSettings, calibrate
-from nanorender.calibration.views import Scale, expected_coverage
+from nanorender.calibration.coverage import expected_coverage
+from nanorender.calibration.views import Scale
 from nanorender.distributions import Constant
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe, read_recipe

@@ -184,7 +184,7 @@ def calibrate(
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
     out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
     sheet: Annotated[Path | None, typer.Option(help="PNG file to compare by eye.")] = None,
-    evaluations: Annotated[int, typer.Option(min=1, help="Recipes that are tried.")] = 120,
+    evaluations: Annotated[int, typer.Option(min=1, help="Recipes that are tried.")] = 200,
     dark_particles: DarkParticles = False,
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
@@ -217,7 +217,9 @@ def calibrate(
         views = {"real": fitted.real, "synthetic, fitted": fitted.synthetic}
         write_sheet(views, fitted.features, {"before": fitted.before, "after": fitted.after}, sheet)
         print(sheet)
-    print(f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}", file=sys.stderr)
+    chance = "" if fitted.chance is None else f"; {fitted.chance:.3f} by chance alone"
+    loss = f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}{chance}"
+    print(loss, file=sys.stderr)
     print(out)
 
 

@@ -2,9 +2,8 @@
 
 1. The recipe is drawn to the scale of the micrographs, and its tone to theirs.
 2. Direct estimates on real and on synthetic images are made to agree; that takes a few renderings.
-3. A search without derivatives makes the loss small over everything else.
-4. What physics gives directly (point spread, noise, levels, coverage) is matched once more, on
-   other seeds.
+3. A search makes the loss small over all but the detector.
+4. What physics gives directly (point spread, noise, coverage) is matched once more, on other seeds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,25 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
+from nanorender.calibration.corrections import matched, with_coverage, with_detector
 from nanorender.calibration.estimate import Estimates
 from nanorender.calibration.inscribed import segment
-from nanorender.calibration.likeness import Features, Terms
-from nanorender.calibration.match import match_coverage, match_detector, match_levels, match_sizes
+from nanorender.calibration.likeness import Features, Reference, Terms, reference
 from nanorender.calibration.parameters import MATCHED, SEARCHED
 from nanorender.calibration.polarity import refuse_unfit
-from nanorender.calibration.search import search
+from nanorender.calibration.search import Look, search
 from nanorender.calibration.tones import tones_of, with_tones
 from nanorender.calibration.views import (
     Drawing,
     Scale,
+    Shown,
     Target,
     Tone,
     View,
     compared,
-    coverage,
-    expected_coverage,
+    drawing_of,
     gray_levels,
+    look,
     particles_in_field,
+    pooled,
     real_views,
     shown,
     synthetic_views,
@@ -48,23 +49,31 @@ SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smo
 LARGEST_BINNING = 4
 CLOSE_EDGE_PX = 512
 CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
-CLOSE_VIEWS = 4
+BEFORE, AVERAGE, AFTER, CHECK, SEARCH = (
+    0,
+    100,
+    200,
+    300,
+    1000,
+)  # which seeds views have: none are looked at twice
 
 
 class CalibrationSettings(Settings):
     """How much work a calibration is.
 
-    evaluations: candidates of the search, each rendered as several views
-    views: synthetic views of a candidate, at least; as many of each micrograph's tone
+    evaluations: candidates of the search at most, each rendered as several views
+    candidate_views: synthetic views of a candidate, over all scales
     corrections: of the direct estimates, before the search and after it
+    views: synthetic views of a correction, at least; as many of each micrograph's tone
     checked_views: synthetic views that the loss before and after is taken from
     seed: of all that is random
     dark_particles: whether particles are darker than the substrate
     """
 
-    evaluations: int = 120
-    views: int = 6
+    evaluations: int = 200
+    candidate_views: int = 2
     corrections: int = 7
+    views: int = 6
     checked_views: int = 40
     seed: int = 0
     dark_particles: bool = False
@@ -76,6 +85,8 @@ class Calibration:
 
     recipe: the fitted one, for images of the micrographs' pixel size
     before, after: terms of the loss of the recipe as it was, drawn to scale, and as it is
+    chance: loss of as many of the fitted recipe's views as there are real ones, held against the
+        rest of them; less than that, the real ones could not tell. None where views do not suffice
     fitted: values of each parameter before and after
     estimates: from the micrographs and from the fitted recipe's images
     evaluations: candidates that were rendered
@@ -87,6 +98,7 @@ class Calibration:
     recipe: Recipe
     before: Terms
     after: Terms
+    chance: float | None
     fitted: dict[str, tuple[float, float]]
     estimates: tuple[Estimates, Estimates]
     evaluations: int
@@ -148,38 +160,37 @@ def calibrate(
     start = _to_scale(base, pixel_size_nm, settings.dark_particles)
     tones = tones_of(images, settings.dark_particles)
     total = 2 * settings.corrections + settings.evaluations
-    recipe = _matched(with_tones(start, tones), (wide, close), tones, settings, 0)
-    on_progress(settings.corrections, total)
-    drawing = _drawing(recipe, wide, tones, settings, 0)
-    # Candidates are compared with each other: what few rays make worse, they do so for all.
-    quick = wide._replace(scale=wide.scale._replace(rays=wide.scale.rays / CLOSE_RAYS))
-
-    def loss(candidate: Recipe) -> float:
-        return compared(quick, shown(synthetic_views(candidate, quick, drawing), quick)).loss()
-
+    aims = [wide] if wide.scale == close.scale else [wide, close]
+    turns, count = settings.corrections, settings.views
+    seed = _seed(settings, BEFORE)
+    recipe = matched(with_tones(start, tones), aims, tones, turns, count, seed)
+    on_progress(turns, total)
     found = search(
         recipe,
         SEARCHED,
-        loss,
+        *_sights(recipe, aims, tones, settings),
         settings.evaluations,
         settings.seed,
-        lambda done: on_progress(settings.corrections + done, total),
+        lambda done: on_progress(turns + done, total),
     )
-    recipe = _matched(found.recipe, (wide, close), tones, settings, 1)
+    recipe = with_detector(found.recipe, close, tones, turns, _seed(settings, AFTER))
+    recipe = with_coverage(recipe, wide, tones, count, _seed(settings, AFTER))
     recipe = Recipe.model_validate(recipe.model_dump())
-    checked = [_check(candidate, close, settings) for candidate in (start, recipe)]
+    before, views = (_check(candidate, close, settings) for candidate in (start, recipe))
+    each = [shown([view], close) for view in views]
+    after = pooled(each)
     on_progress(total, total)
-    after = shown(checked[1], close)
     assert after.estimates is not None
     return Calibration(
         recipe=recipe,
-        before=compared(close, shown(checked[0], close)),
+        before=compared(close, shown(before, close)),
         after=compared(close, after),
+        chance=_chance(each, len(real)),
         fitted=_changes(start, recipe),
         estimates=(close.real.estimates, after.estimates),
         evaluations=found.evaluations,
         real=real,
-        synthetic=checked[1],
+        synthetic=views,
         features={"real": close.real.features, "synthetic": after.features},
         notes=() if sizes_nm else (_assumed(pixel_size_nm),),
     )
@@ -201,7 +212,8 @@ def _targets(
     typical = float(np.sqrt(np.mean(diameters**2)))
     binning = int(np.clip(round(typical / SEEN_DIAMETER_PX), 1, LARGEST_BINNING))
     edge = min(shortest, SEEN_EDGE_PX * binning) // binning * binning
-    wide = Scale(edge, binning, CLOSE_RAYS / binning)
+    # What is binned is seen through one ray a pixel: it is looked at for where particles lie.
+    wide = Scale(edge, binning, 1 / binning if binning > 1 else CLOSE_RAYS)
     close = Scale(min(shortest, CLOSE_EDGE_PX), 1, CLOSE_RAYS)
     close_views = real_views(images, close)
     return (
@@ -220,62 +232,48 @@ def _to_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
     return drawn.model_copy(update={"camera": camera, "detector": detector})
 
 
-def _drawing(
-    recipe: Recipe, aim: Target, tones: tuple[Tone, ...], settings: CalibrationSettings, stage: int
-) -> Drawing:
-    """Return the views of a stage: every micrograph's tone as often as the others'."""
-    count = len(tones) * -(-settings.views // len(tones))
-    particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
-    return Drawing(1000 * settings.seed + stage, count, tones, particles)
+def _seed(settings: CalibrationSettings, use: int) -> int:
+    """Return the seed of the views of a use, of which there are less than 100 000."""
+    return 100_000 * settings.seed + use
 
 
-def _matched(
-    recipe: Recipe,
-    aims: tuple[Target, Target],
-    tones: tuple[Tone, ...],
-    settings: CalibrationSettings,
-    stage: int,
-) -> Recipe:
-    """Return the recipe after corrections of its direct estimates.
+def _sights(
+    recipe: Recipe, aims: Sequence[Target], tones: Sequence[Tone], settings: CalibrationSettings
+) -> tuple[Look, list[Reference]]:
+    """Return how the search looks at a candidate, and what it holds that against.
 
-    After the search each correction sees scenes of its own and is one part in as many as there
-    were, so that together they average over all of them (Robbins & Monro 1951, Ann. Math. Stat. 22,
-    400).
+    Tones are taken in turns, over the views of all candidates.
     """
-    wide, close = aims
-    base = recipe
-    for turn in range(settings.corrections):
-        damping = 1 / (1 + turn) if stage else 1.0
-        drawing = _drawing(recipe, wide, tones, settings, stage * (1 + turn))
-        synthetic = _estimated(recipe, wide, drawing)
-        if synthetic is not None:
-            recipe = match_sizes(recipe, wide.real.estimates, synthetic, base, damping)
-            recipe = match_levels(recipe, wide.real.estimates, synthetic, damping)
-        if close.scale != wide.scale:
-            drawing = _drawing(recipe, close, tones, settings, stage * (1 + turn))
-            synthetic = _estimated(recipe, close, drawing._replace(count=CLOSE_VIEWS))
-        if synthetic is not None:
-            recipe = match_detector(recipe, close.real.estimates, synthetic)
-    drawing = _drawing(recipe, wide, tones, settings, stage)
-    synthetic = _estimated(recipe, wide, drawing)
-    if synthetic is None:
-        return recipe
-    # What the segmentation misses or adds, it does so on both.
-    share = coverage(recipe, wide, drawing) * wide.real.estimates.coverage / synthetic.coverage
-    expected = expected_coverage(recipe, wide.pixel_size_nm, wide.scale, drawing.seed)
-    return match_coverage(recipe, share, expected)
+    count = max(1, settings.candidate_views // len(aims))
+    drawings = [drawing_of(recipe, aim, tones, count, 0) for aim in aims]
 
+    def of_number(candidate: Recipe, number: int) -> tuple[Shown, ...]:
+        first = number * count % len(tones)
+        turned = (*tones[first:], *tones[:first])
+        seed = _seed(settings, SEARCH + number)
+        turned_drawings = [drawing._replace(seed=seed, tones=turned) for drawing in drawings]
+        return look(candidate, list(zip(aims, turned_drawings, strict=True)))
 
-def _estimated(recipe: Recipe, aim: Target, drawing: Drawing) -> Estimates | None:
-    """Return estimates from synthetic views, None where they show no particles."""
-    return shown(synthetic_views(recipe, aim, drawing), aim).estimates
+    return of_number, [aim.reference for aim in aims]
 
 
 def _check(recipe: Recipe, close: Target, settings: CalibrationSettings) -> list[View]:
     """Return views on seeds that nothing was fitted to, with the recipe's own tones."""
     particles = particles_in_field(recipe, close.pixel_size_nm, close.scale)
-    drawing = Drawing(1000 * settings.seed + 999, settings.checked_views, (), particles)
+    drawing = Drawing(_seed(settings, CHECK), settings.checked_views, (), particles)
     return synthetic_views(recipe, close, drawing)
+
+
+def _chance(each: Sequence[Shown], count: int) -> float | None:
+    """Return the mean loss of parts of `count` views, held against the other views."""
+    losses = []
+    for first in range(0, len(each) - count, count):
+        part = pooled(each[first : first + count])
+        rest = pooled([*each[:first], *each[first + count :]])
+        if rest.estimates is not None:
+            held = reference(rest.features, rest.estimates)
+            losses.append(held.terms(part.coordinates).loss())
+    return float(np.mean(losses)) if losses else None
 
 
 def _changes(start: Recipe, recipe: Recipe) -> dict[str, tuple[float, float]]:

@@ -111,7 +111,16 @@ def _header(calibration: Calibration, base_name: str, names: list[str]) -> str:
             f"  {name:{worst}}  {getattr(before, name):6.3f} -> {getattr(after, name):6.3f}"
             for name in Terms._fields
         ),
+        *_by_chance(calibration),
         f"Fitted, with {calibration.evaluations} candidates:",
         *(f"  {name}: {was:.4g} -> {now:.4g}" for name, (was, now) in calibration.fitted.items()),
     ]
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _by_chance(calibration: Calibration) -> list[str]:
+    if calibration.chance is None:
+        return []
+    return [
+        f"By chance, as few of its own images as the real ones differ by {calibration.chance:.3f}."
+    ]

@@ -11,15 +11,20 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Float, Integer
+from scipy.linalg import block_diag
 
 from nanorender.calibration.estimate import Estimates, gradient
 
 LEVELS = 256
 OCTAVES = 3
 WINDOWS_PX = (5, 17)
-RUN_BINS = 40  # of run lengths, from 1 px on, 5 to an octave
+RUN_BINS, RUN_OCTAVE = 40, 5  # of run lengths, from 1 px on, and how many are an octave
 BANDS = 16  # of spatial frequency
 PATCH_PX = 128  # edge of the squares that power spectra are taken from
+QUANTILES = 128  # of each histogram
+PARTICLE_WEIGHTS = (2.0, 1.0, 1.0, 0.5)  # of size, its spread, coverage and members
+SHADING_WEIGHTS = (4.0, 2.0, 1.0, 1.0, 0.5, 0.5)  # of levels, rim, halo, spread and mottle
+NOTHING_SEEN = 2.0  # difference of what particles show where there are none
 
 
 class Features(NamedTuple):
@@ -47,8 +52,10 @@ class Terms(NamedTuple):
     spectrum: mean difference of the logarithm of the radial power spectra, in factors of ten
     gradients: distance of gradient magnitudes over their mean in the real images, over 3 octaves
     contrast: distance of local standard deviations over their mean, in windows of 5 and 17 px
-    runs: distance of the logarithm of run lengths, below and above a threshold between the levels
+    runs: distance of run lengths, in octaves, below and above a threshold between the levels
     particles: mean difference of size, its spread, coverage and agglomeration, on logarithms
+    shading: mean difference of the levels of particles and substrate, of rims, of the substrate
+        beside particles, and of how brightness varies from particle to particle and within them
     """
 
     gray: float
@@ -57,6 +64,7 @@ class Terms(NamedTuple):
     contrast: float
     runs: float
     particles: float
+    shading: float
 
     def loss(self) -> float:
         """Return the mean of the terms, each bent so that one of them cannot drown the others."""
@@ -114,7 +122,7 @@ def _runs(bright: np.ndarray) -> Float[np.ndarray, "2 bins"]:
         ended[:, :-1] = lines[:, 1:] != lines[:, :-1]
         ends = np.flatnonzero(ended)
         lengths = np.diff(ends, prepend=-1)
-        bins = np.minimum((5 * np.log2(lengths)).astype(np.int64), RUN_BINS - 1)
+        bins = np.minimum((RUN_OCTAVE * np.log2(lengths)).astype(np.int64), RUN_BINS - 1)
         kind = np.ascontiguousarray(lines).ravel()[ends].astype(np.int64)
         weights = lengths / bright.size / 2
         counted += np.bincount(kind * RUN_BINS + bins, weights, 2 * RUN_BINS).reshape(2, RUN_BINS)
@@ -142,47 +150,85 @@ def radial_power(levels: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "bands"]
     return power[1:-1] / squares / window.sum() ** 2
 
 
-def terms(
-    real: Features, synthetic: Features, of_real: Estimates, of_synthetic: Estimates | None
-) -> Terms:
-    """Return how far synthetic images are from real ones; without particles is as far as can be."""
-    # Each image's histogram adds up to one, so that their sum is the number of images.
-    power = np.log10(
-        np.maximum(synthetic.spectrum / synthetic.gray.sum(), 1e-9)
-        / np.maximum(real.spectrum / real.gray.sum(), 1e-9)
-    )
+class Reference(NamedTuple):
+    """Real images as what synthetic ones are held against.
+
+    shows: their coordinates
+    weights: (7, coordinates) of absolute differences in each of the terms
+    """
+
+    shows: Float[np.ndarray, "coordinates"]
+    weights: Float[np.ndarray, "terms coordinates"]
+
+    def terms(self, shown: Float[np.ndarray, "coordinates"]) -> Terms:
+        """Return how far what synthetic images show is from the real ones."""
+        apart = np.nan_to_num(np.abs(shown - self.shows), nan=NOTHING_SEEN)
+        return Terms(*(self.weights @ apart).tolist())
+
+
+def reference(real: Features, of_real: Estimates) -> Reference:
+    """Return real images as what synthetic ones are held against."""
     level = real.gray / real.gray.sum()
     mean = float(level @ np.arange(LEVELS))
     deviation = float(np.sqrt(level @ (np.arange(LEVELS) - mean) ** 2))
-    return Terms(
-        gray=_distance(real.gray, synthetic.gray) / max(deviation, 1.0),
-        spectrum=float(np.abs(power).mean()),
-        gradients=_relative(real.gradients, synthetic.gradients),
-        contrast=_relative(real.contrasts, synthetic.contrasts),
-        runs=_distance(real.runs.ravel(), synthetic.runs.ravel()) / 5,
-        particles=_particles(of_real, of_synthetic),
+    terms = [
+        [_shares(1 / max(deviation, 1.0))],
+        [np.full(BANDS, 1 / BANDS)],
+        [_shares(1 / mean / OCTAVES) for mean in _means(real.gradients)],
+        [_shares(1 / mean / len(WINDOWS_PX)) for mean in _means(real.contrasts)],
+        [np.full(2 * RUN_BINS, 1 / RUN_OCTAVE / 2)],
+        [np.array(PARTICLE_WEIGHTS) / len(PARTICLE_WEIGHTS)],
+        [np.array(SHADING_WEIGHTS) / len(SHADING_WEIGHTS)],
+    ]
+    weights = np.asarray(block_diag(*(np.concatenate(rows) for rows in terms)))
+    return Reference(coordinates(real, of_real), weights)
+
+
+def coordinates(of: Features, estimates: Estimates | None) -> Float[np.ndarray, "coordinates"]:
+    """Return what images show as numbers that settings change nearly in proportion.
+
+    Histograms are given by quantiles, which a brighter image moves by as much as it is brighter;
+    lengths of runs by cumulative shares; power and sizes by logarithms. In quantiles as in
+    cumulative shares the sum of absolute differences is the earth mover's distance of histograms.
+    What particles show is not a number where there are none.
+    """
+    # Each image's histogram adds up to one, so that their sum is the number of images.
+    power = np.log10(np.maximum(of.spectrum / of.gray.sum(), 1e-9))
+    rows = [of.gray, *of.gradients, *of.contrasts]
+    gray, *slopes = map(_quantiles, rows)
+    runs = np.cumsum(of.runs, axis=1) / np.maximum(of.runs.sum(axis=1, keepdims=True), 1e-12)
+    return np.concatenate([gray, power, *slopes, runs.ravel(), _of_particles(estimates)])
+
+
+def _quantiles(histogram: Float[np.ndarray, "n"]) -> Float[np.ndarray, "quantiles"]:
+    """Return quantiles, in bins, at evenly spread shares."""
+    below = np.concatenate([[0.0], np.cumsum(histogram)]) / histogram.sum()
+    return np.interp((np.arange(QUANTILES) + 0.5) / QUANTILES, below, np.arange(below.size))
+
+
+def _of_particles(estimates: Estimates | None) -> Float[np.ndarray, "10"]:
+    if estimates is None:
+        return np.full(len(PARTICLE_WEIGHTS) + len(SHADING_WEIGHTS), np.nan)
+    return np.array(
+        [
+            estimates.log_diameter,
+            estimates.log_diameter_spread,
+            np.log(max(estimates.coverage, 1e-4)),
+            np.log(estimates.members),
+            np.log(max(estimates.particle_level, 1.0)),
+            np.log(max(estimates.substrate_level, 1.0)),
+            estimates.rim,
+            estimates.halo,
+            np.log(max(estimates.brightness_spread, 0.01)),
+            np.log(max(estimates.mottle, 0.005)),
+        ]
     )
 
 
-def _distance(a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"]) -> float:
-    """Return the earth mover's distance of two histograms, in bins."""
-    difference = np.cumsum(a / max(a.sum(), 1e-12)) - np.cumsum(b / max(b.sum(), 1e-12))
-    return float(np.abs(difference).sum())
+def _shares(weight: float) -> Float[np.ndarray, "quantiles"]:
+    return np.full(QUANTILES, weight / QUANTILES)
 
 
-def _relative(a: Float[np.ndarray, "m n"], b: Float[np.ndarray, "m n"]) -> float:
-    """Return the mean over rows of the distance over the mean of `a`."""
-    means = a @ np.arange(a.shape[1]) / a.sum(axis=1)
-    return float(np.mean([_distance(x, y) for x, y in zip(a, b, strict=True)] / means))
-
-
-def _particles(real: Estimates, synthetic: Estimates | None) -> float:
-    if synthetic is None:
-        return 2.0
-    differences = (
-        2 * (real.log_diameter - synthetic.log_diameter),
-        real.log_diameter_spread - synthetic.log_diameter_spread,
-        np.log(real.coverage / max(synthetic.coverage, 1e-4)),
-        np.log(real.members / synthetic.members) / 2,
-    )
-    return float(np.mean(np.abs(differences)))
+def _means(histograms: Float[np.ndarray, "m n"]) -> list[float]:
+    """Return the mean of each of several histograms, in bins."""
+    return (histograms @ np.arange(LEVELS) / histograms.sum(axis=1)).tolist()

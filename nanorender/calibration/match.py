@@ -53,24 +53,21 @@ def _bounded(parameter: Parameter, value: float) -> float:
     return min(max(value, parameter.low), parameter.high)
 
 
-def match_sizes(
-    recipe: Recipe, real: Estimates, synthetic: Estimates, base: Recipe, damping: float = 1.0
-) -> Recipe:
+def match_sizes(recipe: Recipe, real: Estimates, synthetic: Estimates, base: Recipe) -> Recipe:
     """Return the recipe after one correction of size, coverage and agglomeration.
 
     What Poisson-placed particles leave uncovered falls as exp(-number), so that numbers follow the
     logarithm of it. Discs tell little of the spread of sizes, as small particles give none beside
-    large ones: it goes half of the way from that of `base` to what they say. A damping below 1
-    averages over the scenes of several corrections.
+    large ones: it goes half of the way from that of `base` to what they say.
     """
     larger = math.exp(real.log_diameter - synthetic.log_diameter)
     wider = max(real.log_diameter_spread, 0.02) / max(synthetic.log_diameter_spread, 0.02)
     nearer = (SIZE_SPREAD.read(base) or 1.0) / (SIZE_SPREAD.read(recipe) or 1.0)
     denser = math.log1p(-min(real.coverage, 0.98)) / math.log1p(-min(synthetic.coverage, 0.98))
-    recipe = _times(recipe, DIAMETER, larger, damping)
-    recipe = _times(recipe, SIZE_SPREAD, wider * nearer, 0.5 * damping)
-    recipe = _times(recipe, DENSITY, denser / larger**2, damping)
-    return _times(recipe, MEMBERS, real.members / synthetic.members, 0.5 * damping)
+    recipe = _times(recipe, DIAMETER, larger)
+    recipe = _times(recipe, SIZE_SPREAD, wider * nearer, 0.5)
+    recipe = _times(recipe, DENSITY, denser / larger**2)
+    return _times(recipe, MEMBERS, real.members / synthetic.members, 0.5)
 
 
 def match_coverage(recipe: Recipe, share: float, expected: float) -> Recipe:
@@ -83,47 +80,57 @@ def match_coverage(recipe: Recipe, share: float, expected: float) -> Recipe:
     return _times(recipe, DENSITY, ratio)
 
 
-def match_levels(
-    recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float = 1.0
-) -> Recipe:
-    """Return the recipe after one correction of gray levels and of what changes them nearby."""
+def match_levels(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Return the recipe after one correction of the gray levels of particles and substrate."""
     contrast = real.particle_level / max(synthetic.particle_level, 1.0)
+    darker = (real.substrate_level - synthetic.substrate_level) / 255
+    return _plus(_times(recipe, ALBEDO, contrast), GRAY, darker)
+
+
+def match_shading(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Return the recipe after one correction of what changes gray levels from place to place."""
     spread = max(real.brightness_spread, 0.01) / max(synthetic.brightness_spread, 0.01)
-    recipe = _times(recipe, ALBEDO, contrast, damping)
-    recipe = _plus(recipe, GRAY, (real.substrate_level - synthetic.substrate_level) / 255)
     # Saturated levels hide both of these, and what does not show must not run away.
-    recipe = _times(recipe, BRIGHTNESS_SPREAD, spread, 0.2 * damping)
-    recipe = _plus(recipe, EDGE, 0.25 * damping * (real.rim - synthetic.rim))
+    recipe = _times(recipe, BRIGHTNESS_SPREAD, spread, 0.2)
+    recipe = _plus(recipe, EDGE, 0.25 * (real.rim - synthetic.rim))
     recipe = _plus(recipe, HALO, synthetic.halo - real.halo)
     recipe = _times(recipe, PATCHES, real.patches / synthetic.patches, 0.7)
     return _times(recipe, RINGS, real.rings / synthetic.rings, 0.7)
 
 
-def match_detector(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
-    """Return the recipe after one correction of point spread, noise and the finest texture.
+def match_texture(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Return the recipe after one correction of what particles' surfaces show: ridges or mottle."""
+    if RIDGES.read(recipe) is None:
+        return _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    return _times(recipe, RIDGES, real.mottle / max(synthetic.mottle, 1e-3))
+
+
+def match_detector(
+    recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float = 1.0
+) -> Recipe:
+    """Return the recipe after one correction of point spread and noise.
 
     The variance of noise is that of the amplifier and, in proportion to the level, that of counting
     (Foi et al. 2008, IEEE Trans. Image Processing 17, 1737): two levels give both.
     """
     blur = BLUR.read(recipe) or 0.0
-    squared = blur**2 + 0.6 * (real.blur_variance - synthetic.blur_variance)
+    squared = blur**2 + 0.6 * damping * (real.blur_variance - synthetic.blur_variance)
     recipe = BLUR.write(recipe, _bounded(BLUR, math.sqrt(max(squared, 0.09 * blur**2))))
-    recipe = _plus(recipe, ALONG, real.noise_correlation - synthetic.noise_correlation)
-    recipe = _plus(recipe, ACROSS, real.line_correlation - synthetic.line_correlation)
-    if RIDGES.read(recipe) is None:
-        recipe = _plus(recipe, MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
-    recipe = _times(recipe, RIDGES, real.mottle / max(synthetic.mottle, 1e-3))
-    return _with_noise(recipe, real, synthetic)
+    along = real.noise_correlation - synthetic.noise_correlation
+    across = real.line_correlation - synthetic.line_correlation
+    recipe = _plus(recipe, ALONG, damping * along)
+    recipe = _plus(recipe, ACROSS, damping * across)
+    return _with_noise(recipe, real, synthetic, damping)
 
 
-def _with_noise(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+def _with_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float) -> Recipe:
     gaussian, counts = NOISE.read(recipe) or 0.0, COUNTS.read(recipe) or 0.0
     per_level = 255 / counts if counts > 0 else 0.0
     levels = [synthetic.substrate_level, synthetic.particle_level]
     if recipe.detector.polarity == "dark":
         levels = [255 - level for level in levels]
     wanted = [
-        (gaussian**2 + per_level * level) * min(max(now / before, 0.5), 2.0) ** power
+        (gaussian**2 + per_level * level) * min(max(now / before, 0.5), 2.0) ** (damping * power)
         for level, now, before, power in zip(
             levels,
             (real.substrate_noise, real.particle_noise),

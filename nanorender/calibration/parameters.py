@@ -28,6 +28,7 @@ class Parameter(NamedTuple):
     low, high: bounds
     step: standard deviation that a search begins with, of the logarithm where `logarithmic`
     logarithmic: whether it is searched for on a logarithmic scale
+    leaps: whether particles come to lie elsewhere with any change of it, however small
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter(NamedTuple):
     high: float
     step: float
     logarithmic: bool
+    leaps: bool = False
 
     def coordinate(self, value: float) -> float:
         """Return the value on the scale of the search."""
@@ -189,10 +191,10 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
     return read, write
 
 
-DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True)
-SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True)
-DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True)
-MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True)
+DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True, True)
+SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True, True)
+DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True, True)
+MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True, True)
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01, False)
 BRIGHTNESS_SPREAD = Parameter(
@@ -235,11 +237,13 @@ SEARCHED = (
     HALO,
     HEIGHT_GAIN,
     GRAIN_SLOPE,
+    MOTTLE,
+    RIDGES,
     RIDGE_SPACING,
     PATCHES,
     RINGS,
 )
-"""What the search changes, beside what the direct estimates match."""
+"""What the search changes: all but the detector."""
 
-MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS, MOTTLE, RIDGES)
+MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS)
 """What direct estimates alone decide: physics gives them without a search."""

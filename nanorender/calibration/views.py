@@ -8,24 +8,26 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from nanorender.calibration.estimate import Estimates, estimates, mean_estimates
-from nanorender.calibration.likeness import Features, Terms, features, terms
+from nanorender.calibration.likeness import (
+    Features,
+    Reference,
+    Terms,
+    coordinates,
+    features,
+    reference,
+)
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.render import render
-from nanorender.scenes.scene import Scene, sample_scene
-from nanorender.scenes.scene import View as SceneView
-from nanorender.tracing.raymarch import trace
 
 FIELD = 2.0  # edge of the field over that of the view, so that agglomerates reach in from outside
 LEAST_FIELD = 1.4
 MOST_TILES = 12
-SAMPLE_VIEWS = 8  # edge of what coverage is expected on, in edges of a view ...
-SAMPLES = 4  # ... and how many of these
 THREADS = 2
 
 View = Float32[np.ndarray, "_ _"]
@@ -55,10 +57,20 @@ class Tone(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a set of synthetic views shows; no estimates where no view shows particles."""
+    """What a set of synthetic views shows, and the estimates of each that shows particles."""
 
     features: Features
-    estimates: Estimates | None
+    each: tuple[Estimates | None, ...]
+
+    @property
+    def estimates(self) -> Estimates | None:
+        """Return the mean of the estimates, None where no view shows particles."""
+        return mean_estimates(self.each)
+
+    @property
+    def coordinates(self) -> Float[np.ndarray, "coordinates"]:
+        """Return all of it as numbers that settings change nearly in proportion."""
+        return coordinates(self.features, self.estimates)
 
 
 def gray_levels(micrograph: Micrograph) -> View:
@@ -149,6 +161,7 @@ class Target(NamedTuple):
     pixel_size_nm: of the micrographs
     dark: whether particles are darker than the substrate
     real: what the micrographs show
+    reference: the same, as what others are held against
     threshold: level halfway between substrate and particles
     """
 
@@ -156,6 +169,7 @@ class Target(NamedTuple):
     pixel_size_nm: float
     dark: bool
     real: Seen
+    reference: Reference
     threshold: float
 
 
@@ -174,6 +188,14 @@ class Drawing(NamedTuple):
     particles: int
 
 
+def drawing_of(
+    recipe: Recipe, aim: Target, tones: Sequence[Tone], count: int, seed: int
+) -> Drawing:
+    """Return which views are drawn of a recipe and of those that are compared with it."""
+    particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
+    return Drawing(seed, count, tuple(tones), particles)
+
+
 def target(views: Sequence[View], scale: Scale, pixel_size_nm: float, dark: bool) -> Target:
     """Return what `views` of a scale show, as a target.
 
@@ -188,7 +210,7 @@ def target(views: Sequence[View], scale: Scale, pixel_size_nm: float, dark: bool
     threshold = (mean.substrate_level + mean.particle_level) / 2
     threshold = 255 - threshold if dark else threshold
     real = Seen(features(views, threshold), mean)
-    return Target(scale, pixel_size_nm, dark, real, threshold)
+    return Target(scale, pixel_size_nm, dark, real, reference(*real), threshold)
 
 
 def synthetic_views(recipe: Recipe, aim: Target, drawing: Drawing) -> list[View]:
@@ -208,55 +230,35 @@ def _draw(recipe: Recipe, binning: int, drawing: Drawing, index: int) -> View:
 
 def shown(views: Sequence[View], aim: Target) -> Shown:
     """Return what synthetic views show."""
-    found = list(_pool.map(partial(estimates, dark=aim.dark), views))
-    return Shown(features(views, aim.threshold), mean_estimates(found))
+    return pooled(list(_pool.map(partial(_shown, aim), views)))
+
+
+def _shown(aim: Target, view: View) -> Shown:
+    return Shown(features([view], aim.threshold), (estimates(view, aim.dark),))
+
+
+def look(recipe: Recipe, sights: Sequence[tuple[Target, Drawing]]) -> tuple[Shown, ...]:
+    """Return what synthetic views of a recipe show, at each of several scales."""
+    drawn = [as_view(recipe, aim.pixel_size_nm, aim.scale, d.particles) for aim, d in sights]
+    jobs = [
+        partial(_looked, view, aim, drawing, index)
+        for view, (aim, drawing) in zip(drawn, sights, strict=True)
+        for index in range(drawing.count)
+    ]
+    each = _pool.map(partial.__call__, jobs)
+    return tuple(pooled([next(each) for _ in range(d.count)]) for _, d in sights)
+
+
+def _looked(recipe: Recipe, aim: Target, drawing: Drawing, index: int) -> Shown:
+    return _shown(aim, _draw(recipe, aim.scale.binning, drawing, index))
+
+
+def pooled(sets: Sequence[Shown]) -> Shown:
+    """Return what several sets of views of one scale show together."""
+    sums = (np.sum(parts, axis=0) for parts in zip(*(one.features for one in sets), strict=True))
+    return Shown(Features(*sums), tuple(found for one in sets for found in one.each))
 
 
 def compared(aim: Target, synthetic: Shown) -> Terms:
     """Return the terms of the loss of what synthetic views show."""
-    return terms(aim.real.features, synthetic.features, aim.real.estimates, synthetic.estimates)
-
-
-def coverage(recipe: Recipe, aim: Target, drawing: Drawing) -> float:
-    """Return the share of the views that particles cover, from the scenes themselves."""
-    drawn = as_view(recipe, aim.pixel_size_nm, aim.scale, drawing.particles)
-    return float(np.mean([_covered(drawn, drawing.seed, k) for k in range(drawing.count)]))
-
-
-def expected_coverage(recipe: Recipe, pixel_size_nm: float, scale: Scale, seed: int) -> float:
-    """Return the share that particles cover of a sample much larger than a view.
-
-    The whole field is looked at, so that it does not matter where its few agglomerates lie. Rays
-    are as few as for a view: each falls on a particle or not, which is all that counts.
-    """
-    far = pixel_size_nm * SAMPLE_VIEWS
-    drawn = as_view(recipe, far, scale, particles_in_field(recipe, far, scale))
-    shares = []
-    for index in range(SAMPLES):
-        scene = _scene(drawn, seed, index)
-        seen = _whole(scene, drawn.camera.render_px)
-        on_particles = (trace(scene, seen).particle > 0).sum() * seen.pixel_size_nm**2
-        shares.append(on_particles / (drawn.field_nm**2 * math.cos(math.radians(seen.tilt_deg))))
-    return min(float(np.mean(shares)), 1.0)
-
-
-def _whole(scene: Scene, edge_px: int) -> SceneView:
-    """Return a view of all particles of a scene, from where its own is seen."""
-    center, size = scene.particles.center_nm[:, :2], scene.particles.size_nm
-    reach = np.linalg.norm(size, axis=1, keepdims=True) / 2
-    left, top = ((center - reach).min(axis=0)).tolist()
-    right, bottom = ((center + reach).max(axis=0)).tolist()
-    pixel_size_nm = max(right - left, bottom - top) / edge_px
-    return SceneView(left, top, pixel_size_nm, edge_px, edge_px, scene.view.tilt_deg)
-
-
-def _covered(recipe: Recipe, seed: int, index: int) -> float:
-    """Return the covered share of the image that `render` would draw."""
-    scene = _scene(recipe, seed, index)
-    edge_px = recipe.camera.render_px
-    return float((trace(scene, scene.view.resampled(edge_px, edge_px)).particle > 0).mean())
-
-
-def _scene(recipe: Recipe, seed: int, index: int) -> Scene:
-    """Return the scene of the sample that `render` would draw."""
-    return sample_scene(recipe, np.random.default_rng([seed, index]).spawn(1)[0])
+    return aim.reference.terms(synthetic.coordinates)

@@ -19,9 +19,9 @@ def calibration(name):
         recipe = parameter.write(recipe, factor * (parameter.read(recipe) or 0.1))
     if MEMBERS.read(recipe) is not None:
         recipe = MEMBERS.write(recipe, 3.0)
-    before, after = Terms(*[0.4] * 6), Terms(*[0.1] * 6)
+    before, after = Terms(*[0.4] * 7), Terms(*[0.1] * 7)
     fitted = {"diameter_nm": (DIAMETER.read(base), DIAMETER.read(recipe))}
-    return Calibration(recipe, before, after, fitted, (SEEN, SEEN), 7, [], [], {}, ())
+    return Calibration(recipe, before, after, 0.07, fitted, (SEEN, SEEN), 7, [], [], {}, ())
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -43,6 +43,7 @@ def test_the_file_says_what_was_fitted_and_keeps_the_other_comments():
     lines = text.splitlines()
     assert "2 micrographs: a.tif, b.tif" in lines[0]
     assert any("Loss before 0.333, after 0.095" in line for line in lines)
+    assert any("differ by 0.070" in line for line in lines)
     assert any("diameter_nm: 218.9 -> 284.6" in line for line in lines)
     albedo = next(line for line in lines if line.startswith("albedo"))
     assert albedo.endswith("# fitted; was 0.34")

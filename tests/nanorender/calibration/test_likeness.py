@@ -3,7 +3,14 @@ import pytest
 from pictures import discs, noise
 
 from nanorender.calibration.estimate import estimates
-from nanorender.calibration.likeness import LEVELS, Terms, features, radial_power, terms
+from nanorender.calibration.likeness import (
+    LEVELS,
+    Terms,
+    coordinates,
+    features,
+    radial_power,
+    reference,
+)
 
 
 def images(diameter_px=32, blur=2.0, levels=(40.0, 140.0), seed=0):
@@ -12,9 +19,12 @@ def images(diameter_px=32, blur=2.0, levels=(40.0, 140.0), seed=0):
     ]
 
 
+def shown(group):
+    return features(group, 90.0), estimates(group[0], False)
+
+
 def compared(real, synthetic):
-    of = [estimates(group[0], False) for group in (real, synthetic)]
-    return terms(features(real, 90.0), features(synthetic, 90.0), of[0], of[1])
+    return reference(*shown(real)).terms(coordinates(*shown(synthetic)))
 
 
 def test_images_are_like_themselves():
@@ -23,11 +33,7 @@ def test_images_are_like_themselves():
 
 
 def test_the_number_of_images_does_not_matter():
-    twice = images() * 2
-    threefold = terms(
-        features(images(), 90.0), features(twice, 90.0), *[estimates(images()[0], False)] * 2
-    )
-    assert np.array(threefold) == pytest.approx(0, abs=1e-9)
+    assert np.array(compared(images(), images() * 2)) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -51,22 +57,25 @@ def test_a_shift_of_the_levels_is_the_distance_of_the_histograms():
     assert compared(real, moved).gray == pytest.approx(10 / real[0].std(), rel=0.03)
 
 
+def test_brighter_images_change_the_coordinates_in_proportion():
+    plain, once, twice = (
+        coordinates(*shown(images(levels=(40.0 + by, 140.0 + by)))) for by in (0.0, 4.0, 8.0)
+    )
+    assert twice - plain == pytest.approx(2 * (once - plain), abs=0.1)
+    assert (once - plain).max() == pytest.approx(4, abs=0.1)
+
+
 def test_no_term_gets_better_for_a_black_image():
     real = images()
     poor = compared(real, images(diameter_px=48, blur=8.0, levels=(10.0, 220.0)))
-    black = terms(
-        features(real, 90.0),
-        features([np.zeros((512, 512))], 90.0),
-        estimates(real[0], False),
-        None,
-    )
+    black = reference(*shown(real)).terms(coordinates(features([np.zeros((512, 512))], 90.0), None))
     assert black.loss() > poor.loss()
     assert min(black) > 0.3
 
 
 def test_one_term_cannot_drown_the_others():
-    fair = Terms(0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
-    assert fair._replace(spectrum=1e9).loss() < fair.loss() + 2 / 6
+    fair = Terms(*[0.1] * 7)
+    assert fair._replace(spectrum=1e9).loss() < fair.loss() + 2 / 7
 
 
 def test_the_power_of_white_noise_is_even():

@@ -1,7 +1,14 @@
 import pytest
 
 from nanorender.calibration.estimate import Estimates
-from nanorender.calibration.match import match_coverage, match_detector, match_levels, match_sizes
+from nanorender.calibration.match import (
+    match_coverage,
+    match_detector,
+    match_levels,
+    match_shading,
+    match_sizes,
+    match_texture,
+)
 from nanorender.calibration.parameters import (
     ALBEDO,
     BLUR,
@@ -25,7 +32,9 @@ def sizes_matched(recipe, real, synthetic):
     return match_sizes(recipe, real, synthetic, recipe)
 
 
-@pytest.mark.parametrize("match", [sizes_matched, match_levels, match_detector])
+@pytest.mark.parametrize(
+    "match", [sizes_matched, match_levels, match_shading, match_texture, match_detector]
+)
 def test_a_recipe_that_agrees_is_left_as_it_is(match):
     recipe = read_recipe("tio2")
     matched = match(recipe, SEEN, SEEN)
@@ -64,6 +73,13 @@ def test_levels_follow_their_estimates():
     matched = match_levels(recipe, SEEN._replace(particle_level=121, substrate_level=40.2), SEEN)
     assert ALBEDO.read(matched) / ALBEDO.read(recipe) == pytest.approx(1.1)
     assert GRAY.read(matched) - GRAY.read(recipe) == pytest.approx(10.2 / 255)
+
+
+def test_a_damped_correction_goes_a_part_of_the_way():
+    recipe = read_recipe("tio2")
+    noisier = SEEN._replace(substrate_noise=3.0, particle_noise=8.0, blur_variance=2.5)
+    whole, half = (match_detector(recipe, noisier, SEEN, damping) for damping in (1.0, 0.5))
+    assert BLUR.read(recipe) < BLUR.read(half) < BLUR.read(whole)
 
 
 def test_noise_at_two_levels_gives_that_of_the_amplifier_and_that_of_counting():

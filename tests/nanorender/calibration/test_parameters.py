@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from nanorender.calibration.parameters import MATCHED, SEARCHED, SIZE_SPREAD, spread_of
+from nanorender.calibration.parameters import (
+    DIAMETER,
+    MATCHED,
+    SEARCHED,
+    SIZE_SPREAD,
+    spread_of,
+)
 from nanorender.recipe import Recipe, preset_names, read_recipe
 
 EVERY = SEARCHED + MATCHED
@@ -30,7 +36,7 @@ def test_coordinates_of_the_search_lead_back_to_values_within_bounds(parameter):
 
 def test_another_diameter_keeps_the_proportions_of_populations():
     recipe = read_recipe("sio2")
-    larger = EVERY[0].write(recipe, 2 * EVERY[0].read(recipe))
+    larger = DIAMETER.write(recipe, 2 * DIAMETER.read(recipe))
     for before, after in zip(recipe.particles, larger.particles, strict=True):
         ratio = after.diameter_nm.typical() / before.diameter_nm.typical()
         assert ratio == pytest.approx(2)

@@ -10,7 +10,7 @@ from nanorender.errors import InputError
 def test_a_sheet_has_a_row_for_each_set_and_one_of_plots(tmp_path):
     real, synthetic = noisy_discs(2, 3.0, 0), noisy_discs(2, 4.0, 5)
     of = {"real": features(real, 90.0), "synthetic": features(synthetic, 90.0)}
-    terms = {"before": Terms(*[0.4] * 6), "after": Terms(*[0.1] * 6)}
+    terms = {"before": Terms(*[0.4] * 7), "after": Terms(*[0.1] * 7)}
     write_sheet({"real": real, "synthetic": synthetic}, of, terms, tmp_path / "both.png")
     write_sheet({"synthetic": synthetic}, of, terms, tmp_path / "one.png")
     both, one = (cv2.imread(str(tmp_path / name)) for name in ("both.png", "one.png"))

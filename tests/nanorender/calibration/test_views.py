@@ -2,17 +2,22 @@ import numpy as np
 import pytest
 
 from nanorender.calibration.views import (
+    Drawing,
     Scale,
+    Tone,
     as_view,
     binned,
-    expected_coverage,
+    look,
     particles_in_field,
+    pooled,
+    shown,
+    synthetic_views,
     target,
     tiles,
 )
-from nanorender.distributions import Constant
 from nanorender.errors import InputError
 from nanorender.recipe import read_recipe
+from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
 
 
@@ -50,30 +55,35 @@ def test_the_same_seed_gives_the_same_particles_at_another_density():
     assert np.array_equal(*sizes)
 
 
-def test_the_expected_coverage_is_that_of_discs_that_fell_at_random():
-    recipe = read_recipe("powder")
-    sphere = recipe.particles[0].model_copy(
-        update={"templates": ("sphere",), "diameter_nm": recipe.particles[0].diameter_nm}
-    )
-    placement = recipe.placement.model_copy(update={"apart": 0.0})
-    alone = recipe.model_copy(update={"particles": (sphere,), "placement": placement})
-    drawn = sphere.diameter_nm.sample(np.random.default_rng(0), 100_000)
-    per_nm2 = alone.particle_count.typical() / alone.field_nm**2
-    # Poisson: what random discs leave free is exp(-their area). An aspect keeps the area.
-    expected = 1 - np.exp(-per_nm2 * np.mean(np.pi / 4 * drawn**2))
-    found = expected_coverage(alone, 120.0, Scale(256, 1, 1.0), 0)
-    assert found == pytest.approx(expected, rel=0.04)
-
-
-def test_a_tilted_sample_is_covered_as_if_its_particles_lay_closer():
-    recipe = read_recipe("powder")
-    camera = recipe.camera.model_copy(update={"tilt_deg": Constant(value=40.0)})
-    tilted = recipe.model_copy(update={"camera": camera})
-    upright, seen = (expected_coverage(r, 120.0, Scale(256, 1, 1.0), 0) for r in (recipe, tilted))
-    # Poisson: the same outlines on a field that is shorter by the cosine.
-    assert seen == pytest.approx(1 - (1 - upright) ** (1 / np.cos(np.radians(40.0))), rel=0.05)
-
-
 def test_views_without_particles_are_no_target():
     with pytest.raises(InputError, match="no particles stand out"):
         target([np.full((128, 128), 30, np.float32)], Scale(128, 1, 1.0), 5.0, False)
+
+
+SPHERES = Drawing(1, 3, (Tone(0.0, 1.0), Tone(5.0, 1.1)), 60)
+
+
+def spheres_seen():
+    """Return a recipe and what its own views show, as a target."""
+    recipe = read_recipe("sio2")
+    aim = Scale(192, 1, 1.0)
+    first = as_view(recipe, 7.0, aim, 60)
+    images = [render(first, 0, index).image.astype(np.float32) for index in range(2)]
+    return recipe, target(images, aim, 7.0, False)
+
+
+def test_a_look_at_two_scales_shows_what_the_views_of_each_do():
+    recipe, aim = spheres_seen()
+    wide = aim._replace(scale=Scale(192, 2, 0.5))
+    seen = look(recipe, [(wide, SPHERES), (aim, SPHERES._replace(count=1))])
+    for found, which, count in zip(seen, (wide, aim), (3, 1), strict=True):
+        views = synthetic_views(recipe, which, SPHERES._replace(count=count))
+        assert len(found.each) == len(views) == count
+        assert np.array_equal(found.coordinates, shown(views, which).coordinates)
+
+
+def test_sets_of_views_show_together_what_all_of_their_views_do():
+    recipe, aim = spheres_seen()
+    views = synthetic_views(recipe, aim, SPHERES)
+    parts = [shown(views[:1], aim), shown(views[1:], aim)]
+    assert pooled(parts).coordinates == pytest.approx(shown(views, aim).coordinates)
