@@ -52,7 +52,7 @@ class Terms(NamedTuple):
     spectrum: mean difference of the logarithm of the radial power spectra, in factors of ten
     gradients: distance of gradient magnitudes over their mean in the real images, over 3 octaves
     contrast: distance of local standard deviations over their mean, in windows of 5 and 17 px
-    runs: distance of run lengths, in octaves, below and above a threshold between the levels
+    runs: distance of the logarithm of run lengths, below and above a threshold between the levels
     particles: mean difference of size, its spread, coverage and agglomeration, on logarithms
     shading: mean difference of the levels of particles and substrate, of rims, of the substrate
         beside particles, and of how brightness varies from particle to particle and within them
@@ -176,7 +176,7 @@ def reference(real: Features, of_real: Estimates) -> Reference:
         [np.full(BANDS, 1 / BANDS)],
         [_shares(1 / mean / OCTAVES) for mean in _means(real.gradients)],
         [_shares(1 / mean / len(WINDOWS_PX)) for mean in _means(real.contrasts)],
-        [np.full(2 * RUN_BINS, 1 / RUN_OCTAVE / 2)],
+        [np.full(2 * RUN_BINS, 1 / RUN_OCTAVE)],
         [np.array(PARTICLE_WEIGHTS) / len(PARTICLE_WEIGHTS)],
         [np.array(SHADING_WEIGHTS) / len(SHADING_WEIGHTS)],
     ]
@@ -196,8 +196,8 @@ def coordinates(of: Features, estimates: Estimates | None) -> Float[np.ndarray, 
     power = np.log10(np.maximum(of.spectrum / of.gray.sum(), 1e-9))
     rows = [of.gray, *of.gradients, *of.contrasts]
     gray, *slopes = map(_quantiles, rows)
-    runs = np.cumsum(of.runs, axis=1) / np.maximum(of.runs.sum(axis=1, keepdims=True), 1e-12)
-    return np.concatenate([gray, power, *slopes, runs.ravel(), _of_particles(estimates)])
+    runs = np.cumsum(of.runs.ravel() / of.runs.sum())
+    return np.concatenate([gray, power, *slopes, runs, _of_particles(estimates)])
 
 
 def _quantiles(histogram: Float[np.ndarray, "n"]) -> Float[np.ndarray, "quantiles"]:
