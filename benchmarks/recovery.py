@@ -115,7 +115,7 @@ def recovered(count: int, evaluations: int) -> Iterator[tuple[str, Truth, dict[s
         recipe = hidden_recipe(name, np.random.default_rng([41, number]))
         samples = [render(recipe, 1000 + number, k) for k in range(IMAGES)]
         images = [_micrograph(sample) for sample in samples]
-        settings = CalibrationSettings(evaluations=evaluations, corrections=6, checked_views=2)
+        settings = CalibrationSettings(evaluations=evaluations, checked_views=2)
         fitted = calibrate(images, read_recipe(name), settings).recipe
         drawn = [render(fitted, 77, k) for k in range(CHECKED)]
         hidden = truth_of(recipe, samples)

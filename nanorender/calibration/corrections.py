@@ -23,6 +23,7 @@ from nanorender.calibration.views import (
 from nanorender.recipe import Recipe
 
 CLOSE_VIEWS = 4
+WHOLE_TURNS = 3  # corrections of the detector before they are averaged
 
 
 def matched(
@@ -55,13 +56,13 @@ def with_detector(
 ) -> Recipe:
     """Return the recipe after corrections of its detector, each on views of its own.
 
-    Each is one part in as many as there were, so that together they average over all views (Robbins
-    & Monro 1951, Ann. Math. Stat. 22, 400).
+    The first ones come near. Each of the others is one part in as many as there were since, so that
+    together they average over their views (Robbins & Monro 1951, Ann. Math. Stat. 22, 400).
     """
     for turn in range(turns):
         found = _estimated(recipe, [close], tones, _of_each(tones, CLOSE_VIEWS), seed + turn)
         if found is not None:
-            recipe = match_detector(recipe, *found.close, 1 / (1 + turn))
+            recipe = match_detector(recipe, *found.close, 1 / max(1, turn - WHOLE_TURNS + 2))
     return recipe
 
 
