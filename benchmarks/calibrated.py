@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+from nanorender.calibration.fitted import in_short
 from nanorender.calibration.sheet import write_sheet
 from nanorender.files.micrograph import read_micrograph
 from nanorender.recipe import read_recipe
@@ -45,8 +46,7 @@ def main() -> int:
         write_sheet(views, fitted.features, terms, path)
         print(
             f"{name}: {len(images)} images, {asked.evaluations} evaluations, "
-            f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}, "
-            f"{fitted.chance or 0.0:.3f} by chance, "
+            f"{in_short(fitted)}, "
             f"{used:.0f} s of CPU, {took:.0f} s: {path}",
             flush=True,
         )

@@ -184,7 +184,10 @@ def calibrate(
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
     out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
     sheet: Annotated[Path | None, typer.Option(help="PNG file to compare by eye.")] = None,
-    evaluations: Annotated[int, typer.Option(min=1, help="Recipes that are tried.")] = 200,
+    evaluations: Annotated[
+        int,
+        typer.Option(min=1, help="Changed recipes that are looked at; of all settings from 80 on."),
+    ] = 200,
     dark_particles: DarkParticles = False,
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
@@ -195,7 +198,7 @@ def calibrate(
     Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
     """
     from nanorender.calibration.calibrate import CalibrationSettings, calibrate
-    from nanorender.calibration.fitted import refuse_other_than_toml, write_fitted
+    from nanorender.calibration.fitted import in_short, refuse_other_than_toml, write_fitted
     from nanorender.calibration.sheet import refuse_other_than_png, write_sheet
     from nanorender.files.collection import parse_reading, read_several
     from nanorender.recipe import read_recipe
@@ -217,9 +220,7 @@ def calibrate(
         views = {"real": fitted.real, "synthetic, fitted": fitted.synthetic}
         write_sheet(views, fitted.features, {"before": fitted.before, "after": fitted.after}, sheet)
         print(sheet)
-    chance = "" if fitted.chance is None else f"; {fitted.chance:.3f} by chance alone"
-    loss = f"loss {fitted.before.loss():.3f} -> {fitted.after.loss():.3f}{chance}"
-    print(loss, file=sys.stderr)
+    print(in_short(fitted), file=sys.stderr)
     print(out)
 
 

@@ -49,13 +49,7 @@ SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smo
 LARGEST_BINNING = 4
 CLOSE_EDGE_PX = 512
 CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
-BEFORE, AVERAGE, AFTER, CHECK, SEARCH = (
-    0,
-    100,
-    200,
-    300,
-    1000,
-)  # which seeds views have: none are looked at twice
+BEFORE, AFTER, CHECK, SEARCH = 0, 200, 300, 1000  # seeds: each use has scenes of its own
 
 
 class CalibrationSettings(Settings):
@@ -163,8 +157,8 @@ def calibrate(
     aims = [wide] if wide.scale == close.scale else [wide, close]
     turns, count = settings.corrections, settings.views
     seed = _seed(settings, BEFORE)
-    recipe = matched(with_tones(start, tones), aims, tones, turns, count, seed)
-    on_progress(turns, total)
+    recipe = with_tones(start, tones)
+    recipe = matched(recipe, aims, tones, turns, count, seed, lambda turn: on_progress(turn, total))
     found = search(
         recipe,
         SEARCHED,
@@ -173,8 +167,16 @@ def calibrate(
         settings.seed,
         lambda done: on_progress(turns + done, total),
     )
-    recipe = with_detector(found.recipe, close, tones, turns, _seed(settings, AFTER))
-    recipe = with_coverage(recipe, wide, tones, count, _seed(settings, AFTER))
+    seed = _seed(settings, AFTER)
+    recipe = with_detector(
+        found.recipe,
+        close,
+        tones,
+        turns,
+        seed,
+        lambda turn: on_progress(turns + settings.evaluations + turn, total),
+    )
+    recipe = with_coverage(recipe, wide, tones, count, seed)
     recipe = Recipe.model_validate(recipe.model_dump())
     before, views = (_check(candidate, close, settings) for candidate in (start, recipe))
     each = [shown([view], close) for view in views]

@@ -1,7 +1,7 @@
 """Corrections, in turns, until synthetic views give the direct estimates that real ones do."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nanorender.calibration.coverage import coverage, expected_coverage
@@ -14,12 +14,7 @@ from nanorender.calibration.match import (
     match_sizes,
     match_texture,
 )
-from nanorender.calibration.views import (
-    Target,
-    Tone,
-    drawing_of,
-    look,
-)
+from nanorender.calibration.views import Target, Tone, drawing_of, look
 from nanorender.recipe import Recipe
 
 CLOSE_VIEWS = 4
@@ -33,6 +28,7 @@ def matched(
     turns: int,
     views: int,
     seed: int,
+    on_turn: Callable[[int], None] = lambda done: None,
 ) -> Recipe:
     """Return the recipe after corrections of all direct estimates, on the same views.
 
@@ -40,7 +36,7 @@ def matched(
     views: of a wide look, at least; as many of each tone
     """
     base, count = recipe, _of_each(tones, views)
-    for _ in range(turns):
+    for turn in range(turns):
         found = _estimated(recipe, aims, tones, count, seed)
         if found is not None:
             recipe = match_sizes(recipe, found.real, found.synthetic, base)
@@ -48,11 +44,17 @@ def matched(
             recipe = match_shading(recipe, *found.wide)
             recipe = match_texture(recipe, *found.close)
             recipe = match_detector(recipe, *found.close)
+        on_turn(turn + 1)
     return with_coverage(recipe, aims[0], tones, views, seed)
 
 
 def with_detector(
-    recipe: Recipe, close: Target, tones: Sequence[Tone], turns: int, seed: int
+    recipe: Recipe,
+    close: Target,
+    tones: Sequence[Tone],
+    turns: int,
+    seed: int,
+    on_turn: Callable[[int], None] = lambda done: None,
 ) -> Recipe:
     """Return the recipe after corrections of its detector, each on views of its own.
 
@@ -63,6 +65,7 @@ def with_detector(
         found = _estimated(recipe, [close], tones, _of_each(tones, CLOSE_VIEWS), seed + turn)
         if found is not None:
             recipe = match_detector(recipe, *found.close, 1 / max(1, turn - WHOLE_TURNS + 2))
+        on_turn(turn + 1)
     return recipe
 
 

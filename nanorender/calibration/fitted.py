@@ -31,6 +31,13 @@ def refuse_other_than_toml(path: Path) -> None:
         raise InputError(f"{path} must end in .toml and lie in a folder that is there")
 
 
+def in_short(calibration: Calibration) -> str:
+    """Return the loss before and after, and what chance alone makes."""
+    before, after, chance = calibration.before, calibration.after, calibration.chance
+    alone = "" if chance is None else f" ({chance:.3f} by chance alone)"
+    return f"loss {before.loss():.3f} -> {after.loss():.3f}{alone}"
+
+
 def fitted_toml(calibration: Calibration, base_name: str, names: list[str]) -> str:
     """Return the text of a fitted recipe, which reads back as `calibration.recipe`."""
     document = tomlkit.parse(recipe_text(base_name))
@@ -102,6 +109,7 @@ def _short(value: Any) -> str:
 
 def _header(calibration: Calibration, base_name: str, names: list[str]) -> str:
     before, after = calibration.before, calibration.after
+    chance = [] if calibration.chance is None else [calibration.chance]
     worst = max(len(name) for name in Terms._fields)
     lines = [
         f"Fitted by 'nanorender calibrate' to {len(names)} micrographs: {', '.join(names)}.",
@@ -111,16 +119,11 @@ def _header(calibration: Calibration, base_name: str, names: list[str]) -> str:
             f"  {name:{worst}}  {getattr(before, name):6.3f} -> {getattr(after, name):6.3f}"
             for name in Terms._fields
         ),
-        *_by_chance(calibration),
+        *(
+            f"By chance, as few of its own images as the real ones differ by {c:.3f}."
+            for c in chance
+        ),
         f"Fitted, with {calibration.evaluations} candidates:",
         *(f"  {name}: {was:.4g} -> {now:.4g}" for name, (was, now) in calibration.fitted.items()),
     ]
     return "".join(f"# {line}\n" for line in lines)
-
-
-def _by_chance(calibration: Calibration) -> list[str]:
-    if calibration.chance is None:
-        return []
-    return [
-        f"By chance, as few of its own images as the real ones differ by {calibration.chance:.3f}."
-    ]

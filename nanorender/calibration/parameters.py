@@ -26,7 +26,7 @@ class Parameter(NamedTuple):
     read: its value in a recipe; None where the recipe has no such setting
     write: a recipe with another value
     low, high: bounds
-    step: standard deviation that a search begins with, of the logarithm where `logarithmic`
+    step: unit of the changes that a search makes, of the logarithm where `logarithmic`
     logarithmic: whether it is searched for on a logarithmic scale
     leaps: whether particles come to lie elsewhere with any change of it, however small
     """
@@ -191,10 +191,14 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
     return read, write
 
 
-DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True, True)
-SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True, True)
-DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True, True)
-MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True, True)
+DIAMETER = Parameter(
+    "diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True, leaps=True
+)
+SIZE_SPREAD = Parameter(
+    "size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True, leaps=True
+)
+DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True, leaps=True)
+MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True, leaps=True)
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01, False)
 BRIGHTNESS_SPREAD = Parameter(

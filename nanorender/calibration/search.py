@@ -36,10 +36,10 @@ TOLERATED = 1.2
 """Of the least loss: what a recipe may have for the search to go on from it."""
 
 TRUST = 0.002
-"""Loss of a candidate whose parameters are all a step from the start: what the images do not decide
-stays as the recipe has it."""
+"""Loss of moving all parameters by a step: what the images do not decide stays as it is."""
 
 MODEL_EVALUATIONS = 6000
+"""Moves whose loss is taken from a model, which renders nothing."""
 
 Look = Callable[[Recipe, int], tuple[Shown, ...]]
 """What the views of a number show of a recipe, at one or several scales."""

@@ -1,11 +1,17 @@
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_match import SEEN
 
 from nanorender.calibration.calibrate import Calibration
-from nanorender.calibration.fitted import fitted_toml, refuse_other_than_toml, write_fitted
+from nanorender.calibration.fitted import (
+    fitted_toml,
+    in_short,
+    refuse_other_than_toml,
+    write_fitted,
+)
 from nanorender.calibration.likeness import Terms
 from nanorender.calibration.parameters import ALBEDO, BLUR, DIAMETER, MEMBERS, RINGS
 from nanorender.errors import InputError
@@ -50,6 +56,12 @@ def test_the_file_says_what_was_fitted_and_keeps_the_other_comments():
     kept = next(line for line in lines if line.startswith("compactness"))
     assert kept.endswith("# 0: chains, 1: round clumps")
     assert np.isclose(tomllib.loads(text)["materials"]["oxide"]["albedo"], 0.306, rtol=1e-3)
+
+
+def test_the_loss_in_short_says_what_chance_alone_makes():
+    fitted = calibration("tio2")
+    assert in_short(fitted) == "loss 0.333 -> 0.095 (0.070 by chance alone)"
+    assert in_short(replace(fitted, chance=None)) == "loss 0.333 -> 0.095"
 
 
 def test_a_file_that_is_no_toml_is_refused_before_the_work(tmp_path):

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from nanorender.calibration.parameters import (
-    DIAMETER,
-    MATCHED,
-    SEARCHED,
-    SIZE_SPREAD,
-    spread_of,
-)
+from nanorender.calibration.parameters import DIAMETER, MATCHED, SEARCHED, SIZE_SPREAD, spread_of
 from nanorender.recipe import Recipe, preset_names, read_recipe
 
 EVERY = SEARCHED + MATCHED

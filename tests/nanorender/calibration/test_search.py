@@ -41,10 +41,7 @@ def test_the_search_finds_the_levels_of_what_it_is_held_against():
 
 
 def test_the_search_goes_on_from_where_a_model_ends():
-    start, hidden = (
-        recipe_of(0.40, 0.12),
-        recipe_of(0.40, 0.20),
-    )  # 8 steps, of which one is in reach
+    start, hidden = recipe_of(0.40, 0.12), recipe_of(0.40, 0.20)  # 8 steps: one is in reach
     once, often = (
         search(start, (GRAY,), look, held_against(hidden), 2 * models, 0) for models in (2, 4)
     )
@@ -129,7 +126,7 @@ def test_progress_counts_what_was_rendered():
     assert counted == list(range(1, 2 * MODEL + 1))
 
 
-def test_views_without_particles_change_nothing():
+def test_without_particles_in_view_the_search_goes_by_what_else_is_seen():
     def blind(recipe, number):
         (shown,) = look(recipe, number)
         return (shown._replace(each=(None,)),)
