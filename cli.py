@@ -7,13 +7,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-import nanorender.analysis.commands
-import nanorender.commands
+import nanorender.commands.analysis
+import nanorender.commands.rendering
 import unet.commands
-from nanorender.analysis.commands import measure, report
-from nanorender.commands import export, generate
-from nanorender.errors import InputError
-from nanorender.options import (
+from nanorender.commands.analysis import measure, report
+from nanorender.commands.options import (
     CORES,
     RECIPE_HELP,
     Averaged,
@@ -30,7 +28,9 @@ from nanorender.options import (
     Workers,
     collection,
 )
-from nanorender.provenance import recorded
+from nanorender.commands.rendering import export, generate
+from nanorender.errors import InputError
+from nanorender.provenance.record import recorded
 from unet.commands import segment, select, train
 
 app = typer.Typer(
@@ -40,9 +40,9 @@ app = typer.Typer(
     help="Synthetic nanoparticle micrographs with exact labels, a U-Net trained on them alone, "
     "and the sizes of the particles on real ones.",
 )
-app.add_typer(nanorender.commands.app)
+app.add_typer(nanorender.commands.rendering.app)
 app.add_typer(unet.commands.app)
-app.add_typer(nanorender.analysis.commands.app)
+app.add_typer(nanorender.commands.analysis.app)
 
 
 @app.command(rich_help_panel="All stages")
@@ -120,7 +120,7 @@ def reproduce(
     """
     from tempfile import TemporaryDirectory
 
-    from nanorender.reproduce import reproduce
+    from nanorender.provenance.reproduce import reproduce
 
     if out is not None and out.exists():
         raise InputError(f"{out} is there already; give a new folder")

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from nanorender.analysis.measure import measure
-from nanorender.analysis.separate import Separation, separate
+from nanorender.measuring.measure import measure
+from nanorender.separation.separate import Separation, separate
 
 EDGE = 256  # of the run that only checks; 2048 and 4096 are what the README reports
 

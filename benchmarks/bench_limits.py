@@ -18,7 +18,7 @@ import pytest
 from bench_raymarch import RENDER_PX, scene_of
 
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.labelling.labels import LabelSettings, labelled
+from nanorender.labeling.labels import LabelSettings, labelled
 from nanorender.recipe import preset_names
 from nanorender.tracing.instances import place
 from nanorender.tracing.raymarch import trace_instances

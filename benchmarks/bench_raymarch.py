@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.labelling.labels import LabelSettings, label, labelled
+from nanorender.labeling.labels import LabelSettings, label, labelled
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table

@@ -20,11 +20,11 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nanorender.analysis.separate import Separation
-from nanorender.analysis.table import tabulate
 from nanorender.files.collection import Reading, find_collection
 from nanorender.generate import generate
+from nanorender.measuring.table import tabulate
 from nanorender.recipe import read_recipe
+from nanorender.separation.separate import Separation
 from unet.checkpoint import ModelCard, write_model
 from unet.data import PixelSizes
 from unet.model import initial_weights

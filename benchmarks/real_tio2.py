@@ -23,14 +23,14 @@ import numpy as np
 from scipy.stats import spearmanr
 from skimage.filters import threshold_li
 
-from nanorender.analysis.matching import match, object_scores, pixel_scores
-from nanorender.analysis.overlaps import overlap_table
-from nanorender.analysis.separate import Separation, separate
 from nanorender.files.collection import Collection, Reading, read_collection
 from nanorender.files.dataset import read_truth_table
 from nanorender.files.segmentation import read_label_map
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
+from nanorender.scoring.matching import match, object_scores, pixel_scores
+from nanorender.scoring.overlaps import overlap_table
+from nanorender.separation.separate import Separation, separate
 from unet.baseline import leave_one_out, table
 from unet.data import load_dataset
 from unet.devices import divide_cpu

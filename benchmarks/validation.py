@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nanorender.analysis.measure import measure
+from nanorender.measuring.measure import measure
 
 SAMPLES = 200
 COLUMNS = {

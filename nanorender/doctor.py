@@ -12,7 +12,7 @@ from numba.core import config
 from nanorender.errors import InputError
 from nanorender.files.verify import verify
 from nanorender.generate import generate
-from nanorender.provenance import versions_here
+from nanorender.provenance.record import versions_here
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 

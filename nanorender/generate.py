@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nanorender.cluster import check_cluster
 from nanorender.errors import InputError
+from nanorender.execution.cluster import check_cluster
+from nanorender.execution.workers import run_tasks
 from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.files.dataset import (
     MOST_SAMPLES,
@@ -22,7 +23,6 @@ from nanorender.outputs import outputs
 from nanorender.recipe import Recipe
 from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
-from nanorender.workers import run_tasks
 
 WHOLE = (1, 1)
 """The shard that is everything."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped, UInt8
 
-from nanorender.labelling.layers import amodal_layers
+from nanorender.labeling.layers import amodal_layers
 from nanorender.recipe import OutputName
 from nanorender.render import Sample
 from nanorender.tracing.instances import place

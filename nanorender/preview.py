@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32, Int, Shaped
 from matplotlib.figure import Figure
 
-from nanorender.analysis.overlay import neighbour_colours, palette
 from nanorender.errors import InputError
 from nanorender.files.atomic import aside
 from nanorender.recipe import Recipe
 from nanorender.render import Sample, render
+from nanorender.report.overlay import neighbour_colours, palette
 from nanorender.tracing.raymarch import Surface
 
 COLUMNS = ("image", "labels", "height", "normals")

@@ -13,7 +13,7 @@ from nanorender.imaging.detector import DetectorSettings
 from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
 from nanorender.imaging.shaders import Material, Substrate
-from nanorender.labelling.labels import LabelSettings
+from nanorender.labeling.labels import LabelSettings
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
 

@@ -10,7 +10,7 @@ from nanorender.imaging.detector import detect
 from nanorender.imaging.dirt import substrate_texture
 from nanorender.imaging.lighting import light
 from nanorender.imaging.shaders import shade
-from nanorender.labelling.labels import labelled
+from nanorender.labeling.labels import labelled
 from nanorender.recipe import Recipe
 from nanorender.scenes.scene import Scene, sample_scene
 from nanorender.tracing.instances import place

@@ -40,7 +40,7 @@ from nanorender.files.micrograph import (
 from nanorender.files.microscopes import read_header, read_sidecars
 from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
 from nanorender.files.verify import verify
-from nanorender.provenance import read_record as read_command
+from nanorender.provenance.record import read_record as read_command
 from nanorender.recipe import Recipe, read_recipe
 from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nanorender.analysis.results import compare
-from nanorender.analysis.separate import Separation
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.collection import Collection
 from nanorender.files.segmentation import read_label_map
+from nanorender.report.results import compare
+from nanorender.separation.separate import Separation
 from unet.annotated import load_annotated
 from unet.presets import TrainSettings
 from unet.segment import Prediction, segment

@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from pydantic import Field, ValidationError
 
-from nanorender.analysis.overlay import displayed
-from nanorender.analysis.page import page_template
-from nanorender.analysis.rois import outlines, svg_path
-from nanorender.analysis.separate import Separation, separate
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.segmentation import file_sha256
+from nanorender.report.overlay import displayed
+from nanorender.report.page import page_template
+from nanorender.report.rois import outlines, svg_path
+from nanorender.separation.separate import Separation, separate
 from nanorender.settings import Settings, read_text
 from unet.presets import TrainSettings
 from unet.segment import grown_back

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nanorender.options import (
+from nanorender.commands.options import (
     Averaged,
     Crop,
     InPixels,
@@ -22,8 +22,8 @@ from nanorender.options import (
     note,
     report_failures,
 )
-from nanorender.progress import progress
-from nanorender.provenance import recorded
+from nanorender.commands.progress import progress
+from nanorender.provenance.record import recorded
 
 app = typer.Typer()
 PANEL = "Learn"
@@ -177,8 +177,8 @@ def segment(
 
     Example: nanorender segment run micrographs -o labels
     """
-    from nanorender.analysis.separate import Separation
     from nanorender.files.collection import find_collection, parse_reading
+    from nanorender.separation.separate import Separation
     from unet.devices import use_device
     from unet.segment import Prediction, segment
 
@@ -211,7 +211,7 @@ def similarity(
 
     Example: nanorender similarity micrographs dataset -o similarity.png
     """
-    from nanorender.analysis.similarity import write_similarity
+    from nanorender.comparison.similarity import write_similarity
     from unet.features import compare, features, note_on_scale
 
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nanorender.analysis.figures import STYLE
 from nanorender.files.atomic import aside
+from nanorender.report.figures import STYLE
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
 LABELLED_IMAGES = 6  # more lines than these are not told apart: their mean is drawn alone

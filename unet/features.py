@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, UInt8
 
-from nanorender.analysis.similarity import (
+from nanorender.comparison.similarity import (
     Named,
     Similarity,
     patches_at_random,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nanorender import __version__
-from nanorender.analysis.separate import Separation
 from nanorender.errors import InputError, UnwritableError
+from nanorender.execution.workers import run_tasks
 from nanorender.files.collection import Collection, Reading, read_scaled
 from nanorender.files.micrograph import Micrograph, write_image
 from nanorender.files.segmentation import (
@@ -16,7 +16,7 @@ from nanorender.files.segmentation import (
     read_record,
     write_segmentation,
 )
-from nanorender.workers import run_tasks
+from nanorender.separation.separate import Separation
 from unet.checkpoint import model_file
 from unet.predict import Model, load_model, prepare
 from unet.presets import TrainSettings

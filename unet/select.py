@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from nanorender.analysis.matching import object_scores, pixel_scores
-from nanorender.analysis.separate import Separation, separate
 from nanorender.errors import InputError
+from nanorender.scoring.matching import object_scores, pixel_scores
+from nanorender.separation.separate import Separation, separate
 from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
 from unet.predict import Model, load_model, predict
 from unet.presets import TrainSettings

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Integer, UInt8
 
-from nanorender.analysis.separate import Separation, separate
+from nanorender.separation.separate import Separation, separate
 from unet.predict import Model, Prepared, Window, predict_window, whole
 
 WHOLE_PX = 4096  # images of no larger edge are not divided

@@ -16,8 +16,8 @@ from nanorender.distributions import (
 from nanorender.errors import InputError
 from nanorender.imaging.exposure import Lines, Noise, PointSpread, expose
 from nanorender.jit import kernel
-from nanorender.labelling.silhouettes import NO_SILHOUETTES, Silhouettes
 from nanorender.settings import Settings
+from nanorender.upsampling.silhouettes import NO_SILHOUETTES, Silhouettes
 
 WIDEST_PX = 0.5  # of point spreads under which silhouettes are sharpened, pixels of the radiance
 STEP_PX2 = 1 / 3  # variance of a blurring step; its fourth cumulant is then 0, as the Gaussian's

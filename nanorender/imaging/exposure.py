@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from nanorender.jit import kernel, subroutine
-from nanorender.labelling.silhouettes import Silhouettes, sharpen_line
+from nanorender.upsampling.silhouettes import Silhouettes, sharpen_line
 
 
 class Noise(NamedTuple):

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from nanorender.jit import kernel, subroutine
 from nanorender.scenes.footprints import Footprints, closeness
-from nanorender.scenes.neighbours import empty_grid, near, put
+from nanorender.scenes.neighbors import empty_grid, near, put
 
 TRIES = 16  # places tried for each particle of an agglomerate
 FALLS = 24  # places tried for each particle that is to lie beside the others

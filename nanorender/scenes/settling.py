@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from nanorender.jit import kernel, subroutine
 from nanorender.scenes.footprints import Footprints, closeness
-from nanorender.scenes.neighbours import empty_grid, near, put
+from nanorender.scenes.neighbors import empty_grid, near, put
 
 
 @subroutine

@@ -8,9 +8,9 @@ from jaxtyping import Float32, Int32
 
 from nanorender.jit import kernel, subroutine
 from nanorender.scenes.scene import Scene, View
-from nanorender.tracing.cells import one_cell
 from nanorender.tracing.instances import Instances, place
 from nanorender.tracing.march import BLOCK, hits, new_block
+from nanorender.upsampling.cells import one_cell
 
 _ONE = np.float32(1)
 _FLAT = np.float32(1e-6)

@@ -16,8 +16,8 @@ from nanorender.files.dataset import open_dataset
 from nanorender.files.micrograph import write_image
 from nanorender.files.verify import verify
 from nanorender.generate import generate
+from nanorender.provenance.reproduce import differences
 from nanorender.recipe import read_recipe
-from nanorender.reproduce import differences
 
 TINY = ("sio2", "--pixel-size-nm", 12, "--image-px", 64)
 

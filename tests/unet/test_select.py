@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from nanorender.analysis.separate import Separation
 from nanorender.errors import InputError
+from nanorender.separation.separate import Separation
 from unet.annotated import without_lines
 from unet.checkpoint import MODEL_NAME, read_model, write_model
 from unet.data import load_dataset

@@ -3,8 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nanorender.analysis.matching import object_scores
-from nanorender.analysis.separate import Separation
+from nanorender.scoring.matching import object_scores
+from nanorender.separation.separate import Separation
 from unet import windows
 from unet.data import PixelSizes
 from unet.model import initial_weights

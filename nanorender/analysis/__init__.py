@@ -1,1 +1,0 @@
-"""Separates, measures and compares particles in label maps and micrographs."""

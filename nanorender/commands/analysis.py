@@ -1,0 +1,107 @@
+"""Commands of the analysis: from label maps to tables and the report."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nanorender.commands.options import (
+    CORES,
+    AsJson,
+    Out,
+    Scheduler,
+    Truth,
+    Workers,
+    report_failures,
+)
+from nanorender.commands.progress import progress
+from nanorender.provenance.record import recorded
+
+app = typer.Typer()
+PANEL = "Measure"
+Size = Literal["equivalent_diameter", "min_feret", "max_feret", "inscribed_diameter", "sqrt_area"]
+
+
+@app.command(rich_help_panel=PANEL)
+def measure(
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help=".csv or .parquet.")] = Path(
+        "particles.csv"
+    ),
+    workers: Workers = CORES,
+    scheduler: Scheduler = None,
+) -> None:
+    """Measure every particle of a folder of label maps: one row each, in nm.
+
+    Example: nanorender measure labels -o particles.csv
+    """
+    from nanorender.measuring.table import tabulate
+
+    with progress("measuring") as show:
+        tabulated = tabulate(labels, out, workers, scheduler, show)
+    report_failures(tabulated.failures, tabulated.maps, "label maps")
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+@recorded("out")
+def report(
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
+    out: Out,
+    truth: Truth = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
+    size: Annotated[Size, typer.Option(help="What the size of a particle is.")] = (
+        "equivalent_diameter"
+    ),
+    weighting: Annotated[
+        Literal["number", "volume"], typer.Option(help="Count particles, or their volume.")
+    ] = "number",
+    frame: Annotated[
+        Literal["keep", "drop", "miles_lantuejoul"],
+        typer.Option(help="What is done about particles cut by the frame."),
+    ] = "keep",
+    samples: Annotated[
+        str | None, typer.Option(help="Pattern that finds the sample in the name of an image.")
+    ] = None,
+) -> None:
+    """Write the report on a folder of label maps: distributions, overlays, tables.
+
+    Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
+    """
+    from nanorender.report.study import Heading, read_results, score_lines, write_report
+    from nanorender.statistics.summary import Statistics
+
+    settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
+    heading = Heading(title, shlex.join(["nanorender", *sys.argv[1:]]), samples)
+    with progress("measuring") as show:
+        results = read_results(labels, truth, show)
+    with progress("drawing") as show:
+        page = write_report(labels, results, out, heading, settings, show)
+    print(*score_lines(results), page, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
+def evaluate(
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps, or one of them.")],
+    truth: Annotated[str, typer.Argument(help="Annotations: folder, suffix of names, or file.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="CSV file of all scores.")] = None,
+    min_area_px: Annotated[int, typer.Option(min=1, help="Ignore smaller true regions.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Score label maps against the truth: pixels, particles from IoU 0.5 to 0.95, sizes.
+
+    Example: nanorender evaluate labels truth -o scores.csv
+    """
+    from nanorender.files.atomic import write_text
+    from nanorender.scoring.evaluate import as_dict, as_text, evaluate_folder, full_table
+
+    with progress("scoring") as show:
+        found = evaluate_folder(labels, truth, min_area_px, show)
+    if out is not None:
+        write_text(out, full_table(found).to_csv(index=False))
+    print(json.dumps(as_dict(found), indent=1) if as_json else as_text(found, min_area_px))
+    if out is not None:
+        print(out, file=sys.stderr)

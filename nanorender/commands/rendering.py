@@ -1,0 +1,254 @@
+"""Commands of the renderer: recipes, synthetic images and their folders."""
+
+import json
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanorender.commands.options import (
+    CORES,
+    RECIPE_HELP,
+    AsJson,
+    Count,
+    Crop,
+    DarkParticles,
+    Out,
+    PixelSize,
+    RecipeName,
+    Scheduler,
+    Seed,
+    Several,
+    Shard,
+    Workers,
+)
+from nanorender.commands.progress import Show, counted, progress
+from nanorender.provenance.record import recorded
+
+app = typer.Typer()
+PANEL = "Render"
+Dataset = Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")]
+
+
+def _rendering() -> AbstractContextManager[Show]:
+    """Return a progress bar that says so when the renderer has to be compiled first."""
+    from nanorender.jit import is_compiled
+
+    return progress("rendering" if is_compiled() else "compiling once, then rendering")
+
+
+@app.command(rich_help_panel=PANEL)
+def preview(
+    recipe: RecipeName,
+    count: Count = 6,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("preview.png"),
+) -> None:
+    """Draw a contact sheet of a recipe: images, labels, depth and normals.
+
+    Example: nanorender preview tio2 -n 4 -o tio2.png
+    """
+    from nanorender.preview import write_preview
+    from nanorender.recipe import read_recipe
+
+    with _rendering() as show:
+        write_preview(read_recipe(recipe), count, seed, out, show)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def gallery(out: Out) -> None:
+    """Draw every template under every shader, and what the presets make, for a look or a README.
+
+    Example: nanorender gallery -o pictures
+    """
+    from nanorender.gallery import write_gallery
+
+    with _rendering() as show:
+        written = write_gallery(out, show)
+    print(*written, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
+@recorded("out")
+def generate(
+    recipe: RecipeName,
+    out: Out,
+    count: Count = 180,
+    seed: Seed = 0,
+    workers: Workers = CORES,
+    pixel_size_nm: Annotated[float | None, typer.Option(help="Draw to this scale.")] = None,
+    image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            help="More files of each sample: visible,amodal,parts,agglomerates,height,normals."
+        ),
+    ] = None,
+    shard: Shard = "1/1",
+    scheduler: Scheduler = None,
+) -> None:
+    """Make synthetic images with exact labels; what is there already is kept.
+
+    Example: nanorender generate tio2 -n 180 -o dataset
+    """
+    from nanorender.generate import generate, parse_shard
+    from nanorender.recipe import read_recipe
+
+    part = parse_shard(shard)
+    settings = read_recipe(recipe)
+    if pixel_size_nm is not None:
+        settings = settings.at_scale(pixel_size_nm, image_px)
+    if outputs is not None:
+        settings = settings.with_outputs(outputs)
+    with _rendering() as show:
+        generate(
+            settings,
+            count,
+            seed,
+            out,
+            workers=workers,
+            shard=part,
+            scheduler=scheduler,
+            on_progress=show,
+        )
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def verify(dataset: Dataset) -> None:
+    """Check a dataset: every file against its checksum, labels against the truth tables.
+
+    Example: nanorender verify dataset
+    """
+    from nanorender.errors import InputError
+    from nanorender.files.verify import verify
+
+    with progress("verifying") as show:
+        found = verify(dataset, show)
+    print(*found.problems, sep="\n", end="\n" if found.problems else "")
+    if found.problems:
+        raise InputError(
+            f"{dataset} has {len(found.problems)} problems in {found.samples} samples; 'generate' "
+            "makes what is missing: delete the sums/*.sha256 of damaged samples and run it again"
+        )
+    print(f"{found.samples} samples are whole and agree with their truth tables")
+
+
+@app.command(rich_help_panel=PANEL)
+@recorded("out")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder that 'generate' or 'segment' wrote.")],
+    out: Out,
+    layout: Annotated[str, typer.Option(help="coco, cellpose, stardist or nnunet.")] = "coco",
+) -> None:
+    """Write a dataset or label maps in another program's layout, images included.
+
+    Example: nanorender export dataset --layout cellpose -o for_cellpose
+    """
+    from nanorender.files.dataset import whole_samples
+    from nanorender.files.export import dataset_images, export, segmented_images
+    from nanorender.files.segmentation import find_label_maps
+
+    if any(folder.glob("*.tif")):
+        images, total = segmented_images(folder), len(find_label_maps(folder))
+    else:
+        images, total = dataset_images(folder), len(whole_samples(folder))
+    with progress("writing") as show:
+        export(layout, counted(images, total, show), out)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def bench(
+    recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all by default.")] = None,
+    count: Count = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast this machine renders, by stage.
+
+    Example: nanorender bench tio2 --json
+    """
+    from nanorender.bench import as_text, bench
+    from nanorender.recipe import preset_names
+
+    measured = bench(recipes or preset_names(), count)
+    print(json.dumps(measured, indent=1) if as_json else as_text(measured))
+
+
+@app.command(rich_help_panel=PANEL)
+def calibrate(
+    micrographs: Several,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
+    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
+    sheet: Annotated[Path | None, typer.Option(help="PNG file to compare by eye.")] = None,
+    evaluations: Annotated[
+        int,
+        typer.Option(min=1, help="Changed recipes that are looked at; of all settings from 80 on."),
+    ] = 200,
+    dark_particles: DarkParticles = False,
+    pixel_size_nm: PixelSize = None,
+    crop: Crop = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit a recipe to one to ten micrographs that nobody annotated.
+
+    Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
+    """
+    from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+    from nanorender.calibration.fitted import in_short, refuse_other_than_toml, write_fitted
+    from nanorender.calibration.sheet import refuse_other_than_png, write_sheet
+    from nanorender.files.collection import parse_reading, read_several
+    from nanorender.recipe import read_recipe
+
+    refuse_other_than_toml(out)
+    if sheet is not None:
+        refuse_other_than_png(sheet)
+    base = read_recipe(recipe)
+    images = read_several(micrographs, parse_reading(pixel_size_nm, False, crop, None))
+    settings = CalibrationSettings(
+        evaluations=evaluations, seed=seed, dark_particles=dark_particles
+    )
+    with progress("fitting") as show:
+        fitted = calibrate(images, base, settings, show)
+    for note in fitted.notes:
+        print(f"note: {note}", file=sys.stderr)
+    write_fitted(fitted, recipe, [image.path.name for image in images], out)
+    if sheet is not None:
+        views = {"real": fitted.real, "synthetic, fitted": fitted.synthetic}
+        write_sheet(views, fitted.features, {"before": fitted.before, "after": fitted.after}, sheet)
+        print(sheet)
+    print(in_short(fitted), file=sys.stderr)
+    print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
+    synthetic: Annotated[Path, typer.Argument(help="Folder of synthetic images, or one of them.")],
+    worst: Annotated[Path | None, typer.Option(help="PNG file of the worst patches.")] = None,
+    dark_particles: DarkParticles = False,
+    crop: Crop = None,
+) -> None:
+    """Tell how alike real and synthetic images are; 0.5 of the classifier is as good as can be.
+
+    Example: nanorender compare micrographs dataset/images --worst worst.png
+    """
+    from nanorender.calibration.views import gray_levels
+    from nanorender.comparison.compare import as_text, compare, write_worst
+    from nanorender.files.collection import Reading, parse_reading, read_several
+
+    sets = [
+        [gray_levels(image) for image in read_several([folder], reading)]
+        for folder, reading in (
+            (real, parse_reading(None, True, crop, None)),
+            (synthetic, Reading(in_pixels=True)),
+        )
+    ]
+    found = compare(sets[0], sets[1], dark_particles)
+    if worst is not None:
+        write_worst(found, worst)
+        print(worst)
+    print(as_text(found))

@@ -1,0 +1,1 @@
+"""Comparison of real and synthetic image sets."""

@@ -1,0 +1,1 @@
+"""Parallel execution in local processes or on a Dask cluster."""

@@ -1,0 +1,1 @@
+"""Measurements of particles: one table row per particle of a label map."""

@@ -1,0 +1,130 @@
+"""The particles of a folder of label maps as one table, however many maps there are."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from nanorender import __version__
+from nanorender.errors import InputError, UnwritableError
+from nanorender.execution.workers import run_tasks
+from nanorender.files.atomic import aside, write_text
+from nanorender.files.segmentation import file_sha256, find_label_maps
+from nanorender.report.results import particle_table
+from nanorender.report.study import image_result, write_frame
+
+
+class Tabulated(NamedTuple):
+    """What became of the label maps of a folder.
+
+    Attributes
+    ----------
+    maps: how many there are
+    failures: a line on each that could not be measured; the table is of the others
+    """
+
+    maps: int
+    failures: tuple[str, ...]
+
+
+def tabulate(
+    labels: Path,
+    out: Path,
+    workers: int,
+    scheduler: str | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tabulated:
+    """Measure every label map of a folder into one table.
+
+    The rows of an image are kept beside `out` until all are there, so that an interrupted or partly
+    failed measurement goes on where it was, and memory holds one image at a time; a Parquet file
+    takes the whole table.
+
+    Parameters
+    ----------
+    labels : folder of label maps
+    out : file of the table, .csv or .parquet
+    workers, scheduler : who measures, as in `workers.run_tasks`
+    on_progress : is called with how many maps are done, and of how many
+
+    Raises
+    ------
+    InputError
+        If the folder holds no label maps, none can be measured, or a file cannot be written.
+    """
+    paths = find_label_maps(labels)
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a .csv or .parquet file")
+    parts = out.with_name(f"{out.name}.parts").resolve()
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}") from None
+    rows: dict[Path, Path] = {}
+    failures: dict[Path, str] = {}
+    on_progress(0, len(paths))
+    for path, (part, failure) in run_tasks(partial(measure_into, parts), paths, workers, scheduler):
+        if part is None:
+            failures[path] = failure
+        else:
+            rows[path] = part
+        on_progress(len(rows) + len(failures), len(paths))
+    _join([rows[path] for path in paths if path in rows], out)
+    if not failures or not rows:
+        shutil.rmtree(parts)
+    return Tabulated(len(paths), tuple(failures[path] for path in paths if path in failures))
+
+
+def measure_into(parts: Path, path: Path) -> tuple[Path | None, str]:
+    """Write the rows of one label map into a folder; return the file, or why there is none."""
+    try:
+        part = parts / f"{_content(path)}.csv"
+        if not part.is_file():
+            write_text(part, particle_table([image_result(path, None)]).to_csv(index=False))
+    except UnwritableError:
+        raise
+    except InputError as error:
+        return None, str(error)
+    return part, ""
+
+
+def _content(path: Path) -> str:
+    """Return a name for what a label map and its record say, and for who measures."""
+    digest = hashlib.sha256(f"{__version__} {path.stem}".encode(errors="surrogateescape"))
+    for file in (path, path.with_suffix(".json")):
+        try:
+            digest.update(bytes.fromhex(file_sha256(file)))
+        except FileNotFoundError:
+            digest.update(b"-")
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()
+
+
+def _join(parts: Sequence[Path], out: Path) -> None:
+    """Write tables of the same columns below each other."""
+    if not parts:
+        return
+    if out.suffix.lower() == ".parquet":
+        import pandas as pd
+
+        # Names of images such as 000123 are no numbers.
+        tables = [pd.read_csv(part, dtype={"image": str}) for part in parts]
+        filled = [table for table in tables if len(table)]
+        write_frame(pd.concat(filled, ignore_index=True) if filled else tables[0], out)
+        return
+    header = ""
+    with aside(out) as whole, whole.open("w", encoding="utf-8", newline="") as file:
+        for part in parts:
+            columns, _, rows = part.read_text(encoding="utf-8").partition("\n")
+            if not header:
+                header = columns
+                file.write(columns + "\n")
+            if columns != header:
+                raise InputError(
+                    "some images have a pixel size and others have none; measure them apart, or "
+                    "segment all with --pixels"
+                )
+            file.write(rows)

@@ -1,0 +1,1 @@
+"""Records of how an output folder was made, and reproduction from them."""

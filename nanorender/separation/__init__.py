@@ -1,0 +1,1 @@
+"""Label maps of particles from the maps that a network predicts."""

@@ -1,0 +1,1 @@
+"""Size distributions with confidence intervals, fits and regulatory shares."""

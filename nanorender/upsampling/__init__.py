@@ -1,0 +1,1 @@
+"""Rendering at reduced resolution: exact labels and sharp outlines at full resolution."""

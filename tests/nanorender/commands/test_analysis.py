@@ -1,0 +1,60 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from nanorender.commands.analysis import app
+from nanorender.errors import InputError
+from nanorender.files.micrograph import write_labels
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Label maps of two samples, and their truth: one particle of two is missing in the second."""
+    for folder in ("labels", "truth"):
+        (tmp_path / folder).mkdir()
+    for name in ("a_1", "b_1"):
+        truth = np.zeros((60, 80), np.int32)
+        truth[10:30, 10:30], truth[35:55, 40:70] = 1, 2
+        found = truth * (truth == 2) if name == "b_1" else truth
+        write_labels(tmp_path / "truth" / f"{name}.tif", truth, 2.0)
+        write_labels(tmp_path / "labels" / f"{name}.tif", found, 2.0)
+    return tmp_path
+
+
+def invoke(*words):
+    found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert found.exit_code == 0
+    return found.stdout
+
+
+def test_scores_are_printed_as_tables_or_as_nothing_but_json(folders):
+    text = invoke("evaluate", folders / "labels", folders / "truth")
+    assert "Particles at IoU 0.5" in text
+    told = json.loads(
+        invoke(
+            "evaluate",
+            folders / "labels",
+            folders / "truth",
+            "--json",
+            "-o",
+            folders / "scores.csv",
+        )
+    )
+    assert told["objects"]["0.50"]["mean"]["recall"] == pytest.approx(0.75)
+    assert len(pd.read_csv(folders / "scores.csv")) == 2 * 10
+
+
+def test_the_report_takes_a_size_and_samples(folders):
+    out = folders / "report"
+    labels = folders / "labels"
+    said = invoke("report", labels, "--size", "min_feret", "--samples", "^[^_]+", "-o", out)
+    assert said.split() == [str(out / "index.html")]
+    rows = pd.read_csv(out / "statistics.csv")
+    assert rows["name"].tolist() == ["a_1", "b_1", "a", "b", "all images"]
+    assert rows["d50_nm"].tolist() == pytest.approx([40] * 5)
+    with pytest.raises(InputError, match="not found in the name 'a_1'"):
+        invoke("report", labels, "--samples", "^x", "-o", folders / "other")
+    assert not (folders / "other").exists()

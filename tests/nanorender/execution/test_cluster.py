@@ -1,0 +1,123 @@
+"""A Dask cluster of two workers, processes of their own, on this machine."""
+
+import filecmp
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from nanorender import cluster
+from nanorender.errors import InputError
+from nanorender.execution.cluster import run_on_cluster
+from nanorender.files.micrograph import write_labels
+from nanorender.files.verify import verify
+from nanorender.generate import generate
+from nanorender.measuring.table import tabulate
+from nanorender.recipe import read_recipe
+
+distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+
+COUNT = 40
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """A cluster of two worker processes of one thread each, the scheduler in this process."""
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        local_directory=tmp_path_factory.mktemp("scratch"),
+    ) as started:
+        yield started
+
+
+def doubled(task):
+    return 2 * task
+
+
+def refused(task):
+    raise InputError(f"task {task} cannot be done")
+
+
+def killed(_task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_every_task_comes_once_with_its_result_whatever_the_tasks_in_hand(two_workers):
+    done = list(run_on_cluster(doubled, range(30), two_workers.scheduler_address))
+    assert sorted(done) == [(task, 2 * task) for task in range(30)]
+
+
+def test_of_two_workers_one_killed_amid_the_work_every_sample_is_there_byte_for_byte(
+    two_workers, tmp_path
+):
+    recipe = read_recipe("sio2").at_scale(12.0, 64)
+    address = two_workers.scheduler_address
+    victim = next(iter(two_workers.workers.values())).pid
+    killed_at = []
+
+    def kill_one(done, _total):
+        if done == COUNT // 4:
+            os.kill(victim, signal.SIGKILL)
+            killed_at.append(time.monotonic())
+
+    made = tmp_path / "cluster"
+    generate(recipe, COUNT, SEED, made, workers=1, scheduler=address, on_progress=kill_one)
+    generate(recipe, COUNT, SEED, tmp_path / "alone", workers=1)
+    assert killed_at
+    assert verify(made) == (COUNT, ())
+    names = sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file())
+    whole = tmp_path / "alone"
+    assert names == sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
+    assert filecmp.cmpfiles(made, whole, map(str, names), shallow=False)[0] == list(map(str, names))
+
+
+def test_label_maps_are_measured_on_the_cluster(two_workers, tmp_path):
+    (tmp_path / "maps").mkdir()
+    for number in range(3):
+        write_labels(tmp_path / "maps" / f"{number}.tif", np.ones((20, 30), np.int32), 2.0)
+    (tmp_path / "maps" / "3.tif").write_bytes(b"torn")
+    on_cluster = tabulate(tmp_path / "maps", tmp_path / "a.csv", 1, two_workers.scheduler_address)
+    assert on_cluster == tabulate(tmp_path / "maps", tmp_path / "b.csv", 1)
+    assert len(on_cluster.failures) == 1
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_bad_input_on_a_worker_is_bad_input_here(two_workers):
+    with pytest.raises(InputError, match=r"^task 3 cannot be done$"):
+        list(run_on_cluster(refused, [3], two_workers.scheduler_address))
+
+
+def test_workers_of_other_versions_are_refused(two_workers, monkeypatch):
+    monkeypatch.setattr(cluster, "version", lambda package: "0.1")  # in this process alone
+    with pytest.raises(InputError, match=r"has nanorender .*, not 0\.1 as here"):
+        list(run_on_cluster(doubled, [1], two_workers.scheduler_address))
+
+
+def test_where_no_scheduler_answers_or_has_workers_the_user_is_told(monkeypatch):
+    monkeypatch.setattr(cluster, "LONGEST_WAIT_S", 1)
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        list(run_on_cluster(doubled, [1], "tcp://127.0.0.1:9"))
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", processes=False) as empty,
+        pytest.raises(InputError, match="has no workers; start some"),
+    ):
+        list(run_on_cluster(doubled, [1], empty.scheduler_address))
+
+
+def test_where_no_scheduler_answers_no_dataset_is_begun(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "LONGEST_WAIT_S", 1)
+    recipe = read_recipe("sio2").at_scale(12.0, 64)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        generate(recipe, 2, SEED, tmp_path / "new", workers=1, scheduler="tcp://127.0.0.1:9")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up_by_name(two_workers):
+    with pytest.raises(InputError, match="the workers that were given 7 were killed"):
+        list(run_on_cluster(killed, [7], two_workers.scheduler_address))

@@ -1,0 +1,137 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nanorender.errors import InputError
+from nanorender.execution.workers import run_tasks
+
+
+def touch(folder, task):
+    (folder / str(task)).write_text(str(os.getpid()))
+
+
+def killed_once(folder, task):
+    """Is killed at task 3 unless it was before, as if memory had run out."""
+    if task == 3 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    touch(folder, task)
+
+
+def always_killed(_folder, task):
+    if task == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refused(_folder, task):
+    if task == 3:
+        raise InputError("task 3 cannot be done")
+
+
+def doubled(task):
+    return 2 * task
+
+
+def broken(_folder, task):
+    if task == 3:
+        raise ZeroDivisionError("division by zero")
+
+
+def threads(folder, task):
+    (folder / str(task)).write_text(os.environ["NUMBA_NUM_THREADS"])
+
+
+def slow(folder, task):
+    (folder / f"begun-{task}").touch()
+    time.sleep(0.5)
+    touch(folder, task)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_task_is_done_once(tmp_path, workers):
+    done = list(run_tasks(partial(touch, tmp_path), range(7), workers))
+    assert sorted(task for task, _ in done) == list(range(7))
+    assert {path.name for path in tmp_path.iterdir()} == {str(task) for task in range(7)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_task_comes_with_its_result(workers):
+    assert dict(run_tasks(doubled, range(5), workers)) == {0: 0, 1: 2, 2: 4, 3: 6, 4: 8}
+
+
+def test_workers_are_other_processes_of_one_thread(tmp_path):
+    list(run_tasks(partial(touch, tmp_path), range(4), 2))
+    assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
+    list(run_tasks(partial(threads, tmp_path), range(4), 2))
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"1"}
+
+
+def test_no_tasks_are_done_at_once():
+    assert list(run_tasks(partial(touch, Path()), [], 8)) == []
+
+
+def test_the_task_of_a_killed_worker_is_done_by_another(tmp_path):
+    done = list(run_tasks(partial(killed_once, tmp_path), range(6), 2))
+    assert sorted(task for task, _ in done) == list(range(6))
+    assert (tmp_path / "3").exists()
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up_by_name():
+    with pytest.raises(InputError, match=r"worked on 3 was killed 3 times \(exit code -9\)"):
+        list(run_tasks(partial(always_killed, Path()), range(6), 2))
+
+
+def test_bad_input_in_a_worker_is_bad_input_here():
+    with pytest.raises(InputError, match=r"^task 3 cannot be done$"):
+        list(run_tasks(partial(refused, Path()), range(6), 2))
+
+
+def test_an_error_in_a_worker_is_raised_here_with_its_traceback():
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(run_tasks(partial(broken, Path()), range(6), 2))
+    assert "in broken" in "".join(caught.value.__notes__)
+
+
+def wait_for(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
+    program = (
+        "import sys\n"
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_workers import slow\n"
+        "from nanorender.execution.workers import run_tasks\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_tasks(partial(slow, Path(sys.argv[1])), range(100), 2))\n"
+    )
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    wait_for(lambda: len(list(tmp_path.glob("begun-*"))) >= 2)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert len(family) >= 2
+    parent.kill()
+    parent.wait()
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert len(gone) == len(family)
+
+
+def test_no_worker_outlives_a_task_that_failed():
+    with pytest.raises(InputError):
+        list(run_tasks(partial(refused, Path()), range(6), 2))
+    wait_for(lambda: not multiprocessing.active_children())

@@ -1,0 +1,86 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from nanorender.errors import InputError
+from nanorender.files.micrograph import write_labels
+from nanorender.measuring import table as module
+from nanorender.measuring.table import tabulate
+from nanorender.report.results import particle_table
+from nanorender.report.study import read_results
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """A folder of four label maps from elsewhere, the last one empty."""
+    (tmp_path / "maps").mkdir()
+    for number in range(4):
+        labels = np.zeros((40, 50), np.int32)
+        if number < 3:
+            labels[5 : 15 + number, 5:15], labels[20:26, 30:40] = 1, 2
+        write_labels(tmp_path / "maps" / f"{number}.tif", labels, 2.0)
+    return tmp_path / "maps"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_table_is_that_of_all_results_together(maps, tmp_path, workers):
+    told = []
+    done = tabulate(maps, tmp_path / "a.csv", workers, on_progress=lambda *now: told.append(now))
+    assert done == (4, ())
+    assert told == [(number, 4) for number in range(5)]
+    expected = particle_table(read_results(maps))
+    found = pd.read_csv(tmp_path / "a.csv")
+    expected["image"] = found["image"].astype(object)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-12)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "maps"]
+
+
+def test_a_parquet_file_holds_what_the_csv_file_holds(maps, tmp_path):
+    pytest.importorskip("pyarrow", reason="the extra 'parquet' is not installed")
+    tabulate(maps, tmp_path / "a.csv", 1)
+    tabulate(maps, tmp_path / "a.parquet", 1)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "a.parquet"),
+        pd.read_csv(tmp_path / "a.csv", dtype={"image": str}),
+        check_dtype=False,
+    )
+
+
+def test_maps_that_cannot_be_measured_cost_themselves_only_and_are_named(maps, tmp_path):
+    (maps / "1.tif").write_bytes(b"torn")
+    (maps / "2.json").write_text("{}")
+    done = tabulate(maps, tmp_path / "a.csv", 1)
+    assert [line.split("/")[-1].split(" ")[0] for line in done.failures] == ["1.tif", "2.json"]
+    assert set(pd.read_csv(tmp_path / "a.csv")["image"]) == {0}
+
+
+def test_a_measurement_goes_on_where_it_was_and_measures_anew_what_has_changed(
+    maps, tmp_path, monkeypatch
+):
+    (maps / "3.tif").write_bytes(b"torn")
+    tabulate(maps, tmp_path / "a.csv", 1)
+    write_labels(maps / "3.tif", np.ones((40, 50), np.int32), 2.0)
+    write_labels(maps / "0.tif", np.ones((40, 50), np.int32), 2.0)
+    measured = []
+    image_result = module.image_result
+    monkeypatch.setattr(
+        module, "image_result", lambda path, _: measured.append(path.name) or image_result(path, _)
+    )
+    assert tabulate(maps, tmp_path / "a.csv", 1) == (4, ())
+    assert measured == ["0.tif", "3.tif"]
+    assert pd.read_csv(tmp_path / "a.csv")["image"].tolist() == [0, 1, 1, 2, 2, 3]
+
+
+def test_images_with_and_without_a_pixel_size_are_not_mixed(maps, tmp_path):
+    write_labels(maps / "2.tif", np.ones((40, 50), np.int32), None)
+    with pytest.raises(InputError, match="measure them apart"):
+        tabulate(maps, tmp_path / "a.csv", 1)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_name_of_digits_stays_a_name_in_parquet(tmp_path):
+    pytest.importorskip("pyarrow", reason="the extra 'parquet' is not installed")
+    (tmp_path / "labels").mkdir()
+    write_labels(tmp_path / "labels" / "000123.tif", np.ones((9, 9), np.int32), 2.0)
+    tabulate(tmp_path / "labels", tmp_path / "a.parquet", 1)
+    assert pd.read_parquet(tmp_path / "a.parquet")["image"].tolist() == ["000123"]

@@ -1,0 +1,34 @@
+import numpy as np
+
+from nanorender.measuring.measure import measure
+from nanorender.report.results import ImageResult, compare, particle_table
+
+
+def squares():
+    """Return a true label map with a square of 100 pixels and a sliver of 49."""
+    truth = np.zeros((40, 60), np.int32)
+    truth[5:15, 5:15] = 1
+    truth[20:27, 5:12] = 2
+    return truth
+
+
+def test_slivers_of_the_truth_count_neither_as_particles_nor_as_sizes():
+    comparison = compare(squares(), squares(), 2.0)
+    assert comparison.objects.n_truth == 1
+    assert comparison.true_table["area_nm2"].tolist() == [400]
+    assert comparison.pixels.f1 == 1
+
+
+def test_tables_of_all_images_are_put_together_with_their_names():
+    truth = squares()
+    image = np.zeros(truth.shape, np.uint8)
+    empty = np.zeros_like(truth)
+    results = [
+        ImageResult(name, image, labels, 2.0, "", measure(labels, 2.0))
+        for name, labels in (("a", truth), ("none", empty), ("b", truth))
+    ]
+    table = particle_table(results)
+    assert table["image"].tolist() == ["a", "a", "b", "b"]
+    assert table.columns[0] == "image"
+    nothing = particle_table(results[1:2])
+    assert (len(nothing), nothing.columns.tolist()) == (0, table.columns.tolist())

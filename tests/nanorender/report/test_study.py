@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from nanorender.errors import InputError
+from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.segmentation import SegmentationRecord, file_sha256, write_segmentation
+from nanorender.report import study
+from nanorender.report.study import (
+    Heading,
+    read_results,
+    score_lines,
+    write_report,
+    write_table,
+)
+from nanorender.statistics.summary import Statistics
+
+
+def two_particles():
+    labels = np.zeros((60, 80), np.int32)
+    labels[10:30, 10:30], labels[35:55, 40:70] = 1, 2
+    return labels
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One micrograph, its label map with a record, and its annotation."""
+    labels = two_particles()
+    write_image(tmp_path / "grain.tif", np.where(labels > 0, 200, 30).astype(np.uint8), 2.0)
+    write_labels(tmp_path / "grain_m.tif", labels, 2.0)
+    record = SegmentationRecord(
+        image=tmp_path / "grain.tif",
+        image_sha256=file_sha256(tmp_path / "grain.tif"),
+        crop=(0, 60, 0, 80),
+        pixel_size_nm=2.0,
+        pixel_size_source="given by the user",
+        model_sha256="0" * 64,
+        training_pixel_sizes_nm=(1.0, 3.0),
+        separation={"threshold": 0.51, "area_opening_px": 10},
+        version="0",
+    )
+    write_segmentation(tmp_path / "labels", labels, record)
+    return tmp_path
+
+
+def test_particles_are_measured_in_the_units_of_the_record(folder):
+    (result,) = read_results(folder / "labels")
+    assert result.table["area_nm2"].tolist() == [20 * 20 * 4, 20 * 30 * 4]
+    assert result.pixel_size_source == "given by the user"
+    assert result.comparison is None
+
+
+def test_a_perfect_segmentation_scores_one(folder):
+    (line,) = score_lines(read_results(folder / "labels", "_m"))
+    assert line == (
+        "grain: pixel precision 1.000, recall 1.000, accuracy 1.000, F1 1.000, "
+        "object F1@0.5 1.000, found/true 1.000"
+    )
+
+
+def test_a_map_from_elsewhere_takes_its_own_calibration(tmp_path):
+    (tmp_path / "cells").mkdir()
+    write_labels(tmp_path / "cells" / "a.tif", two_particles(), 5.0)
+    (result,) = read_results(tmp_path / "cells")
+    assert result.pixel_size_nm == pytest.approx(5.0, rel=1e-4)
+    assert result.table["area_nm2"].tolist() == pytest.approx([400 * 25, 600 * 25], rel=1e-3)
+
+
+def test_the_table_of_a_study_names_the_image(folder):
+    write_table(read_results(folder / "labels"), folder / "particles.csv")
+    header, *rows = (folder / "particles.csv").read_text().splitlines()
+    assert header.startswith("image,label,")
+    assert [row.split(",")[0] for row in rows] == ["grain", "grain"]
+
+
+def test_the_report_says_how_the_maps_were_made(folder):
+    results = read_results(folder / "labels", "_m")
+    out = folder / "report"
+    heading = Heading("Grains", "nanorender report")
+    drawn = []
+    page = write_report(
+        folder / "labels", results, out, heading, Statistics(), lambda *now: drawn.append(now)
+    )
+    assert drawn == [(0, 1), (1, 1)]
+    summary = json.loads(page.with_name("summary.json").read_text())
+    assert summary["parameters"]["separation"]["area_opening_px"] == 10
+    assert summary["summary"]["floor"]["causes"]
+    assert "nanorender report" in page.read_text()
+
+
+def test_the_report_is_on_the_size_that_is_asked_for(folder):
+    results = read_results(folder / "labels")
+    settings = Statistics(quantity="min_feret", weighting="volume", frame_correction="drop")
+    heading = Heading("Grains", "nanorender report --size min_feret")
+    page = write_report(folder / "labels", results, folder / "report", heading, settings)
+    summary = json.loads(page.with_name("summary.json").read_text())["summary"]
+    assert summary["settings"]["quantity"] == "min_feret"
+    # Both particles are 20 px across at least, of 2 nm each.
+    assert summary["sizes"]["d50"]["value"] == pytest.approx(40)
+    text = page.read_text()
+    assert "minimum Feret diameter" in text
+    assert "volume-weighted" in text
+
+
+def test_parquet_files_hold_what_the_csv_file_holds(folder):
+    results = read_results(folder / "labels")
+    write_table(results, folder / "particles.csv")
+    write_table(results, folder / "particles.parquet")
+    written = parquet.read_table(folder / "particles.parquet").to_pandas()
+    pd.testing.assert_frame_equal(written, pd.read_csv(folder / "particles.csv"))
+    assert written["touches_frame"].dtype == bool
+
+
+def test_without_pyarrow_parquet_is_refused_with_the_way_out(folder, monkeypatch):
+    monkeypatch.setattr(study, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
+        write_table(read_results(folder / "labels"), folder / "particles.parquet")
+
+
+def test_a_label_map_of_another_size_than_its_micrograph_is_refused(folder):
+    write_labels(folder / "labels" / "grain.tif", np.zeros((9, 9), np.int32), 2.0)
+    with pytest.raises(InputError, match="segment it again"):
+        read_results(folder / "labels")

@@ -1,0 +1,96 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nanorender.errors import InputError
+from nanorender.statistics.bootstrap import Estimate
+from nanorender.statistics.groups import (
+    rounded,
+    samples_by_name,
+    shown_groups,
+    statistics_table,
+    summarize_groups,
+)
+from nanorender.statistics.sampling import FieldOfView
+from nanorender.statistics.summary import Statistics, summarize
+
+SETTINGS = Statistics(resamples=200)
+NAMES = ("e171_1", "e171_2", "food_1", "food_2", "empty_1")
+
+
+@pytest.fixture(scope="module")
+def groups():
+    rng = np.random.default_rng(0)
+    rows = []
+    for index, name in enumerate(NAMES[:4]):
+        diameter = rng.lognormal(np.log(100 + 50 * index), 0.3, 40)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "image": name,
+                    "equivalent_diameter_nm": diameter,
+                    "min_feret_nm": 0.8 * diameter,
+                    "inscribed_diameter_nm": 0.7 * diameter,
+                    "area_nm2": np.pi / 4 * diameter**2,
+                }
+            )
+        )
+    table = pd.concat(rows, ignore_index=True)
+    fields = [FieldOfView(name, 1000, 800, 2.0) for name in NAMES]
+    summary = summarize(table, fields, SETTINGS, np.random.default_rng(0))
+    sample_of = samples_by_name(NAMES, "^[^_]+")
+    return table, summarize_groups(table, fields, sample_of, SETTINGS, summary)
+
+
+def test_images_samples_and_all_have_a_row_each(groups):
+    rows = statistics_table(groups[1])
+    assert rows["level"].tolist() == ["image"] * 5 + ["sample"] * 3 + ["all"]
+    assert rows["name"].tolist() == [*NAMES, "e171", "food", "empty", "all images"]
+    assert rows["particles"].tolist() == [40] * 4 + [0] + [80, 80, 0, 160]
+    assert rows["images"].tolist() == [1] * 5 + [2, 2, 1, 5]
+
+
+def test_a_samples_figures_are_those_of_its_particles_alone(groups):
+    table, found = groups
+    rows = statistics_table(found).set_index("name")
+    sizes = table.loc[table["image"].str.startswith("food"), "equivalent_diameter_nm"]
+    row = rows.loc["food"]
+    assert row["mean_nm"] == pytest.approx(sizes.mean())
+    assert row["geometric_standard_deviation"] == pytest.approx(np.exp(np.log(sizes).std()))
+    assert row["share_below_100nm_min_feret"] == pytest.approx((0.8 * sizes < 100).mean())
+    assert row["field_area_nm2"] == 2 * 1000 * 800 * 4
+    expected = stats.bootstrap((sizes,), np.mean, method="percentile", rng=1).confidence_interval
+    assert row["mean_nm_low"] == pytest.approx(expected.low, rel=0.02)
+    assert row["mean_nm_high"] == pytest.approx(expected.high, rel=0.02)
+
+
+def test_the_page_shows_every_group_and_nothing_for_an_empty_one(groups):
+    cells = shown_groups(groups[1])
+    assert len(cells.rows) == 9
+    assert {len(row) for row in cells.rows} == {len(cells.columns)}
+    empty = next(row for row in cells.rows if row[0] == "empty_1")
+    assert empty[2:8] == ("0", "", "", "", "", "")
+
+
+def test_samples_are_found_by_the_first_parenthesis():
+    assert samples_by_name(["day1_a_7"], "_([a-z])_") == {"day1_a_7": "a"}
+    with pytest.raises(InputError, match="not found in the name 'b'"):
+        samples_by_name(["a_1", "b"], "_")
+    with pytest.raises(InputError, match="no regular expression"):
+        samples_by_name(["a"], "(")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "printed"),
+    [
+        (Estimate(193.049, 186.892, 205.509), ("193.0", "186.9", "205.5")),
+        (Estimate(189.15, 160.2, 204.17), ("189", "160", "204")),
+        (Estimate(1234.5, 900.0, 1500.0), ("1230", "900", "1500")),
+        (Estimate(0.98765, 0.978, 0.997), ("0.9877", "0.9780", "0.9970")),
+        (Estimate(12.3456, float("nan"), float("nan")), ("12.35", "", "")),
+        (Estimate(5.0, 5.0, 5.0), ("5.000", "5.000", "5.000")),
+    ],
+)
+def test_figures_have_two_digits_of_their_half_width(estimate, printed):
+    assert rounded(estimate) == printed
