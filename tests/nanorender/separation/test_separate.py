@@ -18,7 +18,7 @@ from nanorender.separation.separate import (
     separate,
 )
 
-MICROGRAPHS = Path(__file__).parents[3] / "shared" / "micrographs" / "tio2_sem"
+MICROGRAPHS = Path(__file__).parents[4] / "shared" / "micrographs" / "tio2_sem"
 SHAPE = (80, 120)
 
 
