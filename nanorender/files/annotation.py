@@ -12,14 +12,34 @@ from nanorender.files.imagefile import label_values, read_pixels
 from nanorender.files.micrograph import Micrograph, stem_suffix
 
 
-def truth_path(path: Path, suffix: str) -> Path:
-    """Return the file beside a micrograph, of its name with `suffix` appended, that exists.
+def find_truth(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
+    """Find and read the annotation of a micrograph.
+
+    Parameters
+    ----------
+    micrograph : the annotated image
+    truth : folder of files named like their images, or suffix that the names of annotations have
+        beside their images, such as "_m"
+
+    Returns
+    -------
+    labels : (h, w) label map, as `read_truth` returns it
 
     Raises
     ------
     InputError
-        If there is none.
+        If the annotation is missing or does not fit the micrograph.
     """
+    folder = Path(truth)
+    if not folder.is_dir():
+        return read_truth(_path_beside(micrograph.path, truth), micrograph)
+    for path in sorted(folder.glob(f"{micrograph.name}.*")):
+        return read_truth(path, micrograph)
+    raise InputError(f"{folder} holds no annotation of {micrograph.path.name}")
+
+
+def _path_beside(path: Path, suffix: str) -> Path:
+    """Return the existing file beside a micrograph whose name has the suffix appended."""
     name = path.stem + stem_suffix(suffix)
     for ending in (path.suffix, ".tif", ".tiff", ".png", ".TIF"):
         candidate = path.with_name(name + ending)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from nanorender.errors import InputError
-from nanorender.files.annotation import read_truth, truth_path
+from nanorender.files.annotation import find_truth
 from nanorender.files.micrograph import (
     Found,
     Micrograph,
@@ -75,14 +75,7 @@ class Collection:
         InputError
             If it is missing or does not fit the micrograph.
         """
-        if self.reading.truth is None:
-            return None
-        folder = self.reading.truth_folder
-        if folder is None:
-            return read_truth(truth_path(micrograph.path, self.reading.truth), micrograph)
-        for path in sorted(folder.glob(f"{micrograph.name}.*")):
-            return read_truth(path, micrograph)
-        raise InputError(f"{folder} holds no annotation of {micrograph.path.name}")
+        return None if self.reading.truth is None else find_truth(micrograph, self.reading.truth)
 
 
 def read_collection(path: Path, reading: Reading) -> Collection:

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Integer
 
 from nanorender import __version__
 from nanorender.errors import InputError
+from nanorender.files.annotation import find_truth
 from nanorender.files.atomic import aside, write_text
-from nanorender.files.collection import Collection, Reading
-from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import find_label_maps, read_record, read_segmented
 from nanorender.measuring.measure import measure
 from nanorender.report.contents import Provenance
@@ -71,7 +69,7 @@ def image_result(path: Path, truth: str | None) -> ImageResult:
     """Return one label map with its particles measured; raises InputError as `read_results`."""
     labels, micrograph = read_segmented(path)
     size_nm = micrograph.pixel_size_nm
-    annotated = None if truth is None else truth_of(micrograph, truth)
+    annotated = None if truth is None else find_truth(micrograph, truth)
     return ImageResult(
         name=path.stem,
         image=micrograph.image,
@@ -81,20 +79,6 @@ def image_result(path: Path, truth: str | None) -> ImageResult:
         table=measure(labels, size_nm, micrograph.image),
         comparison=None if annotated is None else compare(labels, annotated, size_nm),
     )
-
-
-def truth_of(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
-    """Return the annotation of a micrograph, `truth` as in `collection.Reading`.
-
-    Raises
-    ------
-    InputError
-        If it is missing or does not fit the micrograph.
-    """
-    annotated = Collection((micrograph.path,), (), (), (), Reading(truth=truth)).truth(micrograph)
-    if annotated is None:
-        raise InputError("name the annotations: a folder, or a suffix such as _m")
-    return annotated
 
 
 def write_table(results: Sequence[ImageResult], path: Path) -> None:

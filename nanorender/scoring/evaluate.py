@@ -9,9 +9,8 @@ import pandas as pd
 from jaxtyping import Float, Integer
 
 from nanorender.errors import InputError
-from nanorender.files.annotation import read_truth
+from nanorender.files.annotation import find_truth, read_truth
 from nanorender.files.segmentation import find_label_maps, read_segmented
-from nanorender.report.study import truth_of
 from nanorender.scoring.agreement import SizeAgreement, size_agreement
 from nanorender.scoring.matching import (
     IOU_LEVELS,
@@ -126,7 +125,7 @@ def evaluate_folder(
         on_progress(len(found), len(paths))
         values, micrograph = read_segmented(path)
         file = Path(truth)
-        real = read_truth(file, micrograph) if file.is_file() else truth_of(micrograph, truth)
+        real = read_truth(file, micrograph) if file.is_file() else find_truth(micrograph, truth)
         found.append(evaluate(path.stem, values, real, micrograph.pixel_size_nm, min_area_px))
     on_progress(len(paths), len(paths))
     return found

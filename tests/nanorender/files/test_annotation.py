@@ -4,7 +4,7 @@ import tifffile
 from PIL import Image
 
 from nanorender.errors import InputError
-from nanorender.files.annotation import read_truth, truth_path
+from nanorender.files.annotation import find_truth, read_truth
 from nanorender.files.micrograph import read_micrograph
 
 
@@ -24,7 +24,7 @@ def test_regions_of_a_mask_that_touch_at_corners_are_two_particles(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise())
     Image.fromarray(((squares() > 0) * 255).astype(np.uint8)).save(tmp_path / "a_m.png")
     micrograph = read_micrograph(tmp_path / "a.tif", crop=(5, 40, 5, 70))
-    labels = read_truth(truth_path(micrograph.path, "_m"), micrograph)
+    labels = find_truth(micrograph, "_m")
     assert np.array_equal(labels, squares()[5:40, 5:70])
 
 
@@ -40,7 +40,7 @@ def test_a_truth_of_another_size_or_none_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise())
     micrograph = read_micrograph(tmp_path / "a.tif")
     with pytest.raises(InputError, match=r"no annotation a_m\.tif"):
-        truth_path(micrograph.path, "_m")
+        find_truth(micrograph, "_m")
     tifffile.imwrite(tmp_path / "a_m.tif", squares(50, 80))
     with pytest.raises(InputError, match="50 rows and 80 columns"):
         read_truth(tmp_path / "a_m.tif", micrograph)

@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.measure import label
 
 from nanorender.errors import InputError
-from nanorender.files.annotation import read_truth, truth_path
+from nanorender.files.annotation import find_truth
 from nanorender.files.atomic import ASIDE_PREFIX
 from nanorender.files.micrograph import (
     find_micrographs,
@@ -222,7 +222,7 @@ def test_genuine_bars_are_cut_and_genuine_annotations_left_out(folder, shape):
 @needs_genuine_files
 def test_a_genuine_mask_has_as_many_particles_as_connected_regions():
     micrograph = read_micrograph(GENUINE / "tio2_sem" / "1908248.tif")
-    labels = read_truth(truth_path(micrograph.path, "_m.tif"), micrograph)
+    labels = find_truth(micrograph, "_m.tif")
     assert labels.shape == micrograph.image.shape
     mask = tifffile.imread(GENUINE / "tio2_sem" / "1908248_m.tif")[:712]
     assert labels.max() == label(mask > 0, connectivity=1).max()
