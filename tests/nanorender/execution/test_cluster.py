@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from nanorender.execution import cluster
 from nanorender.errors import InputError
+from nanorender.execution import cluster
 from nanorender.execution.cluster import run_on_cluster
 from nanorender.files.micrograph import write_labels
 from nanorender.files.verify import verify
