@@ -1,10 +1,11 @@
-"""Recovery: what calibration finds of recipes that it cannot see, from their images alone.
-
-Random recipes make a few micrographs each; a calibration that begins with the preset gets them
-without labels. Its recipe is then held against the hidden one: sizes, coverage and gray levels as
-the exact labels of both give them, point spread and noise as the settings say.
+"""Recovery of hidden recipes by calibration.
 
     python benchmarks/recovery.py -n 10
+
+Random recipes render a few images each. A calibration that starts from the preset gets these images
+without labels. Its recipe is then compared with the hidden one: sizes, coverage and gray levels by
+the exact labels of both, point spread and noise by the settings. Errors are written to
+docs/results/recovery.json after each recipe.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from results import cpu_seconds, write_results
 
 from nanorender.calibration import parameters as free
 from nanorender.calibration.calibrate import CalibrationSettings, calibrate
@@ -43,7 +45,7 @@ FACTORS = {free.DIAMETER: (0.75, 1.35), free.DENSITY: (1.0, 2.5), free.MEMBERS: 
 
 
 class Truth(NamedTuple):
-    """What images show, from their labels and the recipe behind them."""
+    """Properties of images, by their labels and recipe."""
 
     diameter_nm: float
     coverage: float
@@ -76,7 +78,7 @@ _TONE = {"gain": 1.0, "gamma": 1.0, "contrast": 1.0, "black_level": 0.0}
 
 
 def truth_of(recipe: Recipe, samples: list[Sample]) -> Truth:
-    """Return what the exact labels of samples say."""
+    """Return sizes, coverage and levels by the exact labels of samples."""
     substrate = np.concatenate([s.image[s.labels == 0] for s in samples])
     particles = np.concatenate([s.image[s.labels > 0] for s in samples])
     whole = [s.truth["diameter_nm"][~s.truth["touches_frame"].astype(bool)] for s in samples]
@@ -94,7 +96,7 @@ def truth_of(recipe: Recipe, samples: list[Sample]) -> Truth:
 
 
 def errors(found: Truth, hidden: Truth) -> dict[str, float]:
-    """Return the errors that LIMITS bound; of noise and gray, the worse of both levels."""
+    """Return the errors bounded by LIMITS; of noise and gray, the worse of both levels."""
     return {
         "size": found.diameter_nm / hidden.diameter_nm - 1,
         "coverage": found.coverage / hidden.coverage - 1,
@@ -108,20 +110,32 @@ def errors(found: Truth, hidden: Truth) -> dict[str, float]:
     }
 
 
-def recovered(count: int, evaluations: int) -> Iterator[tuple[str, Truth, dict[str, float]]]:
-    """Yield preset, hidden truth and errors of each random recipe."""
+class Recovery(NamedTuple):
+    """Calibration of one hidden recipe."""
+
+    preset: str
+    hidden: Truth
+    errors: dict[str, float]
+    cpu_s: float
+
+
+def recovered(count: int, evaluations: int) -> Iterator[Recovery]:
+    """Yield the calibration of each random recipe."""
     for number in range(count):
         name = list(PIXEL_SIZES_NM)[number % len(PIXEL_SIZES_NM)]
         recipe = hidden_recipe(name, np.random.default_rng([41, number]))
         samples = [render(recipe, 1000 + number, k) for k in range(IMAGES)]
         images = [_micrograph(sample) for sample in samples]
         settings = CalibrationSettings(evaluations=evaluations, checked_views=2)
-        fitted = calibrate(images, read_recipe(name), settings).recipe
+        seconds: dict[str, float] = {}
+        with cpu_seconds(seconds, "cpu_s"):
+            fitted = calibrate(images, read_recipe(name), settings).recipe
         drawn = [render(fitted, 77, k) for k in range(CHECKED)]
         hidden = truth_of(recipe, samples)
         found = truth_of(fitted, drawn)
         share = expected_coverage(fitted, PIXEL_SIZES_NM[name], Scale(EDGE_PX, 1, 1.0), 5)
-        yield name, hidden, errors(found._replace(coverage=share), hidden)
+        wrong = errors(found._replace(coverage=share), hidden)
+        yield Recovery(name, hidden, wrong, seconds["cpu_s"])
 
 
 def _micrograph(sample: Sample) -> Micrograph:
@@ -133,21 +147,27 @@ def _micrograph(sample: Sample) -> Micrograph:
 
 
 def main() -> int:
-    """Print the table; return 1 if an error is over its limit."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write and print the errors; return 1 if one is over its limit."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-n", "--count", type=int, default=10)
     parser.add_argument("--evaluations", type=int, default=CalibrationSettings().evaluations)
     asked = parser.parse_args()
-    print("| preset | diameter, nm | coverage | " + " | ".join(f"{k} error" for k in LIMITS) + " |")
-    print("|---|---|---|" + "---|" * len(LIMITS))
-    missed = 0
-    for name, hidden, wrong in recovered(asked.count, asked.evaluations):
-        cells = [f"{wrong[key]:+.1f}" if key == "gray" else f"{wrong[key]:+.1%}" for key in LIMITS]
-        missed += sum(abs(wrong[key]) > limit for key, limit in LIMITS.items())
-        print(
-            f"| {name} | {hidden.diameter_nm:.0f} | {hidden.coverage:.3f} | {' | '.join(cells)} |",
-            flush=True,
+    recoveries, missed = [], 0
+    for one in recovered(asked.count, asked.evaluations):
+        recoveries.append(
+            {
+                "preset": one.preset,
+                "diameter_nm": one.hidden.diameter_nm,
+                "coverage": one.hidden.coverage,
+                "errors": one.errors,
+                "cpu_s": one.cpu_s,
+            }
         )
+        missed += sum(abs(one.errors[key]) > limit for key, limit in LIMITS.items())
+        cells = [f"{key} {value:+.3f}" for key, value in one.errors.items()]
+        print(f"{one.preset}, {one.hidden.diameter_nm:.0f} nm: {', '.join(cells)}", flush=True)
+        results = {"images": IMAGES, "edge_px": EDGE_PX, "limits": LIMITS, "recipes": recoveries}
+        write_results("recovery", results)
     print(f"{missed} of {asked.count * len(LIMITS)} errors are over their limits", file=sys.stderr)
     return int(missed > 0)
 

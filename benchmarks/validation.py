@@ -1,13 +1,16 @@
-"""Bias and spread of the measurements on shapes of known size: the table in the README.
+"""Bias and spread of the measurements on shapes of known size.
+
+    python benchmarks/validation.py
 
 Shapes lie at random sub-pixel positions and angles; a pixel belongs to one if its center does, as
-in a perfect segmentation. Run as `python benchmarks/validation.py`.
+in a perfect segmentation. The errors are written to docs/results/validation.json.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from results import write_results
 
 from nanorender.measuring.measure import measure
 
@@ -114,18 +117,20 @@ def errors(shape, samples, rng):
     return found
 
 
-def table(samples):
-    """Return the errors of all shapes in Markdown."""
-    lines = ["| shape, px | " + " | ".join(COLUMNS.values()) + " |", "|---" * 8 + "|"]
+def main() -> None:
+    """Measure all shapes, write their errors and print them."""
+    results = {}
     for number, shape in enumerate(SHAPES):
-        found = errors(shape, samples, np.random.default_rng([0, number]))
-        cells = [
-            "{:+.1f} ± {:.1f}".format(*found[column]) if column in found else ""
-            for column in COLUMNS
-        ]
-        lines.append(f"| {shape.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = errors(shape, SAMPLES, np.random.default_rng([0, number]))
+        results[shape.name] = {
+            column: {"bias_percent": bias, "spread_percent": spread}
+            for column, (bias, spread) in found.items()
+        }
+        cells = [f"{COLUMNS[column]} {bias:+.1f} ± {spread:.1f} %"
+                 for column, (bias, spread) in found.items()]  # fmt: skip
+        print(f"{shape.name} px: {', '.join(cells)}", flush=True)
+    print(write_results("validation", {"samples": SAMPLES, "columns": COLUMNS, "errors": results}))
 
 
 if __name__ == "__main__":
-    print(table(SAMPLES))
+    main()
