@@ -18,9 +18,9 @@ import pytest
 from bench_raymarch import RENDER_PX, scene_of
 
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.labeling.labels import LabelSettings, labelled
+from nanorender.labeling.labels import LabelSettings, label_view
 from nanorender.recipe import preset_names
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace_instances
 
 pytestmark = pytest.mark.slow
@@ -60,10 +60,10 @@ def rendered(scene, repeats: int = 7) -> float:
     seconds = []
     for _ in range(repeats):
         began = time.process_time()
-        instances = place(scene, scene.view)
+        instances = build_instances(scene, scene.view)
         surface = trace_instances(instances, scene.view.resampled(RENDER_PX, RENDER_PX))
         light(surface, Lighting(), np.random.default_rng(0))
-        labelled(scene, instances, surface, scene.view, LabelSettings())
+        label_view(scene, instances, surface, scene.view, LabelSettings())
         seconds.append(time.process_time() - began)
     return min(seconds)
 

@@ -5,11 +5,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.labeling.labels import LabelSettings, label, labelled
+from nanorender.labeling.labels import LabelSettings, label, label_view
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
 
 RENDER_PX, IMAGE_PX, COUNT, VIEW_NM = 507, 2031, 250, 4000.0
@@ -51,7 +51,7 @@ def test_trace(benchmark, kind):
 def test_label(benchmark, kind):
     scene = scene_of(kind)
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
-    labels = benchmark(label, place(scene, scene.view), surface, scene.view)
+    labels = benchmark(label, build_instances(scene, scene.view), surface, scene.view)
     assert np.mean(labels > 0) == pytest.approx(np.mean(surface.particle > 0), abs=0.01)
 
 
@@ -60,7 +60,7 @@ def test_label_and_truth(benchmark, kind):
     scene = scene_of(kind)
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
     found = benchmark(
-        labelled, scene, place(scene, scene.view), surface, scene.view, LabelSettings()
+        label_view, scene, build_instances(scene, scene.view), surface, scene.view, LabelSettings()
     )
     assert found.labels.max() == len(found.truth["label"])
 

@@ -27,7 +27,7 @@ from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
 from nanorender.scenes.primitives import empty_rays, signed_distance
 from nanorender.scenes.scene import Scene, sample_scene
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 
 EDGE_PX = 507
 POINTS = 642  # of the mesh of a particle: 1280 triangles
@@ -70,7 +70,7 @@ def meshes_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 
     Along each direction from its middle, a particle ends where the distance is 0.
     """
-    items, placed = place(scene, scene.view)
+    items, placed = build_instances(scene, scene.view)
     turn = np.pi * (3 - np.sqrt(5)) * np.arange(POINTS)
     z = 1 - 2 * (np.arange(POINTS) + 0.5) / POINTS
     flat = np.sqrt(1 - z**2)

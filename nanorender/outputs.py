@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int32, Shaped, UInt8
 from nanorender.labeling.layers import amodal_layers
 from nanorender.recipe import OutputName
 from nanorender.render import Sample
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import Surface, trace
 
 
@@ -31,7 +31,7 @@ def _visible(sample: Sample, surface: Surface) -> Int32[np.ndarray, "h w"]:
 
 
 def _amodal(sample: Sample, surface: Surface) -> Int32[np.ndarray, "p h w"]:
-    instances = place(sample.scene, sample.scene.view)
+    instances = build_instances(sample.scene, sample.scene.view)
     return amodal_layers(instances, sample.scene.view, surface.particle, sample.particle)
 
 

@@ -10,10 +10,10 @@ from nanorender.imaging.detector import detect
 from nanorender.imaging.dirt import substrate_texture
 from nanorender.imaging.lighting import light
 from nanorender.imaging.shaders import shade
-from nanorender.labeling.labels import labelled
+from nanorender.labeling.labels import label_view
 from nanorender.recipe import Recipe
 from nanorender.scenes.scene import Scene, sample_scene
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import Surface, trace_instances
 
 
@@ -58,10 +58,10 @@ def render(
     scene = sample_scene(recipe, for_scene)
     on_stage("scene")
     edge_px = recipe.camera.render_px
-    instances = place(scene, scene.view)
+    instances = build_instances(scene, scene.view)
     surface = trace_instances(instances, scene.view.resampled(edge_px, edge_px))
     on_stage("trace")
-    labels, truth, particle, silhouettes = labelled(
+    labels, truth, particle, silhouettes = label_view(
         scene, instances, surface, scene.view, recipe.labels
     )
     on_stage("labels")

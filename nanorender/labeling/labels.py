@@ -41,7 +41,7 @@ class LabelSettings(Settings):
     ] = 1
 
 
-class Labelled(NamedTuple):
+class LabeledView(NamedTuple):
     """A label map and its truth table.
 
     labels: (h, w) 0 for background; label k is row k - 1 of the table
@@ -56,9 +56,9 @@ class Labelled(NamedTuple):
     silhouettes: Silhouettes
 
 
-def labelled(
+def label_view(
     scene: Scene, instances: Instances, surface: Surface, view: View, settings: LabelSettings
-) -> Labelled:
+) -> LabeledView:
     """Return the label map of a view with labels 1, 2, 3 ... and one row of truth for each.
 
     `instances` are the scene's in this view; `surface` is as in `label`.
@@ -78,7 +78,7 @@ def labelled(
     renumber(cells, labels, numbers)
     particle = truth["label"] - 1
     truth = {**truth, "label": numbers[truth["label"]]}
-    return Labelled(labels, truth, particle, silhouettes)
+    return LabeledView(labels, truth, particle, silhouettes)
 
 
 def label(instances: Instances, surface: Surface, view: View) -> Int32[np.ndarray, "h w"]:

@@ -29,7 +29,7 @@ _LEVEL = np.float32(1e-5)
 _FAR_BELOW = np.float32(-1e30)
 
 
-class Placed(NamedTuple):
+class PlacedPrimitives(NamedTuple):
     """Primitives at their size and place, in a frame whose z axis points to the camera.
 
     kind: (m) index into `KINDS`

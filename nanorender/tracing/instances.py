@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Int64
 
-from nanorender.scenes.primitives import Placed
+from nanorender.scenes.primitives import PlacedPrimitives
 from nanorender.scenes.scene import Particles, Scene, TemplateTable, View
 
 
@@ -42,7 +42,7 @@ class Instances(NamedTuple):
     """What of a scene may be in a field of view, whatever the size of its pixels."""
 
     items: Items
-    placed: Placed
+    placed: PlacedPrimitives
 
 
 def camera_from_scene(view: View) -> Float[np.ndarray, "3 3"]:
@@ -98,7 +98,7 @@ def _protrusion(templates: TemplateTable) -> Float[np.ndarray, "t"]:
     return reach + 2 * templates.smoothness
 
 
-def place(scene: Scene, view: View) -> Instances:
+def build_instances(scene: Scene, view: View) -> Instances:
     """Return what may be in view as items, highest first, and their primitives."""
     rows = in_view(scene, view)
     particles = Particles(*(column[rows] for column in scene.particles))
@@ -157,7 +157,7 @@ def place(scene: Scene, view: View) -> Instances:
         inflation=inflation[item_owner].astype(np.float32),
     )
     rounding = templates.primitives.rounding[primitive] * half.min(1)
-    placed = Placed(
+    placed = PlacedPrimitives(
         kind=templates.primitives.kind[primitive].astype(np.int32),
         center=relative.astype(np.float32),
         axes=np.ascontiguousarray(turned.transpose(0, 2, 1), np.float32),

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int32
 
 from nanorender.jit import kernel, subroutine
 from nanorender.scenes.scene import Scene, View
-from nanorender.tracing.instances import Instances, place
+from nanorender.tracing.instances import Instances, build_instances
 from nanorender.tracing.march import BLOCK, hits, new_block
 from nanorender.upsampling.cells import one_cell
 
@@ -49,7 +49,7 @@ class Buffers(NamedTuple):
 
 def trace(scene: Scene, view: View) -> Surface:
     """Return the surface that `view` shows of a scene."""
-    return trace_instances(place(scene, view), view)
+    return trace_instances(build_instances(scene, view), view)
 
 
 def trace_instances(instances: Instances, view: View) -> Surface:

@@ -6,14 +6,14 @@ from nanorender.labeling.borders import shrink_from_background, widen_borders
 from nanorender.labeling.labels import (
     LabelSettings,
     label,
-    labelled,
+    label_view,
     truth_table,
 )
 from nanorender.labeling.outlines import amodal_outlines
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
 from nanorender.upsampling.cells import one_cell
 
@@ -42,7 +42,7 @@ def coarse_surface(scene: Scene):
 def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
     scene = make_scene(names)
     scene = scene._replace(view=scene.view._replace(tilt_deg=tilt_deg))
-    labels = label(place(scene, scene.view), coarse_surface(scene), scene.view)
+    labels = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
     assert np.array_equal(labels, trace(scene, scene.view).particle)
 
 
@@ -50,21 +50,21 @@ def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
 def test_refined_labels_miss_only_what_hides_between_coarse_pixels(name):
     stretch = (4.0, 0.5, 0.5) if name in ("wire", "rod") else (1.0, 1.0, 1.0)
     scene = make_scene([name], stretch=stretch)
-    labels = label(place(scene, scene.view), coarse_surface(scene), scene.view)
+    labels = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
     assert np.mean(labels != trace(scene, scene.view).particle) < 2e-5
 
 
 def truth_of(scene: Scene, seen):
     """Return the truth table of a label map that nothing was taken off."""
     counts = np.bincount(seen.ravel(), minlength=len(scene.particles.template) + 1)
-    instances, rows = place(scene, scene.view), np.flatnonzero(counts[1:])
+    instances, rows = build_instances(scene, scene.view), np.flatnonzero(counts[1:])
     outlines = amodal_outlines(scene, instances, scene.view, seen, rows)
     return truth_table(scene, scene.view, outlines, seen, counts, 1)
 
 
-def labelled_in_full(scene: Scene, settings: LabelSettings):
-    instances = place(scene, scene.view)
-    return labelled(scene, instances, coarse_surface(scene), scene.view, settings)
+def labeled_in_full(scene: Scene, settings: LabelSettings):
+    instances = build_instances(scene, scene.view)
+    return label_view(scene, instances, coarse_surface(scene), scene.view, settings)
 
 
 def alone(scene: Scene, row: int, margin_px: int = 200):
@@ -133,8 +133,8 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
 def test_borders_found_along_outlines_are_those_found_everywhere(border_px):
     scene = make_scene(["sphere", "grain_3"], count=80)
     settings = LabelSettings(border_px=border_px, background_border_px=2.0)
-    labels, truth, _, _ = labelled_in_full(scene, settings)
-    expected = label(place(scene, scene.view), coarse_surface(scene), scene.view)
+    labels, truth, _, _ = labeled_in_full(scene, settings)
+    expected = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
     widen_borders(expected, one_cell(*expected.shape), border_px)
     shrink_from_background(expected, one_cell(*expected.shape), 2.0)
     shown = np.unique(expected[expected > 0])
@@ -157,7 +157,7 @@ def test_rotations_in_the_truth_turn_templates_into_their_particles():
 def test_labels_count_up_and_match_the_rows_of_the_truth():
     scene = make_scene(["grain_1", "sphere"], image_px=300)
     settings = LabelSettings(border_px=2.0, min_visible_px=30)
-    labels, truth, _, _ = labelled_in_full(scene, settings)
+    labels, truth, _, _ = labeled_in_full(scene, settings)
     shown, counts = np.unique(labels[labels > 0], return_counts=True)
     assert shown.tolist() == list(range(1, len(shown) + 1)) == truth["label"].tolist()
     np.testing.assert_allclose(truth["visible_area_nm2"], counts * scene.view.pixel_size_nm**2)
@@ -167,9 +167,9 @@ def test_labels_count_up_and_match_the_rows_of_the_truth():
 def test_particles_that_show_too_few_pixels_become_background():
     scene = make_scene(["grain_1", "sphere"], image_px=200)
     surface = coarse_surface(scene)
-    seen = label(place(scene, scene.view), surface, scene.view)
+    seen = label(build_instances(scene, scene.view), surface, scene.view)
     counts = np.bincount(seen.ravel())
     enough = int(np.median(counts[1:][counts[1:] > 0]))
-    labels, truth, _, _ = labelled_in_full(scene, LabelSettings(min_visible_px=enough))
+    labels, truth, _, _ = labeled_in_full(scene, LabelSettings(min_visible_px=enough))
     assert np.array_equal(labels > 0, (seen > 0) & (counts[seen] >= enough))
     assert len(truth["label"]) == (counts[1:] >= enough).sum() < (counts[1:] > 0).sum()

@@ -3,7 +3,7 @@ import pytest
 from test_labels import alone, make_scene
 
 from nanorender.labeling.masks import whole_masks
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
 
 
@@ -12,7 +12,7 @@ def test_masks_are_the_particles_seen_alone_also_beyond_the_frame(names):
     scene = make_scene(names, count=25, image_px=200)
     seen = trace(scene, scene.view).particle
     rows = np.unique(seen[seen > 0]) - 1
-    masks = whole_masks(place(scene, scene.view), scene.view, seen, rows)
+    masks = whole_masks(build_instances(scene, scene.view), scene.view, seen, rows)
     assert len(masks.first) == len(rows) + 1
     for k, row in enumerate(rows):
         drawn = np.zeros((600, 600), bool)

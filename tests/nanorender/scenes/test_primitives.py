@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nanorender.jit import kernel
-from nanorender.scenes.primitives import KINDS, Placed, empty_rays, enter, signed_distance
+from nanorender.scenes.primitives import KINDS, PlacedPrimitives, empty_rays, enter, signed_distance
 from nanorender.scenes.templates import Primitive
 
 FACETS = tuple((x, y, z, 0.5) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
@@ -30,7 +30,7 @@ def compiled_enter(placed, level, rays, count):
     enter(placed, 0, level, rays, count)
 
 
-def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> Placed:
+def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> PlacedPrimitives:
     """Return one primitive about the origin; `extents` in nm."""
     planes = Primitive(kind=kind, facets=FACETS if kind == "polyhedron" else ()).planes()
     rotation = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
@@ -40,7 +40,7 @@ def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> Placed:
     facets = len(planes)
     planes = planes if facets else np.zeros((1, 4))
     half = np.array([extents]) / 2
-    return Placed(
+    return PlacedPrimitives(
         np.array([KINDS.index(kind)], np.int32),
         np.zeros((1, 3), np.float32),
         np.ascontiguousarray(rotation.T[None], np.float32),
@@ -51,7 +51,7 @@ def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> Placed:
     )
 
 
-def measure(placed: Placed, points):
+def measure(placed: PlacedPrimitives, points):
     """Return distances (n) and gradients (n, 3) at points (n, 3)."""
     points = np.atleast_2d(np.asarray(points, np.float32))
     rays = empty_rays(len(points))
@@ -90,7 +90,7 @@ def test_a_primitive_holds_its_center_and_stays_in_its_box(placed, seed):
     assert np.all(measure(placed, points)[0][outside] > 0)
 
 
-def holds(placed: Placed, points):
+def holds(placed: PlacedPrimitives, points):
     """Return whether a primitive without rounding holds each point, by its equation."""
     kind, half = KINDS[placed.kind[0]], placed.half[0]
     own = points @ placed.axes[0].T

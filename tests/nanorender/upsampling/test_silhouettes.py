@@ -4,13 +4,13 @@ from detectors import FAULTLESS
 from skimage.measure import find_contours
 
 from nanorender.imaging.detector import DetectorSettings, detect
-from nanorender.labeling.labels import LabelSettings, labelled
+from nanorender.labeling.labels import LabelSettings, label_view
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
-from nanorender.tracing.instances import place
+from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
 from nanorender.upsampling.silhouettes import NO_SILHOUETTES
 
@@ -34,7 +34,7 @@ def sphere():
     scene = Scene(particles, template_table([BUILT_IN["sphere"]]), view)
     surface = trace(scene, view.resampled(507, 507))
     settings = LabelSettings(border_px=3.0, background_border_px=5.0, min_visible_px=10)
-    found = labelled(scene, place(scene, view), surface, view, settings).silhouettes
+    found = label_view(scene, build_instances(scene, view), surface, view, settings).silhouettes
     return np.where(surface.particle > 0, 0.8, 0.1).astype(np.float32), found
 
 
