@@ -11,7 +11,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import aside
 from nanorender.recipe import Recipe
 from nanorender.render import Sample, render
-from nanorender.report.overlay import neighbour_colours, palette
+from nanorender.report.overlay import neighbor_colors, palette
 from nanorender.tracing.raymarch import Surface
 
 COLUMNS = ("image", "labels", "height", "normals")
@@ -61,7 +61,7 @@ def _pictures(sample: Sample) -> tuple[np.ndarray, ...]:
 
 def label_colours(labels: Int[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
     """Return colors in which neighbors differ, on black."""
-    chosen = neighbour_colours(labels)
+    chosen = neighbor_colors(labels)
     colours = palette(int(chosen.max()) + 1)[chosen]
     colours[0] = 0
     return colours[labels]

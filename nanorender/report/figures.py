@@ -189,7 +189,7 @@ def _finish(axes: Axes, distribution: SizeDistribution) -> None:
 def numbered_overlay(
     image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> Figure:
-    """Return the coloured overlay of the image, pixel for pixel, every particle numbered."""
+    """Return the colored overlay of the image, pixel for pixel, every particle numbered."""
     height, width = image.shape
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""Coloured overlays of label maps on micrographs, neighbours never in the same colour."""
+"""Colored overlays of label maps on micrographs, neighbors never in the same color."""
 
 import colorsys
 
@@ -17,12 +17,12 @@ OKABE_ITO = (
     (213, 94, 0),
     (204, 121, 167),
 )
-NEARBY_PX = 3  # particles this close count as neighbours: their outlines nearly touch on the screen
+NEARBY_PX = 3  # particles this close count as neighbors: their outlines nearly touch on the screen
 FILL = 0.25
 OUTLINES_ACROSS = 700  # an outline is one pixel wide for every so many pixels of the image
 
 
-def neighbour_pairs(
+def neighbor_pairs(
     labels: Integer[np.ndarray, "h w"], nearby_px: int = NEARBY_PX
 ) -> Int[np.ndarray, "n 2"]:
     """Return the pairs (smaller, larger) of labels that touch or lie about `nearby_px` apart."""
@@ -37,50 +37,50 @@ def neighbour_pairs(
     return np.unique(np.concatenate(found), axis=0)
 
 
-def neighbour_colours(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
-    """Return a colour number for every label, 0 to the largest, neighbours never alike.
+def neighbor_colors(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
+    """Return a color number for every label, 0 to the largest, neighbors never alike.
 
-    Greedy colouring in smallest-last order (Matula and Beck, J. ACM 30, 417, 1983), which needs at
-    most six colours on planar maps; among the allowed colours the one used least is taken, so
-    that the colours come out equally frequent.
+    Greedy coloring in smallest-last order (Matula and Beck, J. ACM 30, 417, 1983), which needs at
+    most six colors on planar maps; among the allowed colors the one used least is taken, so
+    that the colors come out equally frequent.
     """
-    neighbours: list[set[int]] = [set() for _ in range(int(labels.max(initial=0)) + 1)]
-    for one, other in neighbour_pairs(labels).tolist():
-        neighbours[one].add(other)
-        neighbours[other].add(one)
+    neighbors: list[set[int]] = [set() for _ in range(int(labels.max(initial=0)) + 1)]
+    for one, other in neighbor_pairs(labels).tolist():
+        neighbors[one].add(other)
+        neighbors[other].add(one)
 
-    colours = np.full(len(neighbours), -1)
+    colors = np.full(len(neighbors), -1)
     uses = [0] * len(OKABE_ITO)
-    for label in reversed(_smallest_last(neighbours)):
-        taken = {int(colours[other]) for other in neighbours[label]}
-        allowed = [colour for colour in range(len(uses)) if colour not in taken]
+    for label in reversed(_smallest_last(neighbors)):
+        taken = {int(colors[other]) for other in neighbors[label]}
+        allowed = [color for color in range(len(uses)) if color not in taken]
         if not allowed:
             allowed = [len(uses)]
             uses.append(0)
-        colours[label] = min(allowed, key=uses.__getitem__)
-        uses[colours[label]] += 1
-    return colours
+        colors[label] = min(allowed, key=uses.__getitem__)
+        uses[colors[label]] += 1
+    return colors
 
 
-def _smallest_last(neighbours: list[set[int]]) -> list[int]:
-    """Return the labels in the order in which they are removed, fewest neighbours left first."""
-    degree = [len(each) for each in neighbours]
+def _smallest_last(neighbors: list[set[int]]) -> list[int]:
+    """Return the labels in the order in which they are removed, fewest neighbors left first."""
+    degree = [len(each) for each in neighbors]
     waiting: list[list[int]] = [[] for _ in range(max(degree) + 1)]
     for label, count in enumerate(degree):
         waiting[count].append(label)
-    removed = [False] * len(neighbours)
+    removed = [False] * len(neighbors)
     order = []
     fewest = 0
-    while len(order) < len(neighbours):
+    while len(order) < len(neighbors):
         if not waiting[fewest]:
             fewest += 1
             continue
         label = waiting[fewest].pop()
         if removed[label] or degree[label] != fewest:
-            continue  # waits in another list since it lost a neighbour
+            continue  # waits in another list since it lost a neighbor
         removed[label] = True
         order.append(label)
-        for other in neighbours[label]:
+        for other in neighbors[label]:
             if not removed[other]:
                 degree[other] -= 1
                 waiting[degree[other]].append(other)
@@ -89,7 +89,7 @@ def _smallest_last(neighbours: list[set[int]]) -> list[int]:
 
 
 def palette(count: int) -> UInt8[np.ndarray, "count 3"]:
-    """Return `count` RGB colours: Okabe and Ito's, then hues by the golden ratio where needed."""
+    """Return `count` RGB colors: Okabe and Ito's, then hues by the golden ratio where needed."""
     extra = [
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.55, 0.95))
         for index in range(count - len(OKABE_ITO))
@@ -108,9 +108,9 @@ def displayed(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
 def overlay(
     image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the gray image in RGB, every particle outlined and tinted in its colour."""
-    colours = neighbour_colours(labels)
-    rgb = palette(int(colours.max()) + 1)[colours][labels].astype(np.float32)
+    """Return the gray image in RGB, every particle outlined and tinted in its color."""
+    colors = neighbor_colors(labels)
+    rgb = palette(int(colors.max()) + 1)[colors][labels].astype(np.float32)
     opacity = np.where(labels > 0, FILL, 0.0)
     opacity[inner_edges(labels, max(1, round(max(labels.shape) / OUTLINES_ACROSS)))] = 1.0
     gray = displayed(image)[..., None].astype(np.float32)

@@ -14,7 +14,7 @@ from jaxtyping import Int, Integer
 from markupsafe import Markup, escape
 
 from nanorender.report.figures import INK
-from nanorender.report.overlay import displayed, neighbour_colours, number_places, palette
+from nanorender.report.overlay import displayed, neighbor_colors, number_places, palette
 from nanorender.report.rois import outlines, svg_path
 
 LARGEST_PX = 2048  # longer sides of micrographs are reduced to this in the page
@@ -61,7 +61,7 @@ class Particle:
     label: int
     path: str
     box: str
-    colour: int
+    color: int
     x: float
     y: float
 
@@ -133,10 +133,10 @@ def picture(
     name: str, extent: str, image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> Picture:
     """Return the micrograph as a JPEG and its particles as outlines."""
-    colours = neighbour_colours(labels)
+    colors = neighbor_colors(labels)
     places = {int(label): (x, y) for label, x, y in number_places(labels)}
     particles = [
-        Particle(label, svg_path(pieces), _box(pieces), int(colours[label]), *places[label])
+        Particle(label, svg_path(pieces), _box(pieces), int(colors[label]), *places[label])
         for label, pieces in outlines(labels).items()
     ]
     height, width = image.shape
@@ -191,10 +191,10 @@ def plot(name: str, svg: str, description: str, caption: str) -> Plot:
 
 def html(page: Page) -> str:
     """Return the page as HTML; every text in it is escaped."""
-    most = max((p.colour for shown in page.pictures for p in shown.particles), default=0)
-    colours = ["#" + bytes(colour).hex() for colour in palette(most + 1)]
+    most = max((p.color for shown in page.pictures for p in shown.particles), default=0)
+    colors = ["#" + bytes(color).hex() for color in palette(most + 1)]
     template = page_template(Path(__file__).parent / "templates" / "report.html.jinja")
-    return template.render(page=page, colours=colours)
+    return template.render(page=page, colors=colors)
 
 
 def page_template(path: Path) -> jinja2.Template:

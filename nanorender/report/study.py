@@ -1,4 +1,4 @@
-"""A study: the label maps of a folder, measured, compared with annotations and summarised."""
+"""A study: the label maps of a folder, measured, compared with annotations and summarized."""
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec

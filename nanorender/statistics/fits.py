@@ -15,7 +15,7 @@ MAX_STEPS = 500
 # Sizes come in steps of a pixel: no component may be narrower than 1 %, or it fits one step.
 LEAST_LOG_SD = 0.01
 LEAST_PER_COMPONENT = 10
-# Expectation and maximisation run on as many classes of the logarithms: finer changes nothing.
+# Expectation and maximization run on as many classes of the logarithms: finer changes nothing.
 CLASSES = 500
 
 
@@ -54,17 +54,17 @@ class Fit:
         """Return the probability density at each size, per unit of length."""
         if self.kind == "normal":
             return norm.pdf(sizes, self.centers[0], self.spreads[0])
-        z, scale = self._standardised(sizes)
+        z, scale = self._standardized(sizes)
         return norm.pdf(z) / scale @ np.array(self.weights) / sizes
 
     def cumulative(self, sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """Return the share of particles up to each size."""
         if self.kind == "normal":
             return norm.cdf(sizes, self.centers[0], self.spreads[0])
-        z, _ = self._standardised(sizes)
+        z, _ = self._standardized(sizes)
         return norm.cdf(z) @ np.array(self.weights)
 
-    def _standardised(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _standardized(self, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = np.log(self.spreads)
         return (np.log(sizes)[:, None] - np.log(self.centers)) / scale, scale
 
@@ -100,7 +100,7 @@ def _fit_normal(sizes: np.ndarray, weights: np.ndarray) -> Fit:
 
 
 def _fit_lognormals(sizes: np.ndarray, weights: np.ndarray, components: int) -> Fit:
-    """Return a mixture fitted by expectation and maximisation.
+    """Return a mixture fitted by expectation and maximization.
 
     Dempster, Laird and Rubin, J. Royal Statistical Society B 39 (1977) 1. It starts from equal
     parts of the sorted sizes, so the result depends on the data alone.
@@ -109,7 +109,7 @@ def _fit_lognormals(sizes: np.ndarray, weights: np.ndarray, components: int) -> 
     values, mass = (logs, weights) if components == 1 else _classes(logs, weights)
     rank = (np.cumsum(mass) - mass / 2) / mass.sum()
     belongs = np.eye(components)[np.minimum((rank * components).astype(int), components - 1)]
-    share, center, spread = _maximise(values, mass, belongs)
+    share, center, spread = _maximize(values, mass, belongs)
     before = -np.inf
     for _ in range(MAX_STEPS if components > 1 else 0):
         joint, total = _log_densities(values, share, center, spread)
@@ -117,7 +117,7 @@ def _fit_lognormals(sizes: np.ndarray, weights: np.ndarray, components: int) -> 
         if likelihood - before < 1e-8 * abs(likelihood):
             break
         before = likelihood
-        share, center, spread = _maximise(values, mass, np.exp(joint - total[:, None]))
+        share, center, spread = _maximize(values, mass, np.exp(joint - total[:, None]))
     # From the density of the logarithms to that of the sizes.
     likelihood = float(weights @ (_log_densities(logs, share, center, spread)[1] - logs))
     order = np.argsort(center)
@@ -147,7 +147,7 @@ def _log_densities(
     return joint, np.asarray(logsumexp(joint, axis=1))
 
 
-def _maximise(
+def _maximize(
     logs: np.ndarray, weights: np.ndarray, belongs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return share, mean and standard deviation of each component from memberships (n, k)."""

@@ -33,7 +33,7 @@ SHARE_QUANTITIES = ("min_feret", "inscribed_diameter")
 
 
 class Statistics(Settings):
-    """How sizes are summarised.
+    """How sizes are summarized.
 
     Attributes
     ----------

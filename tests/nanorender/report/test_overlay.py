@@ -9,8 +9,8 @@ from nanorender.report.overlay import (
     OKABE_ITO,
     displayed,
     inner_edges,
-    neighbour_colours,
-    neighbour_pairs,
+    neighbor_colors,
+    neighbor_pairs,
     number_places,
     overlay,
     palette,
@@ -23,8 +23,8 @@ label_maps = arrays.arrays(
 
 @settings(max_examples=60, deadline=None)
 @given(label_maps)
-def test_touching_particles_never_have_the_same_colour(labels):
-    colours = neighbour_colours(labels)
+def test_touching_particles_never_have_the_same_color(labels):
+    colors = neighbor_colors(labels)
     for step in ((0, 1), (1, 0), (1, 1), (1, -1)):
         there = np.roll(labels, step, axis=(0, 1))
         valid = np.ones(labels.shape, bool)
@@ -32,42 +32,42 @@ def test_touching_particles_never_have_the_same_colour(labels):
         if step[1]:
             valid[:, 0 if step[1] > 0 else -1] = False
         touching = valid & (labels != there) & (labels > 0) & (there > 0)
-        assert (colours[labels[touching]] != colours[there[touching]]).all()
+        assert (colors[labels[touching]] != colors[there[touching]]).all()
 
 
-def test_particles_a_few_pixels_apart_count_as_neighbours_and_far_ones_do_not():
+def test_particles_a_few_pixels_apart_count_as_neighbors_and_far_ones_do_not():
     labels = np.zeros((20, 60), np.int32)
     labels[5:10, 5:10] = 1
     labels[5:10, 10 + NEARBY_PX : 20] = 2
     labels[5:10, 40:45] = 3
-    assert neighbour_pairs(labels).tolist() == [[1, 2]]
+    assert neighbor_pairs(labels).tolist() == [[1, 2]]
 
 
-def test_cells_of_a_plane_need_no_colour_beyond_the_palette():
+def test_cells_of_a_plane_need_no_color_beyond_the_palette():
     rng = np.random.default_rng(5)
     seeds = rng.uniform(0, 120, (300, 2))
     pixels = np.stack(np.mgrid[:120, :120], axis=-1).reshape(-1, 2)
     cells = (np.argmin(cdist(pixels, seeds), axis=1) + 1).reshape(120, 120).astype(np.int32)
-    colours = neighbour_colours(cells)
-    assert colours.max() < len(OKABE_ITO)
-    uses = np.bincount(colours[1:], minlength=len(OKABE_ITO))
+    colors = neighbor_colors(cells)
+    assert colors.max() < len(OKABE_ITO)
+    uses = np.bincount(colors[1:], minlength=len(OKABE_ITO))
     assert uses.min() > 0.7 * uses.mean()
 
 
-def test_colours_are_all_different_beyond_the_palette_too():
-    colours = palette(40)
-    assert colours.shape == (40, 3)
-    assert len({tuple(colour) for colour in colours.tolist()}) == 40
+def test_colors_are_all_different_beyond_the_palette_too():
+    colors = palette(40)
+    assert colors.shape == (40, 3)
+    assert len({tuple(color) for color in colors.tolist()}) == 40
 
 
-def test_the_background_keeps_its_gray_and_an_outline_has_its_colour_unmixed():
+def test_the_background_keeps_its_gray_and_an_outline_has_its_color_unmixed():
     image = np.full((40, 40), 90, np.uint8)
     labels = np.zeros((40, 40), np.int32)
     labels[10:30, 10:30] = 1
     rgb = overlay(image, labels)
     assert (rgb[labels == 0] == 90).all()
     edge = rgb[inner_edges(labels, 1)]
-    assert {tuple(colour) for colour in edge.tolist()} == {OKABE_ITO[neighbour_colours(labels)[1]]}
+    assert {tuple(color) for color in edge.tolist()} == {OKABE_ITO[neighbor_colors(labels)[1]]}
     assert (rgb[20, 20] != edge[0]).any()
 
 
