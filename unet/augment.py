@@ -12,14 +12,14 @@ from unet.presets import Augmentation
 COARSE_POINTS = 12  # along an edge, where candidates for a patch are looked at
 
 
-class Mixture(NamedTuple):
+class PatchSources(NamedTuple):
     """How often patches come from annotated micrographs: the last `annotated` of the images."""
 
     annotated: int
     share: float
 
 
-SYNTHETIC = Mixture(annotated=0, share=0.0)
+SYNTHETIC = PatchSources(annotated=0, share=0.0)
 
 
 class Places(NamedTuple):
@@ -52,18 +52,18 @@ def draw_batch(
     sizes: Int[Array, "n 2"],
     count_and_edge: tuple[int, int],
     settings: Augmentation,
-    mixture: Mixture = SYNTHETIC,
+    sources: PatchSources = SYNTHETIC,
 ) -> Batch:
     """Return `count` patches of `edge` px of random images, with image and targets moved alike.
 
     Parameters
     ----------
     pixels, sizes: see `unet.data.Samples`
-    mixture: how often patches come from annotated micrographs
+    sources: how often patches come from annotated micrographs
     """
     count, edge = count_and_edge
     place, gray = jax.random.split(key)
-    images = jnp.tile(_draw_range(place, sizes.shape[0], count, mixture), settings.candidates)
+    images = jnp.tile(_draw_range(place, sizes.shape[0], count, sources), settings.candidates)
     places = _draw_places(place, sizes, images, edge, settings)
     places = _fullest(places, pixels, sizes, (count, edge))
     patches = _sample(pixels, sizes, places.which, *_coordinates(places, _pixel_centers(edge)))
@@ -94,12 +94,14 @@ def change_gray(
     return (images - 0.5) * gain + 0.5 + draw(4, -settings.offset, settings.offset)
 
 
-def _draw_range(key: PRNGKeyArray, images: int, count: int, mixture: Mixture) -> Int[Array, "2 b"]:
+def _draw_range(
+    key: PRNGKeyArray, images: int, count: int, sources: PatchSources
+) -> Int[Array, "2 b"]:
     """Draw for each patch among which images it is to lie: the first of them and the one after."""
-    synthetic = images - mixture.annotated
-    if mixture.annotated == 0 or synthetic == 0:
+    synthetic = images - sources.annotated
+    if sources.annotated == 0 or synthetic == 0:
         return jnp.broadcast_to(jnp.array([[0], [images]]), (2, count))
-    real = jax.random.bernoulli(jax.random.fold_in(key, 0), mixture.share, (count,))
+    real = jax.random.bernoulli(jax.random.fold_in(key, 0), sources.share, (count,))
     return jnp.stack([jnp.where(real, synthetic, 0), jnp.where(real, images, synthetic)])
 
 

@@ -19,7 +19,7 @@ from nanorender.report.results import compare
 from nanorender.separation.separate import Separation
 from unet.annotated import load_annotated
 from unet.presets import TrainSettings
-from unet.segment import Prediction, segment
+from unet.segment import PredictionSettings, segment
 from unet.select import rank_by_truth, select_epoch
 from unet.train import Progress, train
 from unet.validation import validation_images
@@ -84,12 +84,12 @@ def leave_one_out(
         train(samples, settings, run, validation, say)
         epoch = rank_by_truth(run, validation, "error")[0].epoch
         select_epoch(run, epoch)
-        once = Prediction(averaged=False)
+        once = PredictionSettings(averaged=False)
         segmented = segment(run, left_out, Separation(), folder / "labels", once)
         if segmented.failures:
             raise InputError(segmented.failures[0])
         folds.append(_fold(left_out, segmented.paths[0], epoch))
-    text = "\n".join([",".join(COLUMNS), *(",".join(map(str, _values(fold))) for fold in folds)])
+    text = "\n".join([",".join(_COLUMNS), *(",".join(map(str, _values(fold))) for fold in folds)])
     write_text(folder / "baseline.csv", text + "\n")
     return folds
 
@@ -97,20 +97,20 @@ def leave_one_out(
 def table(folds: Sequence[Fold]) -> str:
     """Return the folds and their mean as a table of text; particles are added up."""
     rows = [[_shown(value) for value in _values(fold)] for fold in folds]
-    means = [float(np.mean([getattr(fold, name) for fold in folds])) for name in COLUMNS[2:-2]]
-    totals = [sum(getattr(fold, name) for fold in folds) for name in COLUMNS[-2:]]
+    means = [float(np.mean([getattr(fold, name) for fold in folds])) for name in _COLUMNS[2:-2]]
+    totals = [sum(getattr(fold, name) for fold in folds) for name in _COLUMNS[-2:]]
     rows.append(["mean, sum", "", *map(_shown, means), *map(_shown, totals)])
-    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if index == 0 else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in (COLUMNS, *rows)
+        for row in (_COLUMNS, *rows)
     )
 
 
-COLUMNS = tuple(field.name for field in fields(Fold))
+_COLUMNS = tuple(field.name for field in fields(Fold))
 
 
 def _values(fold: Fold) -> list[str | int | float]:

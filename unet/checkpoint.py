@@ -110,7 +110,7 @@ def read_card(path: Path) -> ModelCard:
     """Return the header of a model file; raises InputError as `read_model`."""
     path = model_file(path)
     try:
-        return _card(path, read_header(path))
+        return _card(path, _read_header(path))
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
 
@@ -204,7 +204,7 @@ def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]
         return _header(file), arrays
 
 
-def read_header(path: Path) -> dict:
+def _read_header(path: Path) -> dict:
     """Return the header of a safetensors file without its arrays; SafetensorError if damaged."""
     with safe_open(path, "numpy") as file:
         return _header(file)

@@ -64,7 +64,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChoiceSummary:
     """What several people chose.
 
     Attributes
@@ -144,9 +144,9 @@ def read_choices(paths: Sequence[Path]) -> dict[str, Choice]:
     return choices
 
 
-def verdict(
+def summarize_choices(
     run_folder: Path, choices: Mapping[str, Choice], scored: Sequence[RankedEpoch] = ()
-) -> Verdict:
+) -> ChoiceSummary:
     """Return what people, by their names, agree on.
 
     Parameters
@@ -179,16 +179,18 @@ def verdict(
     by_chance = np.mean([len(chosen) for chosen in picks.values()]) / max(
         choice.candidates for choice in choices.values()
     )
-    return Verdict(ranked, picks, float(np.mean(shared)) if shared else None, float(by_chance))
+    return ChoiceSummary(
+        ranked, picks, float(np.mean(shared)) if shared else None, float(by_chance)
+    )
 
 
-def verdict_lines(verdict: Verdict, scored: Sequence[RankedEpoch] = ()) -> list[str]:
+def choice_lines(summary: ChoiceSummary, scored: Sequence[RankedEpoch] = ()) -> list[str]:
     """Return what people chose in words, with their mean scores where a truth is known.
 
     The last line then gives the same for the epochs that are best by that truth.
     """
-    lines = [str(place) for place in verdict.ranked[:PICKS]]
-    rows = dict(verdict.picks)
+    lines = [str(place) for place in summary.ranked[:PICKS]]
+    rows = dict(summary.picks)
     if scored:
         rows["best by truth"] = tuple(item.epoch for item in scored[:PICKS])
     scores = {item.epoch: item.parts for item in scored}
@@ -197,10 +199,10 @@ def verdict_lines(verdict: Verdict, scored: Sequence[RankedEpoch] = ()) -> list[
         means = {key: np.mean([parts[key] for parts in known]) for key in known[0]} if known else {}
         tail = "".join(f", mean {key} {value:.3f}" for key, value in means.items())
         lines.append(f"{name}: epochs {', '.join(map(str, epochs))}{tail}")
-    if verdict.agreement is not None:
+    if summary.agreement is not None:
         lines.append(
-            f"two people share {verdict.agreement:.0%} of their picks in the mean, "
-            f"{verdict.by_chance:.0%} if they picked at random"
+            f"two people share {summary.agreement:.0%} of their picks in the mean, "
+            f"{summary.by_chance:.0%} if they picked at random"
         )
     return lines
 

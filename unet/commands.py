@@ -106,7 +106,7 @@ def select(
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
-    from unet.choice import read_choices, verdict, verdict_lines, write_page
+    from unet.choice import choice_lines, read_choices, summarize_choices, write_page
     from unet.select import rank, rank_by_truth, select_epoch
     from unet.validation import validation_images
 
@@ -120,8 +120,8 @@ def select(
             raise typer.Exit  # nothing has changed in the run: its record stays
         if choice:
             scored = rank_by_truth(run, images, on_progress=show) if images and truth else []
-            chosen = verdict(run, read_choices(choice), scored)
-            ranked, lines = chosen.ranked, verdict_lines(chosen, scored)
+            chosen = summarize_choices(run, read_choices(choice), scored)
+            ranked, lines = chosen.ranked, choice_lines(chosen, scored)
         else:
             ranked = rank(run, images, by, show)
             lines = [str(place) for place in ranked[:5]]
@@ -180,13 +180,13 @@ def segment(
     from nanorender.files.collection import find_collection, parse_reading
     from nanorender.separation.separate import Separation
     from unet.devices import use_device
-    from unet.segment import Prediction, segment
+    from unet.segment import PredictionSettings, segment
 
     if device is not None:
         use_device(device)
     images = find_collection(micrographs, parse_reading(pixel_size_nm, in_pixels, crop, truth))
     settings = Separation() if separation is None else Separation.read(separation)
-    prediction = Prediction(averaged, probability)
+    prediction = PredictionSettings(averaged, probability)
     with progress("segmenting") as show:
         segmented = segment(model, images, settings, out, prediction, scheduler, show)
     for line in (*images.notes, *segmented.notes):

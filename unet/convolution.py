@@ -20,7 +20,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 class Convolution(nnx.Module):
@@ -89,4 +89,4 @@ def _strided(x: Float[Array, "b h w c"], wide: Float[Array, "3 e c f"]) -> Float
     """Return the features of each group of pixels that a widened kernel computes at once."""
     strides = (1, wide.shape[1] - 2)
     edges = ((1, 1), (1, 1))
-    return jax.lax.conv_general_dilated(x, wide, strides, edges, dimension_numbers=DIMENSIONS)
+    return jax.lax.conv_general_dilated(x, wide, strides, edges, dimension_numbers=_DIMENSIONS)

@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from nanorender.files.atomic import aside
 from nanorender.report.figures import STYLE
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
-LABELLED_IMAGES = 6  # more lines than these are not told apart: their mean is drawn alone
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
+_LABELED_IMAGES = 6  # more lines than these are not told apart: their mean is drawn alone
 
 
 @matplotlib.rc_context(STYLE)
@@ -53,7 +53,7 @@ def _draw_losses(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
     epochs = [line["epoch"] for line in log]
     for index, name in enumerate(log[0]["loss"]):
         losses = [line["loss"].get(name, np.nan) for line in log]
-        axes.plot(epochs, losses, color=COLOURS[index % len(COLOURS)], label=name, **_marks(log))
+        axes.plot(epochs, losses, color=_COLORS[index % len(_COLORS)], label=name, **_marks(log))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
@@ -71,12 +71,12 @@ def _draw_scores(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
     scores = np.array([[line["pixel_f1"].get(name, np.nan) for name in names] for line in log])
     if len(names) > 1:
         for column, name in zip(scores.T, names, strict=True):
-            label = name if len(names) <= LABELLED_IMAGES else None
+            label = name if len(names) <= _LABELED_IMAGES else None
             axes.plot(epochs, column, color="#8c959f", linewidth=0.8, alpha=0.8)
             if label is not None:
                 axes.annotate(f" {label}", (epochs[-1], column[-1]), fontsize=6, va="center")
     label = "mean" if len(names) > 1 else names[0]
-    axes.plot(epochs, np.nanmean(scores, axis=1), color=COLOURS[0], label=label, **_marks(log))
+    axes.plot(epochs, np.nanmean(scores, axis=1), color=_COLORS[0], label=label, **_marks(log))
     axes.set_ylabel("pixel F1 of the validation images")
     axes.set_ylim(top=1.0)
     axes.legend(loc="lower right")

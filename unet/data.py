@@ -20,7 +20,7 @@ from unet.presets import TrainSettings
 CLAHE_CLIP = 2.0
 CLAHE_TILE_PX = 128
 PERCENTILES = (0.1, 99.9)
-BAND_ROWS = 256
+_BAND_ROWS = 256
 SLIVERS = 0.01
 """Share of the particles of which others leave so little to be seen that nothing is learnt."""
 
@@ -77,8 +77,8 @@ def equalize(
     levels = np.arange(np.iinfo(image.dtype).max + 1, dtype=np.float32)
     stretched = np.clip((levels - lowest) * scale, 0, 255).round().astype(np.uint8)
     gray = np.empty(image.shape, np.uint8)
-    for top in range(0, image.shape[0], BAND_ROWS):  # indices take eight times the image's memory
-        band = slice(top, top + BAND_ROWS)
+    for top in range(0, image.shape[0], _BAND_ROWS):  # indices take eight times the image's memory
+        band = slice(top, top + _BAND_ROWS)
         gray[band] = stretched[image[band]]
     height, width = image.shape
     tiles = (max(1, round(width / CLAHE_TILE_PX)), max(1, round(height / CLAHE_TILE_PX)))

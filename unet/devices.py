@@ -16,9 +16,9 @@ from jaxtyping import PyTree, Shaped
 
 from nanorender.errors import InputError
 
-BATCH = "batch"  # the axis of the mesh, along which batches are divided
-CPU_DEVICES = 4  # at most, of one process
-ALIGNMENT = 64  # bytes: JAX copies what begins elsewhere
+_BATCH = "batch"  # the axis of the mesh, along which batches are divided
+_CPU_DEVICES = 4  # at most, of one process
+_ALIGNMENT = 64  # bytes: JAX copies what begins elsewhere
 
 
 def join(coordinator: str, process: str) -> None:
@@ -78,7 +78,7 @@ def divide_cpu(batch: int) -> None:
     """
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", _dividing(batch, CPU_DEVICES))
+            jax.config.update("jax_num_cpu_devices", _dividing(batch, _CPU_DEVICES))
 
 
 def _dividing(batch: int, most: int) -> int:
@@ -103,12 +103,12 @@ def training_mesh(batch: int) -> Mesh:
             f"batch (={batch}) must be a multiple of {len(devices)}, the devices of "
             f"{jax.process_count()} processes"
         )
-    return Mesh(np.array(devices[:count]), (BATCH,))
+    return Mesh(np.array(devices[:count]), (_BATCH,))
 
 
 def all_devices() -> Mesh:
     """Return every device that there is."""
-    return Mesh(np.array(jax.devices()), (BATCH,))
+    return Mesh(np.array(jax.devices()), (_BATCH,))
 
 
 def on_all(mesh: Mesh, tree: PyTree) -> PyTree:
@@ -118,8 +118,8 @@ def on_all(mesh: Mesh, tree: PyTree) -> PyTree:
 
 def aligned(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
     """Return the array where every device of the CPU takes it as it lies, without a copy each."""
-    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
@@ -127,7 +127,7 @@ def aligned(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
 
 def divided(mesh: Mesh) -> NamedSharding:
     """Return the layout of arrays whose first axis is divided among the devices."""
-    return NamedSharding(mesh, PartitionSpec(BATCH))
+    return NamedSharding(mesh, PartitionSpec(_BATCH))
 
 
 def writes_files() -> bool:

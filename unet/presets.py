@@ -9,7 +9,7 @@ from nanorender.errors import InputError
 from nanorender.settings import Settings
 
 TargetName = Literal["foreground", "interior", "boundary", "distance"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Architecture(NamedTuple):
@@ -64,7 +64,7 @@ class Augmentation(Settings):
     offset: NonNegativeFloat = 0.1
     gamma: Annotated[float, Field(ge=1)] = 1.3
     noise: NonNegativeFloat = 0.08
-    blur: Fraction = 1.0
+    blur: _Fraction = 1.0
 
 
 class TrainSettings(Settings):
@@ -102,7 +102,7 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "one_cycle"]
     averaging: Annotated[float, Field(ge=0, lt=1)]
     border_weight: NonNegativeFloat = 0.0
-    annotated_share: Fraction = 0.25
+    annotated_share: _Fraction = 0.25
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.51
     keep_every: PositiveInt = 1
     validate_every: PositiveInt = 1

@@ -23,7 +23,7 @@ from unet.presets import TrainSettings
 from unet.windows import segment_prepared
 
 
-class Prediction(NamedTuple):
+class PredictionSettings(NamedTuple):
     """How micrographs are predicted.
 
     Attributes
@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     keep_probability: bool = False
 
 
-class Segmented(NamedTuple):
+class SegmentationSummary(NamedTuple):
     """What became of the micrographs of a collection.
 
     Attributes
@@ -51,14 +51,14 @@ class Segmented(NamedTuple):
     failures: tuple[str, ...]
 
 
-class How(NamedTuple):
+class SegmentationSettings(NamedTuple):
     """All that a label map is made by, apart from its micrograph."""
 
     model: Path
     model_sha256: str
     reading: Reading
     separation: Separation
-    prediction: Prediction
+    prediction: PredictionSettings
 
 
 def segment(
@@ -66,10 +66,10 @@ def segment(
     micrographs: Collection,
     separation: Separation,
     folder: Path,
-    prediction: Prediction,
+    prediction: PredictionSettings,
     scheduler: str | None = None,
     on_progress: Callable[[int, int, str], None] = lambda done, total, more: None,
-) -> Segmented:
+) -> SegmentationSummary:
     """Write the label map of each micrograph into a folder.
 
     Those already there, made in the same way from the same files, are left as they are. A
@@ -90,8 +90,10 @@ def segment(
         If the model does not fit, or the folder cannot be written.
     """
     path = model_file(model_path).resolve()
-    how = How(path, file_sha256(path), micrographs.reading, separation, prediction)
-    _model(path, how.model_sha256)
+    settings = SegmentationSettings(
+        path, file_sha256(path), micrographs.reading, separation, prediction
+    )
+    _model(path, settings.model_sha256)
     notes: dict[Path, tuple[str, ...]] = {}
     failures: dict[Path, str] = {}
     total = len(micrographs)
@@ -100,7 +102,7 @@ def segment(
         on_progress(len(notes) + len(failures), total, word)
 
     here = {} if scheduler else {"on_part": on_part}
-    work = partial(segment_one, how, folder.resolve(), **here)
+    work = partial(segment_one, settings, folder.resolve(), **here)
     for path, outcome in run_tasks(work, micrographs.paths, 1, scheduler):
         if isinstance(outcome, str):
             failures[path] = outcome
@@ -108,7 +110,7 @@ def segment(
             notes[path] = outcome
         on_part("")
     done = [path for path in micrographs.paths if path in notes]
-    return Segmented(
+    return SegmentationSummary(
         tuple(folder / f"{path.stem}.tif" for path in done),
         tuple(f"{path.name}: {note}" for path in done for note in notes[path]),
         tuple(failures[path] for path in micrographs.paths if path in failures),
@@ -116,7 +118,10 @@ def segment(
 
 
 def segment_one(
-    how: How, folder: Path, path: Path, on_part: Callable[[str], None] = lambda word: None
+    settings: SegmentationSettings,
+    folder: Path,
+    path: Path,
+    on_part: Callable[[str], None] = lambda word: None,
 ) -> tuple[str, ...] | str:
     """Write the label map of one micrograph; return notes on its reading, or why there is none.
 
@@ -125,14 +130,14 @@ def segment_one(
     UnwritableError
         If the folder cannot be written.
     """
-    model = _model(how.model, how.model_sha256)
-    separation = grown_back(how.separation, model.card.training)
-    averaged, keep = how.prediction
+    model = _model(settings.model, settings.model_sha256)
+    separation = grown_back(settings.separation, model.card.training)
+    averaged, keep = settings.prediction
     try:
-        micrograph = read_scaled(path, how.reading)
-        record = _record(micrograph, model, how.model_sha256, separation, averaged)
+        micrograph = read_scaled(path, settings.reading)
+        record = _record(micrograph, model, settings.model_sha256, separation, averaged)
         notes, written = micrograph.notes, folder / f"{micrograph.name}.tif"
-        if _is_done(written, record, how.prediction):
+        if _is_done(written, record, settings.prediction):
             return notes
         prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
         doing = partial(_say_part, on_part, micrograph.name)
@@ -162,7 +167,7 @@ def probability_path(label_path: Path) -> Path:
     return label_path.parent / "probability" / label_path.name
 
 
-def _is_done(path: Path, record: SegmentationRecord, prediction: Prediction) -> bool:
+def _is_done(path: Path, record: SegmentationRecord, prediction: PredictionSettings) -> bool:
     """Return whether a label map, and the probability if asked for, were made in the same way."""
     kept = not prediction.keep_probability or probability_path(path).is_file()
     try:

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
-from unet.augment import Mixture, draw_batch
+from unet.augment import PatchSources, draw_batch
 from unet.devices import divided
 from unet.losses import border_weights, cross_entropy
 from unet.model import Weights, abstract_model, get_weights, initial_weights, set_weights
@@ -36,7 +36,7 @@ class TrainState(NamedTuple):
     losses: Float[Array, "t"]
 
 
-Step = Callable[[TrainState, Array, Array], TrainState]
+TrainStep = Callable[[TrainState, Array, Array], TrainState]
 
 
 def initial_state(settings: TrainSettings) -> TrainState:
@@ -67,7 +67,7 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
 
 
 @lru_cache
-def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> Step:
+def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
     """Return the compiled training step: state, pixels and sizes of `Samples` to the next state.
 
     What is random in a step depends on the seed and its number alone, on whatever devices it runs.
@@ -77,7 +77,7 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> Step:
     mesh: the devices that share the batch
     annotated: how many of the samples, the last ones, are annotated micrographs
     """
-    mixture = Mixture(annotated, settings.annotated_share)
+    sources = PatchSources(annotated, settings.annotated_share)
     graph = nnx.graphdef(abstract_model(settings.architecture))
     optimizer = optax.adam(make_schedule(settings))
     key = jax.random.key(settings.seed)
@@ -86,7 +86,7 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> Step:
     def train_step(state: TrainState, pixels: Array, sizes: Array) -> TrainState:
         patches = (settings.batch, settings.patch_px)
         step_key = jax.random.fold_in(key, state.step)
-        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation, mixture)
+        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation, sources)
         batch = jax.lax.with_sharding_constraint(batch, divided(mesh))
         weights = border_weights(batch.targets, settings.targets, settings.border_weight)
 

@@ -17,12 +17,12 @@ from unet.predict import Model, Prepared, Window, predict_window, whole
 WHOLE_PX = 4096  # images of no larger edge are not divided
 CORE_PX = 1536
 MARGIN_PX = 384  # at the scale of the training; network and separation look this far at most
-BAND_ROWS = 256
+_BAND_ROWS = 256
 
 OnPart = Callable[[int, int], None]  # how many windows are done, and of how many
 
 
-class Segmented(NamedTuple):
+class WindowResult(NamedTuple):
     """What was found in a micrograph.
 
     Attributes
@@ -49,7 +49,7 @@ def segment_prepared(
     averaged: bool,
     keep_foreground: bool,
     on_part: OnPart = lambda done, total: None,
-) -> Segmented:
+) -> WindowResult:
     """Return the particles of a prepared micrograph.
 
     Beside the prepared image, four bytes a pixel are held, five with the foreground, and about 70
@@ -67,10 +67,10 @@ def segment_prepared(
             foreground[place.core] = (255 * maps["foreground"][inside]).round().astype(np.uint8)
         found = separate(maps, separation)
         if len(places) == 1:
-            return Segmented(found, foreground)
+            return WindowResult(found, foreground)
         _add(labels, begins, found, place)
     _number(labels, np.concatenate(begins))
-    return Segmented(labels, foreground)
+    return WindowResult(labels, foreground)
 
 
 def _places(prepared: Prepared) -> Iterator[_Place]:
@@ -138,6 +138,6 @@ def _number(labels: Int32[np.ndarray, "h w"], begins: np.ndarray) -> None:
     """Renumber the particles, in place, by where they begin."""
     numbers = np.zeros(len(begins), np.int32)
     numbers[1 + np.argsort(begins[1:])] = np.arange(1, len(begins))
-    for top in range(0, labels.shape[0], BAND_ROWS):
-        band = labels[top : top + BAND_ROWS]
+    for top in range(0, labels.shape[0], _BAND_ROWS):
+        band = labels[top : top + _BAND_ROWS]
         band[:] = numbers[band]

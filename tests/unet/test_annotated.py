@@ -8,7 +8,7 @@ from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
 from nanorender.files.micrograph import write_image, write_labels
 from unet.annotated import load_annotated, mix, without_lines
-from unet.augment import Mixture
+from unet.augment import PatchSources
 from unet.data import equalize, load_dataset
 from unet.presets import Augmentation
 
@@ -88,8 +88,8 @@ def test_patches_come_from_annotated_micrographs_as_often_as_asked(share, annota
     pixels[4 - annotated :] = 255
     plain = Augmentation(gain=0, offset=0, gamma=1, noise=0, blur=0)
     sizes = jnp.full((4, 2), 16, jnp.int32)
-    mixture = Mixture(annotated, share)
-    batch = draw_batch(jax.random.key(0), jnp.asarray(pixels), sizes, (2000, 4), plain, mixture)
+    sources = PatchSources(annotated, share)
+    batch = draw_batch(jax.random.key(0), jnp.asarray(pixels), sizes, (2000, 4), plain, sources)
     drawn = float((batch.images[:, 0, 0, 0] > 0.5).mean())
     # Alone, annotated micrographs are all there is. Four standard errors of 2000 draws else.
     expected = 1.0 if annotated == 4 else share

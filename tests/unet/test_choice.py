@@ -15,11 +15,11 @@ from nanorender.errors import InputError
 from unet.checkpoint import write_model
 from unet.choice import (
     Choice,
+    choice_lines,
     epoch_codes,
     read_choice,
     read_choices,
-    verdict,
-    verdict_lines,
+    summarize_choices,
     write_page,
 )
 from unet.model import initial_weights
@@ -86,17 +86,17 @@ def test_the_same_run_gives_the_same_page(page, run, image, tmp_path):
 
 def test_the_epoch_that_most_people_picked_is_first_then_the_one_picked_earlier(run):
     choices = {"Ada": by(run, [5, 6, 7, 4, 3]), "Bo": by(run, [6, 5, 2, 1, 7])}
-    result = verdict(run, choices)
+    result = summarize_choices(run, choices)
     assert [item.epoch for item in result.ranked][:3] == [6, 5, 7]
     assert result.picks["Ada"] == (5, 6, 7, 4, 3)
     assert result.agreement == pytest.approx(3 / 5)
     assert result.by_chance == pytest.approx(5 / 7)
-    assert verdict(run, {"Ada": choices["Ada"]}).agreement is None
+    assert summarize_choices(run, {"Ada": choices["Ada"]}).agreement is None
 
 
 def test_choices_are_compared_with_what_the_truth_says(run, image):
     scored = rank_by_truth(run, [image])
-    lines = verdict_lines(verdict(run, {"Ada": by(run, [1, 2])}, scored), scored)
+    lines = choice_lines(summarize_choices(run, {"Ada": by(run, [1, 2])}, scored), scored)
     parts = {item.epoch: item.parts for item in scored}
     expected = np.mean([parts[epoch]["pixel_f1"] for epoch in (1, 2)])
     (ada,) = (line for line in lines if line.startswith("Ada: epochs 1, 2,"))
@@ -107,7 +107,7 @@ def test_choices_are_compared_with_what_the_truth_says(run, image):
 
 def test_a_choice_on_the_page_of_another_run_is_refused(run):
     with pytest.raises(InputError, match="chose 'abcdefabcdef', no epoch that"):
-        verdict(run, {"Ada": Choice(candidates=7, picks=("abcdefabcdef",))})
+        summarize_choices(run, {"Ada": Choice(candidates=7, picks=("abcdefabcdef",))})
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "other"}', '{"picks": ["../x"]}'])
@@ -257,5 +257,5 @@ def test_a_person_chooses_with_keys_and_mouse_and_the_export_selects(page, run, 
     choice = read_choice(exported)
     assert choice.picks == tuple(codes[index] for index in (3, 2, 0, 1, 5))
     assert (choice.person, choice.candidates) == ("Eve", EPOCHS)
-    picked = verdict(run, read_choices([exported])).ranked[0].epoch
+    picked = summarize_choices(run, read_choices([exported])).ranked[0].epoch
     assert picked == epoch_codes(run, dict.fromkeys(range(1, EPOCHS + 1)))[codes[3]]

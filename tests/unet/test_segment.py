@@ -10,9 +10,9 @@ from nanorender.separation.separate import Separation
 from unet import windows
 from unet.checkpoint import write_model
 from unet.model import initial_weights
-from unet.segment import Prediction, probability_path, segment
+from unet.segment import PredictionSettings, probability_path, segment
 
-ONCE = Prediction(averaged=False)
+ONCE = PredictionSettings(averaged=False)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_what_is_there_already_is_kept_unless_it_would_be_made_otherwise(square,
 def test_the_probability_is_kept_on_request(square, card, tmp_path):
     collection, predictions = square
     model = write(tmp_path / "model.safetensors", card, 0.0)
-    asked = Prediction(averaged=False, keep_probability=True)
+    asked = PredictionSettings(averaged=False, keep_probability=True)
     for prediction in (ONCE, asked, asked):
         (path,) = segment(model, collection, Separation(), tmp_path / "labels", prediction).paths
     pixels = read_pixels(probability_path(path))

@@ -120,7 +120,7 @@ def test_a_network_predicts_parts_as_it_predicts_the_whole(card, rng, discs, sma
 def test_memory_grows_by_the_label_map_and_the_foreground_alone(
     model, seen, monkeypatch, small_windows
 ):
-    monkeypatch.setattr(windows, "BAND_ROWS", 8)
+    monkeypatch.setattr(windows, "_BAND_ROWS", 8)
     peaks = {}
     for edge in (384, 768):  # cores of 64 px see the same three by three times
         image = np.tile(pile((192, 192)), (edge // 192, edge // 192))
