@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest pictures clean
+.PHONY: demo test test-lowest docs pictures results clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/nanorender demo demo
@@ -24,9 +24,33 @@ $(VENV)/.test-ready: $(VENV)/.demo-ready
 	$(BIN)/python -m pip install -e ".[test]"
 	touch $@
 
+$(VENV)/.docs-ready: $(VENV)/.demo-ready
+	$(BIN)/python -m pip install -e ".[docs]"
+	touch $@
+
+docs: $(VENV)/.docs-ready
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 pictures: $(VENV)/.demo-ready
 	$(BIN)/nanorender preview tio2 -n 1 -o docs/pictures/tio2.png
 	$(BIN)/nanorender gallery -o docs/pictures
+
+# Benchmarks of speed, for a machine without other work; each writes docs/results/NAME.json.
+# TORCH and PEERS are interpreters that have PyTorch, and bpy, Mitsuba and VTK.
+TORCH ?= /nonexistent
+PEERS ?= /nonexistent
+results: $(VENV)/.test-ready
+	$(BIN)/python benchmarks/rendering.py -n 12
+	$(BIN)/python -m pytest -n 0 -q --benchmark-enable --benchmark-json .benchmarks/analysis.json \
+		benchmarks/bench_analysis.py
+	$(BIN)/python benchmarks/results.py bench_analysis .benchmarks/analysis.json
+	$(BIN)/python -m pytest -n 0 -q -s -m slow benchmarks/bench_limits.py
+	$(BIN)/python benchmarks/many_samples.py -n 1000
+	$(BIN)/python benchmarks/large_image.py --edge 10000 --once
+	$(BIN)/python benchmarks/large_image.py --edge 20000 --once
+	if [ -x $(TORCH) ]; then $(BIN)/python benchmarks/torch_step.py --torch-python $(TORCH); fi
+	if [ -x $(PEERS) ]; then $(BIN)/python benchmarks/peers.py --python $(PEERS); fi
 
 # The same tests on the oldest Python and the oldest versions that pyproject.toml allows.
 test-lowest: PYTHON = python3.11

@@ -1,9 +1,9 @@
-"""What has to hold besides the time of one image: figures of whole processes, printed and checked.
+"""Limits on time and memory of whole processes.
 
     pytest -n 0 -m slow -s benchmarks/bench_limits.py
 
-Times are those of the processor, which other work on the machine hardly changes, but where a line
-says otherwise.
+Times are processor times unless their names say otherwise. The figures are printed, checked and
+written to docs/results/bench_limits.json.
 """
 
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_raymarch import RENDER_PX, scene_of
+from results import add_results
 
 from nanorender.imaging.lighting import Lighting, light
 from nanorender.labeling.labels import LabelSettings, label_view
@@ -26,11 +27,13 @@ from nanorender.tracing.raymarch import trace_instances
 pytestmark = pytest.mark.slow
 
 
-def run(*commands: list[object], **environment: str) -> tuple[float, float, str]:
-    """Run commands of the program side by side.
+def keep(**results: object) -> None:
+    """Add figures to the results of this benchmark."""
+    add_results("bench_limits", results, "pytest -n 0 -m slow -s benchmarks/bench_limits.py")
 
-    Return seconds on the clock, seconds of the processor of all together, and what they said.
-    """
+
+def run(*commands: list[object], **environment: str) -> tuple[float, float, str]:
+    """Run commands side by side; return wall seconds, processor seconds and standard error."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     running = [
         subprocess.Popen(
@@ -51,12 +54,12 @@ def run(*commands: list[object], **environment: str) -> tuple[float, float, str]
 
 
 def generate(recipe: str, count: int, folder: Path, shard: str = "1/1") -> list[object]:
-    """Return the command that makes a part of a dataset in one process."""
+    """Return the command that renders a shard of a dataset in one process."""
     return ["generate", recipe, "-n", count, "-o", folder, "--workers", 1, "--shard", shard]
 
 
 def rendered(scene, repeats: int = 7) -> float:
-    """Return the least processor seconds that placing, tracing, lighting and labels take."""
+    """Return the least processor seconds of placement, tracing, lighting and labels."""
     seconds = []
     for _ in range(repeats):
         began = time.process_time()
@@ -71,6 +74,7 @@ def rendered(scene, repeats: int = 7) -> float:
 def test_particles_out_of_view_are_nearly_free():
     few, many = (rendered(scene_of("grains", count)) for count in (1000, 100_000))
     print(f"\n250 in view of 1000: {1e3 * few:.1f} ms; of 100 000: {1e3 * many:.1f} ms")
+    keep(particles_out_of_view={"few_s": few, "many_s": many, "few": 1000, "many": 100_000})
     assert many < 2 * few
 
 
@@ -83,6 +87,7 @@ def test_particles_under_others_cost_little():
     both = type(below)(*map(np.concatenate, zip(scene.particles, *[below] * 3, strict=True)))
     few, many = rendered(scene), rendered(scene._replace(particles=both))
     print(f"\n250 in view: {1e3 * few:.1f} ms; 750 more beneath them: {1e3 * many:.1f} ms")
+    keep(hidden_particles={"few_s": few, "many_s": many})
     assert many < 2 * few
 
 
@@ -98,6 +103,8 @@ def test_180_pairs_take_under_a_minute_on_two_cores(recipe, tmp_path):
         f" throughput {one[0] / 60 / (two[0] / 180):.2f} x on the clock, "
         f"{2 * one[1] / 60 / (two[1] / 180):.2f} x by the processor"
     )
+    results = {"one_cpu_s": one[1] / 60, "two_cpu_s": two[1] / 180, "two_wall_s": two[0]}
+    keep(**{f"pairs_{recipe}": results})
     # Processes that got into each other's way would use more of the processor for the same.
     assert two[1] / 2 < 60
     assert two[1] / 180 < one[1] / 60 / 0.9
@@ -107,6 +114,7 @@ def test_the_first_image_comes_within_three_seconds_of_the_start(tmp_path):
     run(generate("sio2", 1, tmp_path / "warm"))
     wall, used, _ = run(generate("sio2", 1, tmp_path / "first"))
     print(f"\nstart to first image: {wall:.2f} s on the clock, {used:.2f} s of the processor")
+    keep(first_image={"wall_s": wall, "cpu_s": used})
     assert used < 3
 
 
@@ -121,6 +129,7 @@ def test_compiling_all_kernels_takes_under_forty_seconds_and_says_so_in_one_line
     used = sum(one[1] for one in cold) - sum(one[1] for one in warm)
     said = cold[0][2]
     print(f"\ncompiling: {used:.1f} s of the processor for all presets, said: {said.strip()}")
+    keep(compiling={"cpu_s": used})
     assert used < 40
     assert len([line for line in said.splitlines() if "compil" in line]) == 1
 
@@ -142,4 +151,5 @@ def test_a_worker_needs_less_than_600_mb(recipe, tmp_path):
     )
     megabytes = int(said.stdout) * 1024 / 1e6
     print(f"\n{recipe}: {megabytes:.0f} MB at most")
+    keep(**{f"memory_{recipe}": {"mb": megabytes}})
     assert megabytes < 600

@@ -1,9 +1,10 @@
 """Peak memory and time of `nanorender segment` on one large micrograph.
 
-    python benchmarks/large_image.py --edge 20000
+    python benchmarks/large_image.py --edge 20000 --once
 
-The micrograph is made of discs, and the network is a small one that learns in seconds to find them:
-tiles are predicted one by one, so that memory hardly depends on how wide a network is.
+The micrograph consists of discs, and a small network is trained on them for a few seconds. Tiles
+are predicted one by one, so memory depends little on the width of the network. Peak memory and
+times are written to docs/results/large_image.json.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
+from results import add_results
 from scipy import ndimage
 
 from nanorender.files.micrograph import write_image
@@ -28,7 +30,7 @@ PATTERN_PX = 1000
 
 
 def micrograph(edge: int) -> np.ndarray:
-    """Return noisy bright discs of 8 to 20 px radius, the same pattern again and again."""
+    """Return noisy bright discs of 8 to 20 px radius, as a repeated pattern."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:PATTERN_PX, :PATTERN_PX]
     pattern = rng.normal(60, 10, (PATTERN_PX, PATTERN_PX))
@@ -40,7 +42,7 @@ def micrograph(edge: int) -> np.ndarray:
 
 
 def trained(folder: Path) -> Path:
-    """Return a run folder with a network that tells the discs from the background."""
+    """Return a run folder with a network trained on the discs."""
     settings = CPU.model_copy(
         update={"channels": (4, 8), "patch_px": 64, "steps_per_epoch": 150, "epochs": 1}
     )
@@ -53,7 +55,7 @@ def trained(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Make micrograph and model, segment, and print what it took."""
+    """Make micrograph and model, segment, print and write memory and times."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--edge", type=int, default=20_000)
     parser.add_argument("--once", action="store_true", help="predict without averaging over flips")
@@ -72,6 +74,16 @@ def main() -> None:
         f"{options.edge} x {options.edge} px, {count} particles: {usage.ru_maxrss / 1e6:.2f} GB "
         f"at most, {seconds:.0f} s, {usage.ru_utime:.0f} s of CPU"
     )
+    results = {
+        "edge_px": options.edge,
+        "particles": int(count),
+        "averaged": not options.once,
+        "peak_memory_gb": usage.ru_maxrss * 1024 / 1e9,
+        "wall_s": seconds,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+    }
+    command = f"python benchmarks/large_image.py --edge {options.edge}{' --once' * options.once}"
+    print(add_results("large_image", {str(options.edge): results}, command))
 
 
 if __name__ == "__main__":

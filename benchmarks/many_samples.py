@@ -1,11 +1,11 @@
-"""Whether the thousandth image costs what the tenth does, in processor time and in memory.
+"""Processor time and memory per image over many images.
 
-    python benchmarks/many_samples.py -n 1000 -o docs/pictures/many_samples.png
+    python benchmarks/many_samples.py -n 1000
 
-One process makes and writes small images, segments them with a small untrained network and measures
-the label maps. Processor time is taken, since other work on the machine does not count in it; what
-that does to the caches only adds to it, so that of each hundred images the quickest quarter tells
-what one costs.
+One process renders and writes small images, segments them with a small untrained network and
+measures the label maps. Other work on the machine affects processor time only through the caches;
+the lower quartile of each hundred images is the least affected. Times and memory of every image are
+written to docs/results/many_samples.json.
 """
 
 import argparse
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from results import write_results
 
 from nanorender.files.collection import Reading, find_collection
 from nanorender.generate import generate
@@ -37,27 +36,29 @@ FIRST, WINDOW = 10, 100
 
 
 class Course(NamedTuple):
-    """What a stage cost, image by image.
+    """Cost of a stage for each image.
 
-    times_ms: (n) processor time
-    memory_mib: (n) resident memory after it
+    Attributes
+    ----------
+    times_ms : (n) processor time
+    memory_mib : (n) resident memory after the image
     """
 
     times_ms: np.ndarray
     memory_mib: np.ndarray
 
     def windows(self) -> list[np.ndarray]:
-        """Return the numbers of the images from the tenth on, in parts of about a hundred."""
+        """Return the numbers of the images from the tenth on, in windows of about a hundred."""
         numbers = np.arange(FIRST, self.times_ms.size + 1)
         return np.array_split(numbers, max(1, numbers.size // WINDOW))
 
     def levels_ms(self) -> list[float]:
-        """Return the lower quartile of the time in each part."""
+        """Return the lower quartile of the time in each window."""
         return [float(np.quantile(self.times_ms[part - 1], 0.25)) for part in self.windows()]
 
 
 def watched(stage: Callable[[Callable], object]) -> Course:
-    """Run a stage, which tells what it is given how many images are done, and return its course."""
+    """Run a stage, which reports each finished image to its argument, and return its course."""
     times, memory = [], []
 
     def note(done: int, *_: object) -> None:
@@ -71,7 +72,7 @@ def watched(stage: Callable[[Callable], object]) -> Course:
 
 
 def courses(count: int, folder: Path, edge_px: int) -> dict[str, Course]:
-    """Return what making, segmenting and measuring `count` images costs."""
+    """Return the cost of rendering, segmenting and measuring `count` images."""
     recipe = read_recipe("sio2").at_scale(PIXEL_SIZE_NM, edge_px)
     training = CPU.model_copy(update={"channels": (4, 8), "block_px": 1})
     sizes = PixelSizes(
@@ -95,36 +96,17 @@ def courses(count: int, folder: Path, edge_px: int) -> dict[str, Course]:
     }
 
 
-def draw(measured: dict[str, Course], path: Path) -> None:
-    """Draw the time of each image and of each hundred, and the memory, by stage."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, len(measured), sharex=True, squeeze=False)
-    rows = zip(measured.items(), upper, lower, strict=True)
-    for (name, course), time_axes, memory_axes in rows:
-        numbers = np.arange(1, course.times_ms.size + 1)
-        middles = [part.mean() for part in course.windows()]
-        time_axes.plot(numbers, course.times_ms, ".", markersize=2, color="#c0c4c9")
-        time_axes.plot(middles, course.levels_ms(), "o-", markersize=3, color="#0072b2")
-        time_axes.set(title=name, ylim=(0, 3 * np.median(course.times_ms)))
-        memory_axes.plot(numbers, course.memory_mib, color="#d55e00")
-        memory_axes.set(xlabel="image", ylim=(0, 1.2 * course.memory_mib.max()))
-    upper[0].set_ylabel("processor time, ms")
-    lower[0].set_ylabel("memory, MiB")
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-
-
 def main() -> None:
-    """Measure, print the figures and draw the plot."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, print a summary and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-n", "--count", type=int, default=1000)
     parser.add_argument("--edge-px", type=int, default=128)
-    parser.add_argument("-o", "--out", type=Path, default=Path("many_samples.png"))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         measured = courses(asked.count, Path(name), asked.edge_px)
         files = [path for path in (Path(name) / "set").rglob("*") if path.is_file()]
         kib = sum(path.stat().st_size for path in files) / 1024 / asked.count
+    stages = {}
     for stage, course in measured.items():
         levels, memory = course.levels_ms(), course.memory_mib
         print(
@@ -132,9 +114,20 @@ def main() -> None:
             f"at the end ({100 * (levels[-1] / levels[0] - 1):+.1f} %); memory "
             f"{memory[FIRST]:.0f} MiB after the 10th, {memory[-1]:.0f} at the end"
         )
+        stages[stage] = {
+            "cpu_ms": course.times_ms.round(2).tolist(),
+            "memory_mib": memory.round(1).tolist(),
+            "windows": [float(part.mean()) for part in course.windows()],
+            "lower_quartile_ms": levels,
+        }
     print(f"disk: {kib:.0f} KiB a sample of {asked.edge_px} x {asked.edge_px} px")
-    draw(measured, asked.out)
-    print(asked.out)
+    results = {
+        "images": asked.count,
+        "edge_px": asked.edge_px,
+        "disk_kib_per_sample": kib,
+        "stages": stages,
+    }
+    print(write_results("many_samples", results))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     python -m venv peers && peers/bin/pip install bpy mitsuba vtk
     python benchmarks/peers.py --python peers/bin/python
 
-An environment of their own, because bpy needs an older NumPy; without bpy, `pip install -e
-".[peers]"` and no option do. The same particles at 507 x 507 pixels, once spheres (sample 1 of the
-preset sio2) and once agglomerated grains (of tio2); peers get triangle meshes of the shapes that
-nanorender knows by formula. The time is that from the particles to an image and a label map,
-after another scene that is not counted. A peer that is not installed is left out, saying so.
+The peers need an environment of their own because bpy requires an older NumPy; without bpy,
+`pip install -e ".[peers]"` and no option are enough. All renderers get the same particles at 507 x
+507 pixels, once spheres (sample 1 of the preset sio2) and once agglomerated grains (of tio2); the
+peers get triangle meshes of the shapes that nanorender evaluates by formula. The time is from the
+particles to an image and a label map, after a warm-up scene. A peer that is not installed is left
+out with a message. The times are written to docs/results/peers.json.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from results import write_results
 from scipy.spatial import ConvexHull
 
 from nanorender.distributions import Constant
@@ -32,16 +34,16 @@ from nanorender.tracing.instances import build_instances
 EDGE_PX = 507
 POINTS = 642  # of the mesh of a particle: 1280 triangles
 SCENES = {"spheres": ("sio2", 1700.0), "agglomerates": ("tio2", 1900.0)}
-"""Presets, and how many particles on their fields bring 200 to 250 into view."""
+"""Preset and number of particles on its field of which 180 to 450 are in view."""
 OURS = (
-    "edge effect, dirt, point spread and noise; no light between surfaces: occlusion and shadow "
-    "of the height field"
+    "edge effect, dirt, point spread and noise; occlusion and shadow of the height field, no "
+    "light between surfaces"
 )
 PEERS = {
     "Cycles, 16 samples": ("bpy", "global illumination, grainy"),
     "Cycles, 64 samples": ("bpy", "global illumination, less grainy"),
     "Mitsuba 3, 16 samples": ("mitsuba", "global illumination, three bounces, grainy"),
-    "VTK, shadow map": ("vtk", "one lamp and its hard shadow: plainer than ours"),
+    "VTK, shadow map": ("vtk", "one lamp with a hard shadow"),
 }
 
 
@@ -130,12 +132,13 @@ def measure_peer(python: str, peer: str, scenes: Path, picture: Path) -> dict[st
 
 
 def main() -> None:
-    """Measure all that there is and print a table."""
+    """Measure all installed renderers, print a table and write the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers")
     parser.add_argument("--pictures", type=Path, help="folder for the pictures, as .npy")
     options = parser.parse_args()
-    seconds: dict[str, list[float]] = {"nanorender": []}
+    seconds: dict[str, dict[str, float]] = {"nanorender": {}}
+    labels = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.pictures or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,19 +147,39 @@ def main() -> None:
             write_scenes(scene, scenes)
             found = measure_ours(scene, folder / f"nanorender-{scene}.npy")
             print(f"nanorender, {scene}: {found}", file=sys.stderr)
-            seconds["nanorender"].append(found["cpu_s"])
+            seconds["nanorender"][scene] = found["cpu_s"]
+            labels[scene] = found["labels"]
             for peer in PEERS:
                 picture = folder / f"{peer.replace(', ', '-').replace(' ', '-')}-{scene}.npy"
                 found = measure_peer(options.python, peer, scenes, picture)
                 print(f"{peer}, {scene}: {found}", file=sys.stderr)
                 if not isinstance(found, str):
-                    seconds.setdefault(peer, []).append(found["cpu_s"])
-    print("| renderer | " + " | ".join(SCENES) + " | picture |")
-    print("|---|" + "---|" * (len(SCENES) + 1))
+                    seconds.setdefault(peer, {})[scene] = found["cpu_s"]
+    rows = []
     for name, taken in seconds.items():
-        beside = zip(taken, seconds["nanorender"], strict=False)
-        cells = " | ".join(f"{own:.3g} s, {own / ours:.0f} x" for own, ours in beside)
-        print(f"| {name} | {cells} | {PEERS[name][1] if name in PEERS else OURS} |")
+        picture = PEERS[name][1] if name in PEERS else OURS
+        rows.append({"renderer": name, "cpu_s": taken, "picture": picture})
+        times = ", ".join(f"{scene} {each:.3g} s" for scene, each in taken.items())
+        print(f"{name}: {times} ({picture})")
+    results = {
+        "edge_px": EDGE_PX,
+        "particles": labels,
+        "peers": _installed(options.python),
+        "renderers": rows,
+    }
+    print(write_results("peers", results))
+
+
+def _installed(python: str) -> dict[str, str]:
+    """Return the versions of the peers."""
+    code = (
+        "import importlib.metadata as m, json, sys\n"
+        "installed = {d.metadata['Name']: d.version for d in m.distributions()}\n"
+        "print(json.dumps({n: installed[n] for n in sys.argv[1:] if n in installed}))"
+    )
+    names = sorted({module for module, _ in PEERS.values()})
+    done = subprocess.run([python, "-c", code, *names], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""How fast a training step and a prediction are beside PyTorch's, in turns on the same cores.
+"""Processor time of a training step and a prediction beside PyTorch, in turns on the same cores.
 
     python benchmarks/torch_step.py --torch-python /path/to/venv/bin/python
 
-Each framework runs in a process of its own, on as many cores, and is asked for a few repetitions
-in turn; reported is the CPU time of the fastest turn of each, which other work on the machine
-disturbs least. Both train the same network (channels-last, binary cross-entropy, Adam), without
-augmentation. PyTorch is no dependency of the package: without it this says so and ends.
+Each framework runs in a process of its own, on the same number of cores, and repeats its work a few
+times in turn; the processor time of the fastest turn is reported, which is least affected by other
+work on the machine. Both train the same network (channels-last, binary cross-entropy, Adam) without
+augmentation. PyTorch is not a dependency of the package. The times are written to
+docs/results/torch_step.json.
 """
 
 import argparse
@@ -17,12 +18,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+from results import write_results
+
 LEVELS, BATCH, EDGE_PX, OUTPUTS = 4, 4, 256, 1
 TURNS = 5
 
 
 def jax_work(base: int) -> dict[str, Callable[[], None]]:
-    """Return a training step and a prediction of this package's network."""
+    """Return a training step and a prediction of the network of this package."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -68,7 +71,7 @@ def jax_work(base: int) -> dict[str, Callable[[], None]]:
 
 
 def torch_work(base: int) -> dict[str, Callable[[], None]]:
-    """Return the same of the same network in PyTorch."""
+    """Return a training step and a prediction of the same network in PyTorch."""
     import torch
     from torch import nn
 
@@ -122,7 +125,7 @@ def torch_work(base: int) -> dict[str, Callable[[], None]]:
 
 
 def work(framework: str, base: int) -> None:
-    """Repeat what is asked for on the standard input, and answer with the CPU seconds of each."""
+    """Read names and repetitions from standard input; answer with the processor seconds of one."""
     works = {"jax": jax_work, "torch": torch_work}[framework](base)
     for function in works.values():
         function()
@@ -149,16 +152,17 @@ class Worker:
             sys.exit(f"{framework} does not run in {python}; give --torch-python")
 
     def seconds(self, what: str, repetitions: int) -> float:
-        """Return the CPU seconds of one repetition."""
+        """Return the processor seconds of one repetition."""
         self.process.stdin.write(f"{what} {repetitions}\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
 
 def compare(torch_python: str, bases: list[int], cores: int) -> None:
-    """Print CPU time and ratio of both, for networks of several widths."""
+    """Print and write the processor times of both, for networks of several widths."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     print(f"{BATCH} images of {EDGE_PX} px, {LEVELS} levels, CPU seconds on {cores} cores")
+    rows = []
     for base in bases:
         workers = [Worker(sys.executable, "jax", base), Worker(torch_python, "torch", base)]
         for what in ("train", "predict"):
@@ -166,9 +170,20 @@ def compare(torch_python: str, bases: list[int], cores: int) -> None:
             ours, theirs = (min(times) for times in zip(*turns, strict=True))
             ratio = f"{ours / theirs:.2f}"
             print(f"{base:3} channels, {what:8} JAX {ours:.3f}, PyTorch {theirs:.3f}: {ratio}")
+            rows.append({"channels": base, "work": what, "jax_cpu_s": ours, "torch_cpu_s": theirs})
         for each in workers:
             each.process.stdin.close()
             each.process.wait()
+    asked = [torch_python, "-c", "import torch; print(torch.__version__)"]
+    results = {
+        "torch": subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip(),
+        "batch": BATCH,
+        "edge_px": EDGE_PX,
+        "levels": LEVELS,
+        "cores_used": cores,
+        "times": rows,
+    }
+    print(write_results("torch_step", results))
 
 
 if __name__ == "__main__":
