@@ -6,7 +6,7 @@ import pytest
 from nanorender.imaging.detector import DetectorSettings, detect
 from nanorender.imaging.dirt import DirtSettings, diamond_square, substrate_texture
 from nanorender.imaging.lighting import Light
-from nanorender.imaging.materials import KINDS, Substrate
+from nanorender.imaging.materials import MATERIALS, Substrate
 from nanorender.imaging.shaders import shade
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
@@ -56,7 +56,7 @@ def test_substrate_texture_is_about_one(benchmark):
     assert texture.mean() == pytest.approx(1, abs=0.2)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", MATERIALS, ids=lambda kind: kind.__name__)
 def test_shade_makes_particles_brighter_than_ground(benchmark, kind):
     surface, light, particles = crowd()
     texture = np.ones(surface.particle.shape, np.float32)

@@ -13,7 +13,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import aside
 from nanorender.imaging.detector import DetectorSettings, detect
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.imaging.materials import KINDS, Material, Substrate
+from nanorender.imaging.materials import MATERIALS, MaterialBase, Substrate
 from nanorender.imaging.shaders import shade
 from nanorender.preview import label_colours
 from nanorender.recipe import preset_names, read_recipe
@@ -47,9 +47,11 @@ def write_gallery(
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
     names = preset_names()
-    total = len(KINDS) + len(names)
+    total = len(MATERIALS) + len(names)
     templates = Figure(figsize=(11, 14.2), layout="constrained")
-    for done, (kind, axes) in enumerate(zip(KINDS, templates.subplots(len(KINDS), 1), strict=True)):
+    for done, (kind, axes) in enumerate(
+        zip(MATERIALS, templates.subplots(len(MATERIALS), 1), strict=True)
+    ):
         on_progress(done, total)
         axes.imshow(template_sheet(kind()), cmap="gray", vmin=0, vmax=255)
         axes.set_title(f"{kind.__name__}: {(kind.__doc__ or '').splitlines()[0]}", fontsize=9)
@@ -60,7 +62,7 @@ def write_gallery(
             axes.text(*place, name, color="white", fontsize=6.5, ha="center", va="bottom")
     recipes = Figure(figsize=(11, 3.75 * len(names)), layout="constrained")
     grid = recipes.subplots(len(names), 3, squeeze=False)
-    for done, (name, row) in enumerate(zip(names, grid, strict=True), len(KINDS)):
+    for done, (name, row) in enumerate(zip(names, grid, strict=True), len(MATERIALS)):
         on_progress(done, total)
         _draw_recipe(name, row)
     on_progress(total, total)
@@ -72,7 +74,7 @@ def write_gallery(
     return written
 
 
-def template_sheet(material: Material) -> UInt8[np.ndarray, "h w"]:
+def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:
     """Return an image of all built-in templates of one material, row by row."""
     scene = _one_of_each()
     surface = trace(scene, scene.view)

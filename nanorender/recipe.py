@@ -12,7 +12,7 @@ from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
 from nanorender.imaging.detector import DetectorSettings
 from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
-from nanorender.imaging.shaders import Material, Substrate
+from nanorender.imaging.materials import Material, Substrate
 from nanorender.labeling.labels import LabelSettings
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text

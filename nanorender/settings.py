@@ -2,10 +2,10 @@
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nanorender.errors import InputError
 
@@ -19,11 +19,15 @@ LONGEST_QUOTE = 80
 
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
 
 class Settings(BaseModel):
     """Base of every group of settings: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @field_validator("*")
     @classmethod

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nanorender.distributions import Constant, Distribution, LogNormal, scaled, widened
-from nanorender.imaging.materials import EdgeEffect, Material, Mixed
+from nanorender.imaging.materials import MaterialBase
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
 
@@ -152,24 +152,25 @@ def _with_brightness_spread(recipe: Recipe, value: float) -> Recipe:
     return _each_kind(recipe, change)
 
 
-def _finish(name: str, having: Callable = lambda material: True) -> tuple[Callable, Callable]:
-    """Return how to read and write a setting of all materials that have it."""
+def _finish(
+    name: str, applies: Callable[[MaterialBase], bool] = lambda material: True
+) -> tuple[Callable, Callable]:
+    """Return functions that read and write a setting of all materials that have it."""
+
+    def has(material: MaterialBase) -> bool:
+        return name in type(material).model_fields and applies(material)
 
     def read(recipe: Recipe) -> float | None:
-        found = [getattr(m, name) for m in recipe.materials.values() if having(m)]
+        found = [getattr(m, name) for m in recipe.materials.values() if has(m)]
         return float(np.mean(found)) if found else None
 
     def write(recipe: Recipe, value: float) -> Recipe:
-        return _each_material(recipe, lambda m: {name: value} if having(m) else {})
+        return _each_material(recipe, lambda m: {name: value} if has(m) else {})
 
     return read, write
 
 
-def _tilted(material: Material) -> bool:
-    return isinstance(material, EdgeEffect | Mixed)
-
-
-def _ridged(material: Material) -> bool:
+def _ridged(material: MaterialBase) -> bool:
     return material.ridges > 0
 
 
@@ -204,7 +205,7 @@ GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01,
 BRIGHTNESS_SPREAD = Parameter(
     "brightness_spread", _brightness_spread, _with_brightness_spread, 0.005, 0.7, 0.3, True
 )
-EDGE = Parameter("exponent", *_finish("exponent", _tilted), 0.0, 2.0, 0.15, False)
+EDGE = Parameter("exponent", *_finish("exponent"), 0.0, 2.0, 0.15, False)
 RIM = Parameter("rim", *_finish("rim"), 0.0, 1.0, 0.1, False)
 OCCLUSION = Parameter("occlusion", *_finish("occlusion"), 0.0, 1.0, 0.15, False)
 HALO = Parameter("substrate_occlusion", *_group("substrate", "occlusion"), 0.0, 1.0, 0.15, False)

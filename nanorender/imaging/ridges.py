@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32
 
-from nanorender.imaging.materials import Material
+from nanorender.imaging.materials import MaterialBase
 from nanorender.jit import kernel
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
@@ -142,7 +142,7 @@ def spacing_nm(
     return at_ten_um * (diameter_nm / OF_DIAMETER_NM) ** GROWTH
 
 
-def ridged(surface: Surface, materials: Sequence[Material], particles: Particles) -> Ridged:
+def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Particles) -> Ridged:
     """Return normals and crests of a surface whose materials have ridges.
 
     materials: one for each population of particles

@@ -4,11 +4,11 @@ from PIL import Image
 
 from nanorender.errors import InputError
 from nanorender.gallery import CELL_PX, COLUMNS, template_sheet, write_gallery
-from nanorender.imaging.materials import KINDS
+from nanorender.imaging.materials import MATERIALS
 from nanorender.scenes.shapes import BUILT_IN
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", MATERIALS, ids=lambda kind: kind.__name__)
 def test_every_template_stands_out_in_a_cell_of_its_own(kind):
     sheet = template_sheet(kind())
     ground = np.median(sheet)
