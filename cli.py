@@ -67,16 +67,18 @@ def run(
     Example: nanorender run micrographs --recipe tio2 -o study
     """
     from nanorender.calibration.calibrate import assumed_pixel_size_nm
+    from nanorender.files.collection import parse_reading
     from nanorender.recipe import read_recipe
 
-    images = collection(micrographs, pixel_size_nm, in_pixels, crop, truth)
+    images = collection(micrographs, parse_reading(pixel_size_nm, in_pixels, crop, truth))
     scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, read_recipe(recipe))
     dataset, trained, labels = out / "dataset", out / "run", out / "labels"
-    reading = (pixel_size_nm, in_pixels, crop)
     generate(recipe, dataset, count, seed, workers, scale_nm)
-    train(dataset, trained, preset, micrographs, truth, *reading)
-    select(trained, micrographs, truth, "label_free", *reading)
-    segment(trained, micrographs, labels, *reading, truth, averaged, separation)
+    train(dataset, trained, preset, micrographs, truth, pixel_size_nm, in_pixels, crop)
+    select(trained, micrographs, truth, "label_free", pixel_size_nm, in_pixels, crop)
+    segment(
+        trained, micrographs, labels, pixel_size_nm, in_pixels, crop, truth, averaged, separation
+    )
     measure(labels, out / "particles.csv")
     report(labels, out / "report", truth, f"Particles of {micrographs}")
 

@@ -1,6 +1,7 @@
 """Commands of the network: train it, choose its epoch, segment micrographs with it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +54,7 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
+    from nanorender.files.collection import parse_reading
     from unet import presets
     from unet.annotated import mix as mixed
     from unet.data import load_dataset
@@ -65,13 +67,14 @@ def train(
         divide_cpu(settings.batch)
     else:
         join(coordinator, process)
-    reading = (pixel_size_nm, in_pixels, crop)
+    reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
     images = []
     if validation is not None:
-        images = validation_images(collection(validation, *reading, truth))
+        images = validation_images(collection(validation, reading))
     samples = load_dataset(dataset, settings)
     if mix is not None:
-        annotated = collection(mix, *reading, truth if mix_truth is None else mix_truth)
+        mix_reading = reading if mix_truth is None else replace(reading, truth=mix_truth)
+        annotated = collection(mix, mix_reading)
         samples = mixed(samples, annotated, settings)
     where = describe_devices(training_mesh(settings.batch))
     print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
@@ -106,13 +109,15 @@ def select(
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
+    from nanorender.files.collection import parse_reading
     from unet.choice import choice_lines, read_choices, summarize_choices, write_page
     from unet.select import rank, rank_by_truth, select_epoch
     from unet.validation import validation_images
 
     images = []
     if validation is not None:
-        images = validation_images(collection(validation, pixel_size_nm, in_pixels, crop, truth))
+        reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
+        images = validation_images(collection(validation, reading))
     with progress("drawing" if page is not None else "ranking") as show:
         if page is not None:
             write_page(page, run, images, show)
@@ -143,10 +148,11 @@ def baseline(
 
     Example: nanorender baseline micrographs --truth _m -o baseline
     """
+    from nanorender.files.collection import parse_reading
     from unet import presets
     from unet.baseline import leave_one_out, table
 
-    images = collection(micrographs, pixel_size_nm, False, crop, truth)
+    images = collection(micrographs, parse_reading(pixel_size_nm, crop=crop, truth=truth))
     with progress("training") as show:
         folds = leave_one_out(
             images,
@@ -212,11 +218,12 @@ def similarity(
     Example: nanorender similarity micrographs dataset -o similarity.png
     """
     from nanorender.comparison.similarity import write_similarity
+    from nanorender.files.collection import parse_reading
     from unet.features import compare, features, note_on_scale
 
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
-    theirs = collection(real, None, True, crop, None)
-    ours = collection(folder, None, True, None, None)
+    theirs = collection(real, parse_reading(in_pixels=True, crop=crop))
+    ours = collection(folder, parse_reading(in_pixels=True))
     if (differing := note_on_scale(theirs, ours)) is not None:
         note(differing)
     with progress("comparing"):

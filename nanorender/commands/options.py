@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nanorender.errors import InputError
 
 if TYPE_CHECKING:
-    from nanorender.files.collection import Collection
+    from nanorender.files.collection import Collection, Reading
 
 RECIPE_HELP = "Preset (ag, powder, sio2, tio2) or TOML file."
 RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
@@ -46,11 +46,11 @@ CORES = os.cpu_count() or 1
 
 
 @cache
-def collection(path: Path, *reading: Any) -> "Collection":
-    """Return micrographs read as `parse_reading` says, and print their notes once."""
-    from nanorender.files.collection import parse_reading, read_collection
+def collection(path: Path, reading: "Reading") -> "Collection":
+    """Read the micrographs of a study and print the notes on them once."""
+    from nanorender.files.collection import read_collection
 
-    found = read_collection(path, parse_reading(*reading))
+    found = read_collection(path, reading)
     for one in found.notes:
         note(one)
     return found

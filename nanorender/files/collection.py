@@ -161,7 +161,10 @@ def _said(found: Found, suffix: str | None) -> list[str]:
 
 
 def parse_reading(
-    pixel_size_nm: float | None, in_pixels: bool, crop: str | None, truth: str | None
+    pixel_size_nm: float | None = None,
+    in_pixels: bool = False,
+    crop: str | None = None,
+    truth: str | None = None,
 ) -> Reading:
     """Return how files are read, the crop given as text like "0,712,0,1024".
 
