@@ -16,7 +16,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,7 @@ from nanorender.files.dataset import read_truth_table
 from nanorender.files.segmentation import read_label_map
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
-from nanorender.scoring.matching import match, object_scores, pixel_scores
-from nanorender.scoring.overlaps import overlap_table
+from nanorender.scoring.scores import recall_by_class, score_labels
 from nanorender.separation.separate import Separation, separate
 from unet.baseline import leave_one_out, table
 from unet.data import load_dataset
@@ -44,24 +42,17 @@ from unet.validation import validation_images
 MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs" / "tio2_sem"
 HELD_OUT, HELD_OUT_SEED = 8, 1_000_000
 MIN_AREA_PX = 50
-SIZE_EDGES_PX = (8, 15, 25, 40, 60, 1000)
+SIZE_EDGES_PX = (8.0, 15.0, 25.0, 40.0, 60.0, 1000.0)
 VISIBILITY_EDGES = (0.0, 0.25, 0.5, 0.75, 0.999, 1.001)
 MEASURES = ("pixel_f1", "object_f1", "found_over_true", "median_size_error")
 
 
 def score(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Return the measures of (found, true) label maps: F1 in the mean, the others of all images."""
-    diameters: list[list[np.ndarray]] = [[], []]
-    f1 = []
-    for found, truth in pairs:
-        overlaps = overlap_table(found, truth)
-        matching = match(overlaps, 0.5, MIN_AREA_PX)
-        areas = (overlaps.predicted_area, overlaps.truth_area)
-        counted = (matching.counted_predicted, matching.counted_truth)
-        for sizes, area, labels in zip(diameters, areas, counted, strict=True):
-            sizes.append(np.sqrt(4 / np.pi * area[labels]))
-        f1.append((pixel_scores(found, truth).f1, object_scores(found, truth).f1))
-    found, true = (np.concatenate(sizes) for sizes in diameters)
+    scores = [score_labels(found, truth, MIN_AREA_PX) for found, truth in pairs]
+    f1 = [(each.pixels.f1, each.objects.f1) for each in scores]
+    found = np.concatenate([each.predicted_diameters_px for each in scores])
+    true = np.concatenate([each.true_diameters_px for each in scores])
     return np.array(
         [*np.mean(f1, 0), len(found) / len(true), np.median(found) / np.median(true) - 1]
     )
@@ -76,31 +67,32 @@ def recalls(
     ----------
     visibilities : visible fraction of each true label k at index k - 1
     """
-    rows = []
-    for (found, truth), visible in zip(pairs, visibilities, strict=True):
-        overlaps = overlap_table(found, truth)
-        matched = np.zeros(len(overlaps.truth_area), bool)
-        matched[match(overlaps, 0.5, 1).pairs[:, 1]] = True
-        there = np.flatnonzero(overlaps.truth_area)[1:]
-        diameter = np.sqrt(4 / np.pi * overlaps.truth_area[there])
-        rows.append(np.stack([diameter, visible[there - 1], matched[there]]))
-    diameter, visible, matched = np.concatenate(rows, axis=1)
+    scores = [score_labels(found, truth, 1) for found, truth in pairs]
+    is_found = np.concatenate([each.truth_is_found for each in scores])
+    diameters = np.concatenate([each.true_diameters_px for each in scores])
+    visible = [
+        shares[each.matching.counted_truth - 1]
+        for each, shares in zip(scores, visibilities, strict=True)
+    ]
     return {
-        name: [
-            {
-                "from": float(low),
-                "to": float(high),
-                "particles": int(chosen.sum()),
-                "recall": float(matched[chosen].sum() / max(chosen.sum(), 1)),
-            }
-            for low, high in pairwise(edges)
-            for chosen in [(values >= low) & (values < high)]
-        ]
-        for name, values, edges in (
-            ("diameter_px", diameter, SIZE_EDGES_PX),
-            ("visible_fraction", visible, VISIBILITY_EDGES),
-        )
+        "diameter_px": _classes(diameters, is_found, SIZE_EDGES_PX),
+        "visible_fraction": _classes(np.concatenate(visible), is_found, VISIBILITY_EDGES),
     }
+
+
+def _classes(
+    values: np.ndarray, is_found: np.ndarray, edges: Sequence[float]
+) -> list[dict[str, float]]:
+    """Return number and recall of the true particles in each class of a property."""
+    return [
+        {
+            "from": each.low,
+            "to": each.high,
+            "particles": each.n_truth,
+            "recall": each.n_matched / max(each.n_truth, 1),
+        }
+        for each in recall_by_class(values, is_found, edges)
+    ]
 
 
 def counted_particles(truth: np.ndarray) -> int:

@@ -15,7 +15,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.collection import Collection
 from nanorender.files.segmentation import read_label_map
-from nanorender.report.results import compare
+from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
 from unet.annotated import load_annotated
 from unet.presets import TrainSettings
@@ -138,7 +138,7 @@ def _fold(left_out: Collection, labels: Path, epoch: int) -> Fold:
     if truth is None:
         raise InputError(f"{micrograph.path} is not annotated")
     found, _ = read_label_map(labels)
-    scores = compare(found, truth, micrograph.pixel_size_nm)
+    scores = score_labels(found, truth)
     pixels, objects = scores.pixels, scores.objects
     return Fold(
         image=micrograph.name,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nanorender.errors import InputError
-from nanorender.scoring.matching import object_scores, pixel_scores
+from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation, separate
 from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
 from unet.predict import Model, load_model, predict
@@ -88,8 +88,9 @@ def rank_by_truth(
         for image, truth in annotated:
             maps = read_prediction(run_folder, epoch, image, training.targets)
             labels = separate(maps, grown_back(separation, training))
+            agreement = score_labels(labels, truth)
             error = validation_error(maps["foreground"], truth, training)
-            scores.append((object_scores(labels, truth).f1, pixel_scores(labels, truth).f1, error))
+            scores.append((agreement.objects.f1, agreement.pixels.f1, error))
         of_objects, of_pixels, error = np.mean(scores, axis=0).tolist()
         parts: dict[str, float] = {"object_f1": of_objects, "pixel_f1": of_pixels, "error": error}
         total = float(np.exp(-error)) if score == "error" else parts[score]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import tifffile
 from jaxtyping import Float, Int, UInt8, UInt16
@@ -13,9 +12,9 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from nanorender.errors import InputError
 from nanorender.files.collection import Collection
 from nanorender.files.imagefile import read_pages
+from nanorender.scoring.scores import score_labels
 from unet.annotated import without_lines
 from unet.data import targets
-from unet.losses import count_pixels, pixel_f1
 from unet.predict import Model, predict
 from unet.presets import TrainSettings
 
@@ -74,10 +73,9 @@ def keep_predictions(
         tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
         if image.truth is not None:
             training, foreground = model.card.training, maps["foreground"]
-            truth = jnp.asarray(image.truth > 0, jnp.float32)
-            counts = count_pixels(jnp.asarray(foreground), truth, training.threshold)
+            found = (foreground >= training.threshold).astype(np.int32)
             error = validation_error(foreground, image.truth, training)
-            scores[image.name] = Scores(float(pixel_f1(counts)), error)
+            scores[image.name] = Scores(score_labels(found, image.truth).pixels.f1, error)
     return scores
 
 

@@ -71,7 +71,8 @@ def report(
 
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
-    from nanorender.report.study import Heading, read_results, score_lines, write_report
+    from nanorender.report.study import Heading, write_report
+    from nanorender.scoring.results import format_scores, read_results
     from nanorender.statistics.summary import Statistics
 
     settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
@@ -80,7 +81,7 @@ def report(
         results = read_results(labels, truth, show)
     with progress("drawing") as show:
         page = write_report(labels, results, out, heading, settings, show)
-    print(*score_lines(results), page, sep="\n")
+    print(*format_scores(results), page, sep="\n")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -96,12 +97,20 @@ def evaluate(
     Example: nanorender evaluate labels truth -o scores.csv
     """
     from nanorender.files.atomic import write_text
-    from nanorender.scoring.evaluate import as_dict, as_text, evaluate_folder, full_table
+    from nanorender.scoring.evaluate import (
+        evaluate_folder,
+        evaluation_record,
+        format_evaluation,
+        full_table,
+    )
 
     with progress("scoring") as show:
-        found = evaluate_folder(labels, truth, min_area_px, show)
+        evaluations = evaluate_folder(labels, truth, min_area_px, show)
     if out is not None:
-        write_text(out, full_table(found).to_csv(index=False))
-    print(json.dumps(as_dict(found), indent=1) if as_json else as_text(found, min_area_px))
+        write_text(out, full_table(evaluations).to_csv(index=False))
+    if as_json:
+        print(json.dumps(evaluation_record(evaluations), indent=1))
+    else:
+        print(format_evaluation(evaluations, min_area_px))
     if out is not None:
         print(out, file=sys.stderr)

@@ -4,16 +4,18 @@ import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
 
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
 from nanorender.files.atomic import aside, write_text
-from nanorender.files.segmentation import file_sha256, find_label_maps
-from nanorender.report.results import particle_table
-from nanorender.report.study import image_result, write_frame
+from nanorender.files.segmentation import file_sha256, find_label_maps, read_segmented
+from nanorender.measuring.measure import measure
 
 
 class Tabulated(NamedTuple):
@@ -57,6 +59,8 @@ def tabulate(
     paths = find_label_maps(labels)
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a .csv or .parquet file")
+    if _is_parquet(out) and find_spec("pyarrow") is None:
+        raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
     parts = out.with_name(f"{out.name}.parts").resolve()
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -77,17 +81,44 @@ def tabulate(
     return Tabulated(len(paths), tuple(failures[path] for path in paths if path in failures))
 
 
+def measure_file(path: Path) -> pd.DataFrame:
+    """Measure the particles of one label map.
+
+    Parameters
+    ----------
+    path : file of the label map
+
+    Returns
+    -------
+    table : one row per particle as `measure` returns it, the name of the image first
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, has changed, or the two differ in size.
+    """
+    labels, micrograph = read_segmented(path)
+    table = measure(labels, micrograph.pixel_size_nm, micrograph.image)
+    table.insert(0, "image", path.stem)
+    return table
+
+
 def measure_into(parts: Path, path: Path) -> tuple[Path | None, str]:
     """Write the rows of one label map into a folder; return the file, or why there is none."""
     try:
         part = parts / f"{_content(path)}.csv"
         if not part.is_file():
-            write_text(part, particle_table([image_result(path, None)]).to_csv(index=False))
+            write_text(part, measure_file(path).to_csv(index=False))
     except UnwritableError:
         raise
     except InputError as error:
         return None, str(error)
     return part, ""
+
+
+def _is_parquet(path: Path) -> bool:
+    """Return whether a table is to be written as Parquet."""
+    return path.suffix.lower() == ".parquet"
 
 
 def _content(path: Path) -> str:
@@ -107,13 +138,13 @@ def _join(parts: Sequence[Path], out: Path) -> None:
     """Write tables of the same columns below each other."""
     if not parts:
         return
-    if out.suffix.lower() == ".parquet":
-        import pandas as pd
-
-        # Names of images such as 000123 are no numbers.
+    if _is_parquet(out):
+        # Keep names of images such as 000123 from being read as numbers.
         tables = [pd.read_csv(part, dtype={"image": str}) for part in parts]
         filled = [table for table in tables if len(table)]
-        write_frame(pd.concat(filled, ignore_index=True) if filled else tables[0], out)
+        with aside(out) as whole:
+            joined = pd.concat(filled, ignore_index=True) if filled else tables[0]
+            joined.to_parquet(whole, engine="pyarrow", index=False)
         return
     header = ""
     with aside(out) as whole, whole.open("w", encoding="utf-8", newline="") as file:

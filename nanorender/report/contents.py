@@ -12,7 +12,8 @@ from nanorender.measuring.measure import MEASUREMENTS
 from nanorender.report import page
 from nanorender.report.findings import Findings
 from nanorender.report.page import Cells, Page
-from nanorender.report.results import MIN_TRUE_AREA_PX, Comparison, ImageResult
+from nanorender.scoring.results import ImageResult
+from nanorender.scoring.scores import MIN_TRUE_AREA_PX, LabelScores
 
 LIBRARIES = (
     "nanorender",
@@ -91,7 +92,7 @@ def contents(
     count = sum(len(result.table) for result in results)
     hidden = f" The first {len(rows)} of {count} are shown." if len(rows) < count else ""
     images = "1 image" if len(results) == 1 else f"{len(results)} images"
-    scores = {each.name: each.comparison for each in results if each.comparison is not None}
+    scores = {each.name: each.scores for each in results if each.scores is not None}
     return Page(
         title=provenance.title,
         subtitle=f"{count} particles in {images}",
@@ -158,7 +159,7 @@ def _image_table(results: Sequence[ImageResult]) -> Cells:
     return Cells((*columns, "Area covered", "Median equivalent diameter"), rows)
 
 
-def _score_table(scores: Mapping[str, Comparison]) -> Cells:
+def _score_table(scores: Mapping[str, LabelScores]) -> Cells:
     """Return the scores of each image by name, and their mean."""
     columns = ("precision", "recall", "accuracy", "F1", "precision", "recall", "F1", "found / true")
     values = {name: _score_values(each) for name, each in scores.items()}
@@ -169,7 +170,7 @@ def _score_table(scores: Mapping[str, Comparison]) -> Cells:
     return Cells(("Image", *names), rows)
 
 
-def _score_values(scores: Comparison) -> list[float]:
+def _score_values(scores: LabelScores) -> list[float]:
     """Return the scores of one image in the order of the columns."""
     pixels, objects = scores.pixels, scores.objects
     found = objects.n_predicted / objects.n_truth if objects.n_truth else math.nan

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from nanorender.report.figures import SizeDistribution
 from nanorender.report.page import Cells, KeyFigure, number
-from nanorender.report.results import ImageResult
+from nanorender.scoring.results import ImageResult
 from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.fits import Fit
 from nanorender.statistics.groups import Groups, rounded, shown_groups
@@ -217,7 +217,7 @@ def _distribution(summary: Summary, results: Sequence[ImageResult]) -> SizeDistr
     if by_volume:
         amount = "share of the volume (%)"
         weights = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
-    true = [result.comparison.true_table for result in results if result.comparison is not None]
+    true = [result.true_table for result in results if result.true_table is not None]
     column = f"{settings.quantity}_{unit}"
     return SizeDistribution(
         sizes=_column([result.table for result in results], column)[weights > 0],

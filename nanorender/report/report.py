@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from nanorender.provenance.record import RECORD_NAME
 from nanorender.report import figures, page
 from nanorender.report.contents import Provenance, contents, versions
 from nanorender.report.findings import Findings, findings
-from nanorender.report.results import ImageResult, particle_table
 from nanorender.report.rois import write_rois
+from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import Groups, statistics_table
 
 TABLES = ("summary.json", "statistics.csv", "particles.csv")
@@ -109,8 +110,8 @@ def _record(
             "height_px": result.image.shape[0],
             "pixel_size_nm": result.pixel_size_nm,
             "pixel_size_source": result.pixel_size_source,
-            "pixel_scores": result.comparison and result.comparison.pixels.to_dict(),
-            "object_scores": result.comparison and result.comparison.objects.to_dict(),
+            "pixel_scores": result.scores and asdict(result.scores.pixels),
+            "object_scores": result.scores and asdict(result.scores.objects),
         }
         for result in results
     ]

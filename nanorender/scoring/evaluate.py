@@ -1,30 +1,21 @@
-"""Label maps against the truth: pixels, particles and sizes, for each image and over all."""
+"""Scores of a folder of label maps, as tables of the images and of all together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Integer
 
 from nanorender.errors import InputError
 from nanorender.files.annotation import find_truth, read_truth
 from nanorender.files.segmentation import find_label_maps, read_segmented
-from nanorender.scoring.agreement import SizeAgreement, size_agreement
-from nanorender.scoring.matching import (
-    IOU_LEVELS,
-    ObjectScores,
-    PixelScores,
-    match,
-    object_scores,
-    pixel_scores,
-)
-from nanorender.scoring.overlaps import overlap_table
+from nanorender.scoring.scores import IOU_LEVELS, LabelScores, score_labels, size_agreement
 
-OVER_ALL = "mean"  # row of the mean of the images; counts are added up
-PIXEL_COLUMNS = ["precision", "recall", "accuracy", "f1"]
-OBJECT_COLUMNS = {
+MEAN = "mean"  # last row of tables of ratios and counts; counts are summed
+POOLED = "all together"  # last row of the table of sizes
+SHORT_NAMES = {
     "n_truth": "true",
     "n_predicted": "found",
     "n_matched": "matched",
@@ -37,63 +28,34 @@ OBJECT_COLUMNS = {
     "n_split": "split",
     "n_merged": "merged",
 }
+COUNTS = [name for name in SHORT_NAMES if name.startswith("n_")]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well the labels of one image agree with its truth.
+    """Scores of one label map of a folder.
 
     Attributes
     ----------
-    name: of the image
-    pixels: as figure 4a of Mill et al. (2021) has them
-    objects: at each of IOU_LEVELS
-    diameters, true_diameters: (n,) and (m,) equivalent circle diameters of the particles that count
-    unit: of the diameters, "nm", or "px" where the pixel size is unknown
+    name : name of the image
+    scores : agreement with the truth
+    pixel_size_nm : edge of a pixel; None where it is unknown
     """
 
     name: str
-    pixels: PixelScores
-    objects: tuple[ObjectScores, ...]
-    diameters: Float[np.ndarray, "n"]
-    true_diameters: Float[np.ndarray, "m"]
-    unit: str
+    scores: LabelScores
+    pixel_size_nm: float | None
 
     @property
-    def sizes(self) -> SizeAgreement:
-        """Distance of the two size distributions."""
-        return size_agreement(self.diameters, self.true_diameters)
+    def unit(self) -> str:
+        """Unit of the sizes: "nm", or "px" where the pixel size is unknown."""
+        return "px" if self.pixel_size_nm is None else "nm"
 
-
-def evaluate(
-    name: str,
-    labels: Integer[np.ndarray, "h w"],
-    truth: Integer[np.ndarray, "rows columns"],
-    pixel_size_nm: float | None,
-    min_area_px: int,
-) -> Evaluation:
-    """Return the scores of one image; true regions under `min_area_px` are ignored as in `match`.
-
-    Raises
-    ------
-    InputError
-        If the two maps differ in shape.
-    """
-    overlaps = overlap_table(labels, truth)
-    counted = match(overlaps, IOU_LEVELS[0], min_area_px)
-    edge = 1.0 if pixel_size_nm is None else pixel_size_nm
-    return Evaluation(
-        name=name,
-        pixels=pixel_scores(labels, truth),
-        objects=tuple(object_scores(labels, truth, iou, min_area_px) for iou in IOU_LEVELS),
-        diameters=edge * _diameters(overlaps.predicted_area[counted.counted_predicted]),
-        true_diameters=edge * _diameters(overlaps.truth_area[counted.counted_truth]),
-        unit="px" if pixel_size_nm is None else "nm",
-    )
-
-
-def _diameters(area: np.ndarray) -> np.ndarray:
-    return np.sqrt(4 * area / np.pi)
+    @property
+    def diameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Equivalent circle diameters of predicted and of true particles, in `unit`."""
+        edge = 1.0 if self.pixel_size_nm is None else self.pixel_size_nm
+        return edge * self.scores.predicted_diameters_px, edge * self.scores.true_diameters_px
 
 
 def evaluate_folder(
@@ -102,110 +64,193 @@ def evaluate_folder(
     min_area_px: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Evaluation]:
-    """Return the scores of every label map in a folder, or of one file.
+    """Score every label map of a folder, or a single one.
 
     Parameters
     ----------
-    labels : folder of label maps, or one of them
-    truth : folder of annotations named as the images, a suffix of their names beside the
+    labels : folder of label maps, or one label map
+    truth : folder of annotations named like the images, suffix of their names beside the
         micrographs, or one file for one label map
-    min_area_px : smaller regions of the truth are ignored
-    on_progress : is called with how many maps are done, and of how many
+    min_area_px : area of the smallest true region that counts, in pixels
+    on_progress : called with the number of maps scored so far and their total
+
+    Returns
+    -------
+    evaluations : scores of each map, by name
 
     Raises
     ------
     InputError
-        If a map has no truth, or one of another size.
+        If a map has no annotation, or one of another shape.
     """
     paths = [labels] if labels.is_file() else find_label_maps(labels)
-    if Path(truth).is_file() and len(paths) > 1:
-        raise InputError(f"{truth} is one file, but {labels} holds {len(paths)}; give a folder")
-    found = []
+    file = Path(truth)
+    if file.is_file() and len(paths) > 1:
+        raise InputError(
+            f"{truth} is one file, but {labels} holds {len(paths)} label maps; "
+            "give a folder of annotations"
+        )
+    evaluations = []
     for path in paths:
-        on_progress(len(found), len(paths))
+        on_progress(len(evaluations), len(paths))
         values, micrograph = read_segmented(path)
-        file = Path(truth)
-        real = read_truth(file, micrograph) if file.is_file() else find_truth(micrograph, truth)
-        found.append(evaluate(path.stem, values, real, micrograph.pixel_size_nm, min_area_px))
+        true = read_truth(file, micrograph) if file.is_file() else find_truth(micrograph, truth)
+        scores = score_labels(values, true, min_area_px)
+        evaluations.append(Evaluation(path.stem, scores, micrograph.pixel_size_nm))
     on_progress(len(paths), len(paths))
-    return found
+    return evaluations
 
 
-def pixel_table(found: Sequence[Evaluation]) -> pd.DataFrame:
-    """Return the scores by pixel, one row an image and one for their mean."""
-    table = pd.DataFrame([each.pixels.to_dict() for each in found], [each.name for each in found])
-    return _followed_by(table, OVER_ALL, table.mean()).loc[:, PIXEL_COLUMNS]
+def pixel_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """Tabulate the scores by pixel.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+
+    Returns
+    -------
+    table : one row for each image, then their mean
+    """
+    table = _by_image(evaluations, [asdict(each.scores.pixels) for each in evaluations])
+    return _append(table, MEAN, table.mean())
 
 
-def object_table(found: Sequence[Evaluation], iou: float) -> pd.DataFrame:
-    """Return the scores by particle at one of IOU_LEVELS, the last row as OVER_ALL says."""
+def object_table(evaluations: Sequence[Evaluation], iou: float) -> pd.DataFrame:
+    """Tabulate the scores by particle at one IoU.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+    iou : one of `IOU_LEVELS`
+
+    Returns
+    -------
+    table : one row for each image, then the mean of ratios and the sum of counts
+    """
     level = IOU_LEVELS.index(iou)
-    rows = [each.objects[level].to_dict() for each in found]
-    table = pd.DataFrame(rows, [each.name for each in found], list(OBJECT_COLUMNS))
-    counts = [name for name in OBJECT_COLUMNS if name.startswith("n_")]
+    rows = [asdict(each.scores.objects_by_iou[level]) for each in evaluations]
+    table = _by_image(evaluations, rows).loc[:, list(SHORT_NAMES)]
     last = table.mean()
-    last[counts] = table[counts].sum()
-    return _followed_by(table, OVER_ALL, last).astype(dict.fromkeys(counts, int))
+    last[COUNTS] = table[COUNTS].sum()
+    return _append(table, MEAN, last).astype(dict.fromkeys(COUNTS, int))
 
 
-def iou_table(found: Sequence[Evaluation]) -> pd.DataFrame:
-    """Return the mean of the images at each of IOU_LEVELS, and the mean of all levels."""
-    ratios = [name for name in OBJECT_COLUMNS if not name.startswith("n_")]
-    rows = [object_table(found, iou).loc[OVER_ALL, ratios] for iou in IOU_LEVELS]
+def iou_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """Tabulate the mean scores by particle at every IoU.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+
+    Returns
+    -------
+    table : one row for each of `IOU_LEVELS`, then the mean over all of them
+    """
+    ratios = [name for name in SHORT_NAMES if name not in COUNTS]
+    rows = [object_table(evaluations, iou).loc[MEAN, ratios] for iou in IOU_LEVELS]
     table = pd.DataFrame(np.array(rows, float), [f"{iou:.2f}" for iou in IOU_LEVELS], ratios)
-    return _followed_by(table, OVER_ALL, table.mean())
+    return _append(table, MEAN, table.mean())
 
 
-def size_table(found: Sequence[Evaluation]) -> pd.DataFrame:
-    """Return the distances of the size distributions, the last row of all particles together."""
-    table = pd.DataFrame([each.sizes.to_dict() for each in found], [each.name for each in found])
-    together = [np.concatenate([each.diameters for each in found])]
-    together.append(np.concatenate([each.true_diameters for each in found]))
-    return _followed_by(table, "all together", pd.Series(size_agreement(*together).to_dict()))
+def size_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """Tabulate the distances between predicted and true size distributions.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+
+    Returns
+    -------
+    table : one row for each image, then one for the particles of all images
+    """
+    diameters = [each.diameters for each in evaluations]
+    table = _by_image(evaluations, [asdict(size_agreement(*each)) for each in diameters])
+    predicted, true = (np.concatenate(sizes) for sizes in zip(*diameters, strict=True))
+    return _append(table, POOLED, pd.Series(asdict(size_agreement(predicted, true))))
 
 
-def _followed_by(table: pd.DataFrame, name: str, row: pd.Series) -> pd.DataFrame:
+def _by_image(evaluations: Sequence[Evaluation], rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a table with one row for each image."""
+    return pd.DataFrame(rows, [each.name for each in evaluations])
+
+
+def _append(table: pd.DataFrame, name: str, row: pd.Series) -> pd.DataFrame:
     """Return the table with one more row."""
     return pd.concat([table, pd.DataFrame([row], [name])])
 
 
-def full_table(found: Sequence[Evaluation]) -> pd.DataFrame:
-    """Return every score, one row an image and IoU."""
+def full_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """Tabulate every score.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+
+    Returns
+    -------
+    table : one row for each image and IoU
+    """
     rows = []
-    for each in found:
-        pixels = {f"pixel_{name}": value for name, value in each.pixels.to_dict().items()}
-        sizes = {f"size_{name}": value for name, value in each.sizes.to_dict().items()}
+    for each in evaluations:
+        pixels = {f"pixel_{key}": value for key, value in asdict(each.scores.pixels).items()}
+        agreement = asdict(size_agreement(*each.diameters))
+        sizes = {f"size_{key}": value for key, value in agreement.items()}
         sizes[f"size_wasserstein_{each.unit}"] = sizes.pop("size_wasserstein")
-        rows += [{"image": each.name} | o.to_dict() | pixels | sizes for o in each.objects]
+        rows += [
+            {"image": each.name} | asdict(objects) | pixels | sizes
+            for objects in each.scores.objects_by_iou
+        ]
     return pd.DataFrame(rows)
 
 
-def as_dict(found: Sequence[Evaluation]) -> dict[str, object]:
-    """Return all tables in types of JSON; what is not a number is None."""
-    tables = {
-        "pixels": pixel_table(found),
-        "objects": {f"{iou:.2f}": object_table(found, iou) for iou in IOU_LEVELS},
-        "objects_by_iou": iou_table(found),
-        "sizes": size_table(found),
+def evaluation_record(evaluations: Sequence[Evaluation]) -> dict[str, object]:
+    """Convert all tables to types of JSON.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+
+    Returns
+    -------
+    record : rows of each table by name; NaN becomes None
+    """
+    return {
+        "pixels": _rows(pixel_table(evaluations)),
+        "objects": {f"{iou:.2f}": _rows(object_table(evaluations, iou)) for iou in IOU_LEVELS},
+        "objects_by_iou": _rows(iou_table(evaluations)),
+        "sizes": _rows(size_table(evaluations)),
+        "unit": evaluations[0].unit,
     }
-    return {name: _plain(table) for name, table in tables.items()} | {"unit": found[0].unit}
 
 
-def _plain(table: pd.DataFrame | dict[str, pd.DataFrame]) -> object:
-    if isinstance(table, dict):
-        return {name: _plain(part) for name, part in table.items()}
+def _rows(table: pd.DataFrame) -> dict:
+    """Return the rows of a table by name, None in place of NaN."""
     return table.astype(object).where(table.notna(), None).to_dict("index")
 
 
-def as_text(found: Sequence[Evaluation], min_area_px: int) -> str:
-    """Return the tables as they are printed."""
-    sizes = size_table(found).rename(columns={"wasserstein": f"wasserstein_{found[0].unit}"})
-    short = {"average_precision": "AP", "panoptic_quality": "PQ", "mean_iou": "IoU", "f1": "F1"}
-    parts = (
-        ("Pixels", pixel_table(found).rename(columns=short)),
-        ("Particles at IoU 0.5", object_table(found, 0.5).rename(columns=OBJECT_COLUMNS)),
-        ("Particles by IoU, mean of the images", iou_table(found).rename(columns=short)),
-        ("Equivalent circle diameter, found against true", sizes),
-    )
-    text = [f"{title}\n{table.to_string(float_format='{:.3f}'.format)}" for title, table in parts]
-    return "\n\n".join([*text, f"True regions under {min_area_px} px are ignored."])
+def format_evaluation(evaluations: Sequence[Evaluation], min_area_px: int) -> str:
+    """Format the tables for printing.
+
+    Parameters
+    ----------
+    evaluations : scores of each image
+    min_area_px : area of the smallest true region that counts, in pixels
+
+    Returns
+    -------
+    text : tables under their titles
+    """
+    unit = evaluations[0].unit
+    tables = {
+        "Pixels": pixel_table(evaluations),
+        "Particles at IoU 0.5": object_table(evaluations, IOU_LEVELS[0]),
+        "Particles by IoU, mean of the images": iou_table(evaluations),
+        "Equivalent circle diameter, found against true": size_table(evaluations),
+    }
+    names = SHORT_NAMES | {"wasserstein": f"wasserstein_{unit}"}
+    text = [
+        f"{title}\n{table.rename(columns=names).to_string(float_format='{:.3f}'.format)}"
+        for title, table in tables.items()
+    ]
+    return "\n\n".join([*text, f"True regions smaller than {min_area_px} px are ignored."])

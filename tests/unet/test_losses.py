@@ -1,8 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from unet.losses import border_weights, count_pixels, cross_entropy, pixel_f1
+from unet.losses import border_weights, cross_entropy
 
 
 def test_cross_entropy_is_its_formula_by_target(rng):
@@ -31,18 +30,3 @@ def test_borders_weigh_more_where_they_are_a_target():
     weights = border_weights(truth, ("foreground", "boundary"), 3.0)
     np.testing.assert_array_equal(weights, [[[4, 1], [1, 1]]])
     np.testing.assert_array_equal(border_weights(truth, ("foreground", "interior"), 3.0), 1)
-
-
-def test_pixel_counts_and_f1_agree_with_precision_and_recall():
-    called = jnp.float32([0.9, 0.8, 0.7, 0.2, 0.1, 0.6])
-    truth = jnp.float32([1, 1, 0, 1, 0, 0])
-    counts = count_pixels(called, truth, 0.51)
-    assert [int(count) for count in counts] == [2, 2, 1, 1]
-    precision, recall = 2 / 4, 2 / 3
-    expected = 2 * precision * recall / (precision + recall)
-    assert float(pixel_f1(counts)) == pytest.approx(expected)
-
-
-def test_finding_nothing_where_nothing_is_scores_one():
-    nothing = jnp.zeros(5)
-    assert float(pixel_f1(count_pixels(nothing, nothing, 0.5))) == 1.0

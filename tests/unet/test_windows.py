@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from nanorender.scoring.matching import object_scores
+from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
 from unet import windows
 from unet.data import PixelSizes
@@ -68,7 +68,7 @@ def test_windows_give_the_particles_of_the_whole_image(
     monkeypatch.setattr(windows, "WHOLE_PX", 10_000)
     whole = segment_prepared(model, prepared, Separation(), False, True)
     np.testing.assert_array_equal(parts.foreground, whole.foreground)
-    scores = object_scores(parts.labels, whole.labels, 0.9, 0)
+    scores = score_labels(parts.labels, whole.labels, 0).objects_at(0.9)
     # Clumps larger than a margin may be flooded in another order where heights are equal.
     assert scores.f1 > 0.99
     assert np.mean((parts.labels > 0) == (whole.labels > 0)) > 0.999

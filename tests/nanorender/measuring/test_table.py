@@ -6,8 +6,7 @@ from nanorender.errors import InputError
 from nanorender.files.micrograph import write_labels
 from nanorender.measuring import table as module
 from nanorender.measuring.table import tabulate
-from nanorender.report.results import particle_table
-from nanorender.report.study import read_results
+from nanorender.scoring.results import particle_table, read_results
 
 
 @pytest.fixture
@@ -39,11 +38,10 @@ def test_a_parquet_file_holds_what_the_csv_file_holds(maps, tmp_path):
     pytest.importorskip("pyarrow", reason="the extra 'parquet' is not installed")
     tabulate(maps, tmp_path / "a.csv", 1)
     tabulate(maps, tmp_path / "a.parquet", 1)
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(tmp_path / "a.parquet"),
-        pd.read_csv(tmp_path / "a.csv", dtype={"image": str}),
-        check_dtype=False,
-    )
+    written = pd.read_parquet(tmp_path / "a.parquet")
+    read = pd.read_csv(tmp_path / "a.csv", dtype={"image": str})
+    pd.testing.assert_frame_equal(written, read, check_dtype=False)
+    assert written["touches_frame"].dtype == bool
 
 
 def test_maps_that_cannot_be_measured_cost_themselves_only_and_are_named(maps, tmp_path):
@@ -62,9 +60,9 @@ def test_a_measurement_goes_on_where_it_was_and_measures_anew_what_has_changed(
     write_labels(maps / "3.tif", np.ones((40, 50), np.int32), 2.0)
     write_labels(maps / "0.tif", np.ones((40, 50), np.int32), 2.0)
     measured = []
-    image_result = module.image_result
+    measure_file = module.measure_file
     monkeypatch.setattr(
-        module, "image_result", lambda path, _: measured.append(path.name) or image_result(path, _)
+        module, "measure_file", lambda path: measured.append(path.name) or measure_file(path)
     )
     assert tabulate(maps, tmp_path / "a.csv", 1) == (4, ())
     assert measured == ["0.tif", "3.tif"]
@@ -84,3 +82,9 @@ def test_a_name_of_digits_stays_a_name_in_parquet(tmp_path):
     write_labels(tmp_path / "labels" / "000123.tif", np.ones((9, 9), np.int32), 2.0)
     tabulate(tmp_path / "labels", tmp_path / "a.parquet", 1)
     assert pd.read_parquet(tmp_path / "a.parquet")["image"].tolist() == ["000123"]
+
+
+def test_without_pyarrow_parquet_is_refused_with_the_way_out(maps, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
+        tabulate(maps, tmp_path / "a.parquet", 1)

@@ -6,7 +6,7 @@ import pytest
 from nanorender.commands.analysis import Size
 from nanorender.measuring.measure import measure
 from nanorender.report.findings import QUANTITIES, SIZE_FIGURES, findings
-from nanorender.report.results import ImageResult
+from nanorender.scoring.results import ImageResult
 from nanorender.statistics.groups import Groups
 from nanorender.statistics.sampling import FieldOfView, size_floor
 from nanorender.statistics.summary import Statistics, summarize

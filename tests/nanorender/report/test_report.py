@@ -14,7 +14,7 @@ from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
 from nanorender.report.contents import SHOWN, Provenance
 from nanorender.report.report import report
-from nanorender.report.results import ImageResult, compare, particle_table
+from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import Groups, summarize_groups
 from nanorender.statistics.sampling import FieldOfView, size_floor
 from nanorender.statistics.summary import Statistics, summarize
@@ -37,8 +37,7 @@ def discs(seed, count=12):
 
 def result(name, labels, image, pixel_size_nm=PIXEL_SIZE_NM, truth=None):
     table = measure(labels, pixel_size_nm, image)
-    comparison = None if truth is None else compare(labels, truth, pixel_size_nm)
-    return ImageResult(name, image, labels, pixel_size_nm, "--pixel-size-nm", table, comparison)
+    return ImageResult(name, image, labels, pixel_size_nm, "--pixel-size-nm", table, truth)
 
 
 def write(folder, results, title="Discs", **settings):

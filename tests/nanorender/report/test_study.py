@@ -1,21 +1,13 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
-from pyarrow import parquet
 
 from nanorender.errors import InputError
 from nanorender.files.micrograph import write_image, write_labels
 from nanorender.files.segmentation import SegmentationRecord, file_sha256, write_segmentation
-from nanorender.report import study
-from nanorender.report.study import (
-    Heading,
-    read_results,
-    score_lines,
-    write_report,
-    write_table,
-)
+from nanorender.report.study import Heading, write_report
+from nanorender.scoring.results import format_scores, read_results
 from nanorender.statistics.summary import Statistics
 
 
@@ -50,11 +42,11 @@ def test_particles_are_measured_in_the_units_of_the_record(folder):
     (result,) = read_results(folder / "labels")
     assert result.table["area_nm2"].tolist() == [20 * 20 * 4, 20 * 30 * 4]
     assert result.pixel_size_source == "given by the user"
-    assert result.comparison is None
+    assert result.scores is None
 
 
 def test_a_perfect_segmentation_scores_one(folder):
-    (line,) = score_lines(read_results(folder / "labels", "_m"))
+    (line,) = format_scores(read_results(folder / "labels", "_m"))
     assert line == (
         "grain: pixel precision 1.000, recall 1.000, accuracy 1.000, F1 1.000, "
         "object F1@0.5 1.000, found/true 1.000"
@@ -67,13 +59,6 @@ def test_a_map_from_elsewhere_takes_its_own_calibration(tmp_path):
     (result,) = read_results(tmp_path / "cells")
     assert result.pixel_size_nm == pytest.approx(5.0, rel=1e-4)
     assert result.table["area_nm2"].tolist() == pytest.approx([400 * 25, 600 * 25], rel=1e-3)
-
-
-def test_the_table_of_a_study_names_the_image(folder):
-    write_table(read_results(folder / "labels"), folder / "particles.csv")
-    header, *rows = (folder / "particles.csv").read_text().splitlines()
-    assert header.startswith("image,label,")
-    assert [row.split(",")[0] for row in rows] == ["grain", "grain"]
 
 
 def test_the_report_says_how_the_maps_were_made(folder):
@@ -103,21 +88,6 @@ def test_the_report_is_on_the_size_that_is_asked_for(folder):
     text = page.read_text()
     assert "minimum Feret diameter" in text
     assert "volume-weighted" in text
-
-
-def test_parquet_files_hold_what_the_csv_file_holds(folder):
-    results = read_results(folder / "labels")
-    write_table(results, folder / "particles.csv")
-    write_table(results, folder / "particles.parquet")
-    written = parquet.read_table(folder / "particles.parquet").to_pandas()
-    pd.testing.assert_frame_equal(written, pd.read_csv(folder / "particles.csv"))
-    assert written["touches_frame"].dtype == bool
-
-
-def test_without_pyarrow_parquet_is_refused_with_the_way_out(folder, monkeypatch):
-    monkeypatch.setattr(study, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
-        write_table(read_results(folder / "labels"), folder / "particles.parquet")
 
 
 def test_a_label_map_of_another_size_than_its_micrograph_is_refused(folder):

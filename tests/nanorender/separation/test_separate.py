@@ -9,7 +9,7 @@ from shapes import disc
 from skimage.filters import threshold_li
 
 from nanorender.errors import InputError
-from nanorender.scoring.matching import object_scores, pixel_scores
+from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import (
     Separation,
     distance_watershed,
@@ -133,7 +133,7 @@ def touching_squares():
 def test_touching_particles_without_any_neck_are_parted_by_their_interiors():
     truth, maps = touching_squares()
     labels = separate(maps, Separation(area_opening_px=5))
-    scores = object_scores(labels, truth, iou=0.9, min_area_px=1)
+    scores = score_labels(labels, truth, min_area_px=1).objects_at(0.9)
     assert (scores.n_matched, scores.n_predicted) == (4, 4)
 
 
@@ -203,7 +203,8 @@ def test_annotated_micrographs_are_separated_as_well_as_a_plain_watershed_does()
         foreground = (smooth > threshold_li(smooth)).astype(np.float32)
         settings = Separation(area_opening_px=50, hole_filling_px=200, dynamic=2.0)
         labels = separate({"foreground": foreground}, settings)
-        scores.append((pixel_scores(labels, truth).f1, object_scores(labels, truth).f1))
+        agreement = score_labels(labels, truth)
+        scores.append((agreement.pixels.f1, agreement.objects.f1))
     pixels, objects = np.mean(scores, axis=0)
     assert pixels > 0.90  # Li's threshold with a distance watershed: 0.92 and 0.48
     assert objects > 0.45
@@ -220,5 +221,5 @@ def test_a_perfect_interior_finds_nearly_every_annotated_particle():
             "foreground": (truth > 0).astype(np.float32),
             "interior": (interior & (truth > 0)).astype(np.float32),
         }
-        scores.append(object_scores(separate(maps, Separation()), truth).f1)
+        scores.append(score_labels(separate(maps, Separation()), truth).objects.f1)
     assert np.mean(scores) > 0.97

@@ -1,7 +1,7 @@
 import numpy as np
 
 from nanorender.measuring.measure import measure
-from nanorender.report.results import ImageResult, compare, particle_table
+from nanorender.scoring.results import ImageResult, particle_table
 
 
 def squares():
@@ -13,10 +13,11 @@ def squares():
 
 
 def test_slivers_of_the_truth_count_neither_as_particles_nor_as_sizes():
-    comparison = compare(squares(), squares(), 2.0)
-    assert comparison.objects.n_truth == 1
-    assert comparison.true_table["area_nm2"].tolist() == [400]
-    assert comparison.pixels.f1 == 1
+    truth = squares()
+    result = ImageResult("a", truth, truth, 2.0, "", measure(truth, 2.0), truth)
+    assert result.scores.objects.n_truth == 1
+    assert result.true_table["area_nm2"].tolist() == [400]
+    assert result.scores.pixels.f1 == 1
 
 
 def test_tables_of_all_images_are_put_together_with_their_names():
