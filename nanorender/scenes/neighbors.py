@@ -1,4 +1,4 @@
-"""A grid of cells to find what lies near a place, while particles are placed one by one."""
+"""A grid of cells that finds the neighbors of a particle while particles are placed one by one."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from nanorender.jit import subroutine
+from nanorender.scenes.footprints import closeness
 
 
 class Grid(NamedTuple):
-    """Cells of one edge, which repeat beyond the grid's own extent.
+    """A periodic grid of square cells, each with a linked list of particles.
 
-    head: (c, c) last particle put into each cell, -1 for none
-    following: (n) the one put there before it
-    cell_nm: edge of a cell
-    span: cells to look into on either side, enough for the largest two particles
+    Attributes
+    ----------
+    head : (c, c) last particle inserted into each cell, -1 for none
+    following : (n,) particle inserted into the same cell before, -1 for none
+    cell_nm : edge length of a cell
+    span : number of cells to search on either side, enough for the two largest particles
     """
 
     head: Int[np.ndarray, "c c"]
@@ -24,7 +27,7 @@ class Grid(NamedTuple):
 
 
 def empty_grid(reach_nm: Float[np.ndarray, "n"]) -> Grid:
-    """Return a grid for particles of these reaches, with none in it."""
+    """Return an empty grid for particles with footprints of the given reach."""
     count = len(reach_nm)
     cell_nm = max(2.0 * float(np.median(reach_nm)), 1e-3) if count else 1.0
     cells = int(np.sqrt(count)) + 1
@@ -34,30 +37,39 @@ def empty_grid(reach_nm: Float[np.ndarray, "n"]) -> Grid:
 
 
 @subroutine
-def put(grid, i, x, y):
-    """Put particle i at (x, y)."""
-    head, following, cell_nm, _ = grid
-    cells = head.shape[0]
-    row, column = int(y // cell_nm) % cells, int(x // cell_nm) % cells
-    following[i] = head[row, column]
-    head[row, column] = i
+def insert(grid, i, x, y):
+    """Insert particle i at (x, y)."""
+    cells = grid.head.shape[0]
+    row, column = int(y // grid.cell_nm) % cells, int(x // grid.cell_nm) % cells
+    grid.following[i] = grid.head[row, column]
+    grid.head[row, column] = i
 
 
 @subroutine
-def near(grid, i, x, y, xy, reach, found):
-    """Fill `found` with particles whose reach meets that of i at (x, y); return how many."""
-    head, following, cell_nm, span = grid
-    cells = head.shape[0]
+def find_neighbors(grid, reach, i, x, y, xy, found):
+    """Write the particles within reach of i at (x, y) into `found` and return their number."""
+    cells = grid.head.shape[0]
     count = 0
-    row, column = int(y // cell_nm), int(x // cell_nm)
-    low, high = -span, min(span, cells - 1 - span)  # every cell once, however few there are
+    row, column = int(y // grid.cell_nm), int(x // grid.cell_nm)
+    # Visit every cell once, even if there are fewer than the span requires
+    low, high = -grid.span, min(grid.span, cells - 1 - grid.span)
     for down in range(low, high + 1):
         for right in range(low, high + 1):
-            j = head[(row + down) % cells, (column + right) % cells]
+            j = grid.head[(row + down) % cells, (column + right) % cells]
             while j >= 0:
                 dx, dy = xy[j, 0] - x, xy[j, 1] - y
                 if dx * dx + dy * dy < (reach[i] + reach[j]) ** 2:
                     found[count] = j
                     count += 1
-                j = following[j]
+                j = grid.following[j]
     return count
+
+
+@subroutine
+def nearest_contact(footprints, i, x, y, xy, grid, found):
+    """Return the least closeness of i at (x, y) to the particles in the grid, at most 1."""
+    nearest = 1.0
+    for k in range(find_neighbors(grid, footprints.reach_nm, i, x, y, xy, found)):
+        j = found[k]
+        nearest = min(nearest, closeness(footprints, i, j, xy[j, 0] - x, xy[j, 1] - y))
+    return nearest

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from nanorender.distributions import Constant, Distribution, PositiveDistribution
 from nanorender.errors import InputError
-from nanorender.scenes.placement import Agglomerates, Placement, place
+from nanorender.scenes.placement import Agglomerates, Placement
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import Template, TemplateTable, template_table
 from nanorender.settings import Settings
@@ -266,7 +266,7 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
         template[rows] = choices[rng.integers(len(choices), size=rows.size)]
         size[rows], rotation[rows] = _bodies(kind, rows.size, rng)
         brightness[rows] = kind.brightness.sample(rng, rows.size)
-    center, agglomerate = place(settings.placement, settings.field_nm, size, rotation, rng)
+    center, agglomerate = settings.placement.arrange(size, rotation, settings.field_nm, rng)
     kept = slice(len(center))
     known = {**BUILT_IN, **settings.templates}
     return Scene(

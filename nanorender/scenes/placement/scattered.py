@@ -1,0 +1,69 @@
+"""Particles scattered at random."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from nanorender.jit import kernel
+from nanorender.scenes.footprints import Footprints, footprints
+from nanorender.scenes.neighbors import empty_grid, insert, nearest_contact
+from nanorender.scenes.placement.base import Arrangement, RandomPlacement
+from nanorender.scenes.settling import settle
+from nanorender.settings import Fraction
+
+ATTEMPTS = 24  # positions tried for a particle that looks for a free one
+
+
+class Scattered(RandomPlacement):
+    """Particles fall at random and rest on the substrate or on the particles below.
+
+    With `apart` they fall by random sequential adsorption (Feder 1980, J. Theor. Biol. 87, 237)
+    with a limited number of attempts, the largest particles first.
+    """
+
+    kind: Literal["scattered"] = "scattered"
+    """Selects this placement."""
+    apart: Fraction = 0.0
+    """Fraction of the particles that look for a free position first, up to a dense monolayer."""
+
+    def arrange(
+        self,
+        size_nm: Float[np.ndarray, "n 3"],
+        rotation: Float[np.ndarray, "n 3 3"],
+        field_nm: float,
+        rng: np.random.Generator,
+    ) -> Arrangement:
+        """Place particles at random positions, each a group of its own."""
+        count = len(size_nm)
+        covered = footprints(size_nm, rotation)
+        overlap = self.draw_overlap(count, rng)
+        looks = rng.uniform(size=count) < self.apart
+        attempts = ATTEMPTS if self.apart > 0 else 1
+        positions = self.draw_positions(field_nm, (count, attempts), rng)
+        xy = _choose_free(positions, looks, covered)
+        z = settle(xy, overlap, covered)
+        return Arrangement(np.column_stack([xy, z]), np.arange(count))
+
+
+def _choose_free(
+    positions: Float[np.ndarray, "n k 2"], looks: Bool[np.ndarray, "n"], covered: Footprints
+) -> Float[np.ndarray, "n 2"]:
+    """Choose one of k positions for each particle; `looks` tells which look for a free one."""
+    order = np.argsort(-covered.reach_nm, kind="stable")
+    return _first_free(order, positions, looks, covered, empty_grid(covered.reach_nm))
+
+
+@kernel
+def _first_free(order, positions, looks, covered, grid):
+    """Return x, y of the first free position of each particle, or else of the last one."""
+    xy = positions[:, 0].copy()
+    found = np.empty(order.size, np.int64)
+    for i in order:
+        for k in range(positions.shape[1] if looks[i] else 1):
+            x, y = positions[i, k]
+            xy[i, 0], xy[i, 1] = x, y
+            if looks[i] and nearest_contact(covered, i, x, y, xy, grid, found) >= 1.0:
+                break
+        insert(grid, i, xy[i, 0], xy[i, 1])
+    return xy
