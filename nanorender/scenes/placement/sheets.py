@@ -38,7 +38,7 @@ class Sheets(RandomPlacement):
         covered = footprints(size_nm, rotation)
         groups = self.draw_groups(self.members, field_nm, count, rng)
         rank = np.arange(count) - groups.first
-        position = _hexagonal_lattice(rank.max(initial=0) + 1)[rank] * (1 + self.gap)
+        position = _hexagonal_lattice(int(rank.max(initial=0)) + 1)[rank] * (1 + self.gap)
         position += self.disorder * rng.standard_normal((count, 2))
         # Turn each sheet at random and scale it to the width of the larger particles
         angle = rng.uniform(0.0, 2.0 * np.pi, count)[groups.first]
