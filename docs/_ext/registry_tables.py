@@ -1,0 +1,123 @@
+"""Tables of what the registries of the program hold.
+
+In Markdown:
+
+    ```{registry} measurements
+    ```
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import get_args
+
+from docutils import nodes
+from results_tables import Row, table
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import nanorender
+import unet
+from nanorender.measuring.measure import MEASUREMENTS
+from nanorender.outputs import OUTPUTS
+from nanorender.recipe import preset_names, read_recipe
+from nanorender.scenes.placement import Placement
+from nanorender.scenes.shapes import BUILT_IN
+from unet.presets import PRESETS
+
+USES = {
+    "cpu": "default, on a CPU",
+    "gpu": "on a GPU",
+    "demo": "`nanorender demo`",
+    "paper": "the network of the paper",
+    "real": "`nanorender baseline`, on annotated micrographs",
+}
+
+
+def _first_sentence(item: object) -> str:
+    """Return the first paragraph of a docstring without its verb."""
+    text = " ".join((inspect.getdoc(item) or "").partition("\n\n")[0].split())
+    text = text.removeprefix("Return ").removeprefix("the ")
+    return text[:1].upper() + text[1:]
+
+
+def measurements() -> Iterator[Row]:
+    """Columns of the particle table."""
+    yield "column", "definition"
+    for each in MEASUREMENTS:
+        yield f"`{each.column(1.0)}`", _first_sentence(each.function)
+
+
+def outputs() -> Iterator[Row]:
+    """Further files of a sample."""
+    yield "output", "value of a pixel"
+    for name, output in OUTPUTS.items():
+        yield f"`{name}`", output.meaning
+
+
+def recipes() -> Iterator[Row]:
+    """Presets of recipes."""
+    yield "preset", "sample", "templates", "materials"
+    for name in preset_names():
+        recipe = read_recipe(name)
+        used = dict.fromkeys(each for kind in recipe.particles for each in kind.templates)
+        shown = [each for each in used if not each.startswith("grain_")]
+        shown += ["ten grains"] if len(shown) < len(used) else []
+        kinds = dict.fromkeys(material.kind for material in recipe.materials.values())
+        yield f"`{name}`", recipe.description, ", ".join(shown), ", ".join(kinds)
+
+
+def templates() -> Iterator[Row]:
+    """Built-in templates."""
+    yield "template", "shape"
+    for name, template in BUILT_IN.items():
+        yield f"`{name}`", template.description
+
+
+def placements() -> Iterator[Row]:
+    """Kinds of placement."""
+    yield "`kind`", "placement"
+    for kind in get_args(get_args(Placement)[0]):
+        yield f"`{kind.model_fields['kind'].default}`", _first_sentence(kind)
+
+
+def training() -> Iterator[Row]:
+    """Training presets."""
+    yield "preset", "for", "channels", "targets", "steps of patches"
+    for name, preset in PRESETS.items():
+        steps = f"{preset.steps:,} of {preset.batch} x {preset.patch_px} px"
+        channels = ", ".join(map(str, preset.channels))
+        blocks = f"{channels} on blocks of 2 px" if preset.block_px == 2 else channels
+        yield f"`{name}`", USES[name], blocks, ", ".join(preset.targets), steps
+
+
+def packages() -> Iterator[Row]:
+    """Yield packages and modules at the root with the summaries of their docstrings."""
+    yield "package or module", "content"
+    for root in (nanorender, unet):
+        found = pkgutil.iter_modules(root.__path__, f"{root.__name__}.")
+        for module in sorted(found, key=lambda module: (not module.ispkg, module.name)):
+            yield f"`{module.name}`", _first_sentence(importlib.import_module(module.name))
+
+
+REGISTRIES: dict[str, Callable[[], Iterator[Row]]] = {
+    function.__name__: function
+    for function in (measurements, outputs, recipes, templates, placements, training, packages)
+}
+
+
+class RegistryDirective(SphinxDirective):
+    """A table of a registry."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        return [table(list(REGISTRIES[self.arguments[0]]()))]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("registry", RegistryDirective)
+    return {"parallel_read_safe": True}
