@@ -1,16 +1,17 @@
-"""How long tracing, lighting and labels take for 250 particles in view."""
+"""Time of tracing, lighting and labeling for 250 particles in view."""
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from nanorender.imaging.lighting import Lighting, light
-from nanorender.labeling.labels import LabelSettings, label, label_view
+from nanorender.labeling.labels import LabelSettings, label_view
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
 from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
+from nanorender.upsampling.refinement import refine_labels
 
 RENDER_PX, IMAGE_PX, COUNT, VIEW_NM = 507, 2031, 250, 4000.0
 KINDS = {
@@ -48,20 +49,24 @@ def test_trace(benchmark, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_label(benchmark, kind):
+def test_refine_labels(benchmark, kind):
     scene = scene_of(kind)
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
-    labels = benchmark(label, build_instances(scene, scene.view), surface, scene.view)
-    assert np.mean(labels > 0) == pytest.approx(np.mean(surface.particle > 0), abs=0.01)
+    exact = benchmark(refine_labels, build_instances(scene, scene.view), surface, scene.view)
+    assert np.mean(exact.labels > 0) == pytest.approx(np.mean(surface.particle > 0), abs=0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_label_and_truth(benchmark, kind):
-    scene = scene_of(kind)
+def test_label_view(benchmark, kind):
+    scene, settings = scene_of(kind), LabelSettings()
     surface = trace(scene, scene.view.resampled(RENDER_PX, RENDER_PX))
-    found = benchmark(
-        label_view, scene, build_instances(scene, scene.view), surface, scene.view, LabelSettings()
-    )
+    instances = build_instances(scene, scene.view)
+
+    def refine_and_label():
+        exact = refine_labels(instances, surface, scene.view)
+        return label_view(scene, instances, exact, scene.view, settings)
+
+    found = benchmark(refine_and_label)
     assert found.labels.max() == len(found.truth["label"])
 
 

@@ -1,4 +1,4 @@
-"""Rendering: the order of the steps from a recipe to an image with its labels, nothing else."""
+"""Rendering: the steps from a recipe to an image with its labels, in their order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,26 +8,30 @@ from jaxtyping import Int, Int32, UInt8, UInt16
 
 from nanorender.imaging.detector import detect
 from nanorender.imaging.dirt import substrate_texture
+from nanorender.imaging.exposure import expose
 from nanorender.imaging.lighting import light
 from nanorender.imaging.shaders import shade
-from nanorender.labeling.labels import label_view
+from nanorender.labeling.labels import label_view, trace_labels
 from nanorender.recipe import Recipe
 from nanorender.scenes.scene import Scene, sample_scene
 from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import Surface, trace_instances
+from nanorender.upsampling.upsample import upsample
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthetic micrograph and the truth about it.
+    """A synthetic micrograph and its ground truth.
 
-    image: (h, w) gray levels
-    labels: (h, w) 0 for background, k for row k - 1 of the truth
-    truth: columns of one row a particle, see `labels.truth_table`
-    particle: row of the scene that each row of the truth is
-    pixel_size_nm: of image and labels
-    surface: what the camera saw, in the pixels that were rendered
-    scene: where everything was
+    Attributes
+    ----------
+    image : (h, w) gray levels
+    labels : (h, w) 0 for background, k for row k - 1 of the truth
+    truth : columns with one row per particle, see `truth.truth_table`
+    particle : (k) row in the scene of each row of the truth
+    pixel_size_nm : of image and labels
+    surface : what the camera sees, in the pixels that were rendered
+    scene : the particles and the view
     """
 
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
@@ -42,28 +46,50 @@ class Sample:
 def render(
     recipe: Recipe, seed: int, index: int, on_stage: Callable[[str], None] = lambda done: None
 ) -> Sample:
-    """Return sample `index` of the endless series that a recipe and a seed define.
+    """Render sample `index` of the unlimited series that a recipe and a seed define.
 
-    It depends on (recipe, seed, index) alone. Each step draws from a stream of its own, so that a
-    change in one leaves the others as they were; new streams are appended last. `on_stage` is
-    called after each step with its name.
+    A sample depends on (recipe, seed, index) alone. Each step draws from its own random stream, so
+    a change in one step leaves the others unchanged; new streams are appended last.
+
+    Parameters
+    ----------
+    recipe
+        Sample and imaging conditions.
+    seed, index
+        Which sample to render.
+    on_stage
+        Called with the name of each step when it is done.
+
+    Returns
+    -------
+    Sample
+        Image, label map and truth table.
 
     Raises
     ------
     InputError
-        If the recipe's numbers do not fit each other, as `scene.sample_scene` says.
+        If the settings of the recipe contradict each other, see `scene.sample_scene`.
+
+    Examples
+    --------
+    >>> from nanorender.recipe import read_recipe
+    >>> sample = render(read_recipe("tio2").at_scale(14.0, 64), seed=0, index=4)
+    >>> sample.image.shape, len(sample.truth["label"]) == int(sample.labels.max())
+    ((64, 64), True)
     """
     streams = np.random.default_rng([seed, index]).spawn(4)
     for_scene, for_dirt, for_light, for_detector = streams
     scene = sample_scene(recipe, for_scene)
     on_stage("scene")
-    edge_px = recipe.camera.render_px
-    instances = build_instances(scene, scene.view)
-    surface = trace_instances(instances, scene.view.resampled(edge_px, edge_px))
+    render_px, view = recipe.camera.render_px, scene.view
+    instances = build_instances(scene, view)
+    surface = trace_instances(instances, view.resampled(render_px, render_px))
     on_stage("trace")
-    labels, truth, particle, silhouettes = label_view(
-        scene, instances, surface, scene.view, recipe.labels
-    )
+    if render_px < recipe.camera.image_px:
+        exact, exposure = upsample(instances, surface, view)
+    else:
+        exact, exposure = trace_labels(instances, surface, view), expose
+    labels, truth, particle = label_view(scene, instances, exact, view, recipe.labels)
     on_stage("labels")
     shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
     texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)
@@ -73,7 +99,7 @@ def render(
     materials = recipe.population_materials()
     radiance = shade(surface, lit, materials, recipe.substrate, texture, scene.particles)
     on_stage("shade")
-    image_px = (scene.view.height_px, scene.view.width_px)
-    image = detect(radiance, recipe.detector, image_px, for_detector, silhouettes)
+    image_px = (view.height_px, view.width_px)
+    image = detect(radiance, recipe.detector, image_px, for_detector, exposure)
     on_stage("detect")
-    return Sample(image, labels, truth, particle, scene.view.pixel_size_nm, surface, scene)
+    return Sample(image, labels, truth, particle, view.pixel_size_nm, surface, scene)

@@ -1,7 +1,8 @@
 """The detector: from radiance to the gray image that a microscope stores."""
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8, UInt16
@@ -14,13 +15,13 @@ from nanorender.distributions import (
     Uniform,
 )
 from nanorender.errors import InputError
-from nanorender.imaging.exposure import Lines, Noise, PointSpread, expose
+from nanorender.imaging.exposure import Lines, Noise, expose
+from nanorender.imaging.point_spread import blur, covariance_px2
 from nanorender.jit import kernel
 from nanorender.settings import Settings
-from nanorender.upsampling.silhouettes import NO_SILHOUETTES, Silhouettes
 
-WIDEST_PX = 0.5  # of point spreads under which silhouettes are sharpened, pixels of the radiance
-STEP_PX2 = 1 / 3  # variance of a blurring step; its fourth cumulant is then 0, as the Gaussian's
+Exposure = Callable[[Any, Any, Lines, Noise, Any], None]
+"""How an image is filled, with the parameters of `exposure.expose`."""
 
 
 class DetectorSettings(Settings):
@@ -73,36 +74,6 @@ class DetectorSettings(Settings):
 
 
 @kernel
-def _blurred(image, weights):
-    """Return the image under nine weights, (3, 3); edges repeat their pixels."""
-    height, width = image.shape
-    blurred = np.empty((height, width), np.float32)
-    for i in range(height):
-        above, here, below = image[max(i - 1, 0)], image[i], image[min(i + 1, height - 1)]
-        target = blurred[i]
-        for j in range(1, width - 1):
-            target[j] = (
-                weights[0, 0] * above[j - 1]
-                + weights[0, 1] * above[j]
-                + weights[0, 2] * above[j + 1]
-                + weights[1, 0] * here[j - 1]
-                + weights[1, 1] * here[j]
-                + weights[1, 2] * here[j + 1]
-                + weights[2, 0] * below[j - 1]
-                + weights[2, 1] * below[j]
-                + weights[2, 2] * below[j + 1]
-            )
-        for j in (0, width - 1):
-            left, right = max(j - 1, 0), min(j + 1, width - 1)
-            total = np.float32(0)
-            for k, line in ((0, above), (1, here), (2, below)):
-                total += weights[k, 0] * line[left] + weights[k, 1] * line[j]
-                total += weights[k, 2] * line[right]
-            target[j] = total
-    return blurred
-
-
-@kernel
 def _add_streaks(image, band, decay):
     """Add tails, decaying both ways along the rows, of what outshines the mean.
 
@@ -130,22 +101,46 @@ def detect(
     settings: DetectorSettings,
     image_px: tuple[int, int],
     rng: np.random.Generator,
-    silhouettes: Silhouettes = NO_SILHOUETTES,
+    exposure: Exposure = expose,
 ) -> UInt8[np.ndarray, "H W"] | UInt16[np.ndarray, "H W"]:
-    """Return the image of `image_px` = (height, width) that the detector stores.
+    """Detect the radiance as the image that a microscope stores.
 
-    Steps: point spread, tone, streaks and gradient at the resolution of the radiance; then
-    bilinear resampling, shifts of scan lines, noise and rounding at that of the image.
-    `silhouettes` of the image are as sharp as its point spread; without them, or under a point
-    spread of more than half a pixel of the radiance, as sharp as resampling makes them.
+    Point spread, tone, streaks and gradient are applied in the pixels of the radiance; then come
+    bilinear resampling, shifts of scan lines, noise and rounding in those of the image.
+
+    Parameters
+    ----------
+    radiance
+        0 is black and 1 is white; more saturates.
+    settings
+        Distributions from which the properties of this image are drawn.
+    image_px
+        Height and width of the image.
+    rng
+        Source of the drawn properties and of the noise.
+    exposure
+        How gray levels become the image; `upsample` provides one that sharpens outlines.
+
+    Returns
+    -------
+    (H, W) array
+        Gray levels of 8 or 16 bits.
 
     Raises
     ------
     InputError
-        If `image_px` is not at least 1 x 1, or a correlation drawn is above 1/2.
+        If `image_px` is below 1 x 1, or a correlation drawn is above 1/2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> radiance = np.full((4, 5), 0.5, np.float32)
+    >>> image = detect(radiance, DetectorSettings(), (8, 10), np.random.default_rng(0))
+    >>> image.shape, str(image.dtype)
+    ((8, 10), 'uint8')
     """
     if min(image_px) < 1:
-        raise InputError(f"image_px (={image_px}) must be at least 1 x 1")
+        raise InputError(f"image_px must be at least 1 x 1, got {image_px[0]} x {image_px[1]}")
     drawn = {
         name: float(getattr(settings, name).sample(rng, 1)[0])
         for name in DetectorSettings.model_fields
@@ -155,12 +150,11 @@ def detect(
     rows, columns = radiance.shape
     image = np.empty(image_px, np.uint8 if settings.bits == 8 else np.uint16)
     white = 2**settings.bits - 1
-    per_level = white / 255
     noise = _noise(drawn, white, rng)
-    spread = _covariance(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
+    # Blur, adjust the tone and add streaks and gradient in the pixels of the radiance
+    spread = covariance_px2(drawn["blur_px"], drawn["astigmatism"], drawn["astigmatism_deg"])
     per_pixel = np.array((columns / width, rows / height))
-    coarse_spread = spread * np.outer(per_pixel, per_pixel)
-    levels = _tone(_blur(radiance, _point_spread(coarse_spread)), settings, drawn)
+    levels = _tone(blur(radiance, spread * np.outer(per_pixel, per_pixel)), settings, drawn)
     if drawn["streak_strength"] > 0:
         band = drawn["streak_strength"] * _bands(rows, rng)
         decay = np.exp(-1 / (drawn["streak_length_px"] * per_pixel[0]))
@@ -168,10 +162,9 @@ def detect(
     if drawn["gradient_strength"] > 0:
         levels *= 1 + drawn["gradient_strength"] * _gradient(levels.shape, rng)
     levels *= white
-    lines = _lines(drawn, levels.shape, image_px, per_level, rng)
-    if per_pixel.max() >= 1 or coarse_spread.diagonal().max() > WIDEST_PX**2:
-        silhouettes = NO_SILHOUETTES
-    expose(image, levels, lines, noise, silhouettes, _point_spread(spread))
+    # Scan the lines of the image
+    lines = _lines(drawn, levels.shape, image_px, white / 255, rng)
+    exposure(image, levels, lines, noise, spread)
     return image
 
 
@@ -210,36 +203,6 @@ def _noise(drawn: dict[str, float], white: int, rng: np.random.Generator) -> Noi
         across=np.float32(across),
         seed=np.uint32(rng.integers(2**32)),
     )
-
-
-def _covariance(blur_px: float, astigmatism: float, angle_deg: float) -> Float[np.ndarray, "2 2"]:
-    """Return the covariance of the point spread in x, y; its determinant is blur_px^4."""
-    angle = math.radians(angle_deg)
-    axis = np.array((math.cos(angle), math.sin(angle)))
-    long, short = blur_px**2 * astigmatism, blur_px**2 / astigmatism
-    return short * np.eye(2) + (long - short) * np.outer(axis, axis)
-
-
-def _point_spread(covariance: Float[np.ndarray, "2 2"]) -> PointSpread:
-    """Return a Gaussian of a covariance in px^2, exact in its second moments.
-
-    Repeated weighting of 3 x 3 pixels: the sum of independent steps has the sum of their
-    covariances and tends to the Gaussian; 10 times faster than sampled weights when the image is
-    magnified afterwards, since the steps are few.
-    """
-    widest = covariance.diagonal().max()
-    steps = max(1, round(widest / STEP_PX2)) if widest > 0 else 0
-    (xx, xy), (_, yy) = covariance / max(steps, 1)
-    weights = np.outer((yy / 2, 1 - yy, yy / 2), (xx / 2, 1 - xx, xx / 2))
-    weights += xy / 4 * np.outer((1, 0, -1), (1, 0, -1))
-    return PointSpread(weights.astype(np.float32), steps)
-
-
-def _blur(image: Float[np.ndarray, "h w"], point_spread: PointSpread) -> Float[np.ndarray, "h w"]:
-    """Return the image under a point spread."""
-    for _ in range(point_spread.steps):
-        image = _blurred(image, point_spread.weights)
-    return image
 
 
 def _tone(

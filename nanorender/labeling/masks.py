@@ -9,7 +9,7 @@ from jaxtyping import Int, Int32, Int64, UInt8
 from nanorender.jit import kernel, subroutine
 from nanorender.scenes.scene import View
 from nanorender.tracing.instances import Instances, Items
-from nanorender.tracing.march import BLOCK, hits, new_block
+from nanorender.tracing.march import BLOCK, march_block, new_block
 from nanorender.tracing.raymarch import column_range, row_range
 
 _NONE = 1 << 40  # first column of an empty run, minus its last
@@ -196,10 +196,10 @@ def _trace_unknown(items, owner, placed, grid, slope, masks, own, unknown):
                     pixel[count], slot[count] = masks.start[i] + c, n
                     count += 1
                     if count == BLOCK:
-                        reached = hits(items, t, placed, pixel_size, blocks, count)
+                        reached = march_block(items, t, placed, pixel_size, blocks, count)
                         _set(masks, i0, found, blocks[2], reached)
                         count = np.int64(0)
-            reached = hits(items, t, placed, pixel_size, blocks, count)
+            reached = march_block(items, t, placed, pixel_size, blocks, count)
             _set(masks, i0, found, blocks[2], reached)
             stride //= 2
             reach = 2 * stride - 1

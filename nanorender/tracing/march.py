@@ -1,4 +1,4 @@
-"""Blocks of rays on their way down to one convex primitive, or to a smooth union of several."""
+"""Ray marching: blocks of rays lowered to a convex primitive or to a smooth union of several."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from nanorender.jit import subroutine
 from nanorender.scenes.primitives import Rays, enter, signed_distance
 
 BLOCK = 1024
-_MAX_STEPS = 512  # near misses take many: a tenth of a pixel each, for tens of pixels
+_MAX_STEPS = 512  # near misses take steps of a tenth of a pixel over tens of pixels
 _SETTLED_PX = np.float32(0.002)  # a Newton step shorter than this ends a march
 _NEAR_PX = np.float32(0.1)  # closer to a smooth union than this, steps are Newton's
 _GRAZING = np.float32(0.1)  # smallest slope of such a step, which then moves at most one pixel
@@ -22,12 +22,15 @@ _FAR_BELOW = np.float32(-1e30)
 
 
 class _Block(NamedTuple):
-    """Rays of one item that are under way, and those that arrived.
+    """Rays towards one item, either under way or arrived at its surface.
 
-    pixel: (n) flat index of each ray's pixel
-    floor: (n) height below which something nearer is known, nm above the item's origin
-    slot: (n) place of the ray in the block before any were dropped
-    part: (n) primitive met
+    Attributes
+    ----------
+    rays : positions, distances and gradients, relative to the item's origin
+    pixel : (n) flat index of each ray's pixel
+    floor : (n) height that the ray's pixel holds already, nm above the item's origin
+    slot : (n) index of the ray in the block before any were dropped
+    part : (n) primitive hit
     """
 
     rays: Rays
@@ -59,6 +62,7 @@ def new_block():
 
 @subroutine
 def _copy_ray(block, source, target):
+    """Copy x, y and what belongs to the pixel of a ray within a block."""
     block.rays.x[target] = block.rays.x[source]
     block.rays.y[target] = block.rays.y[source]
     block.pixel[target] = block.pixel[source]
@@ -68,7 +72,7 @@ def _copy_ray(block, source, target):
 
 @subroutine
 def _arrive(block, source, z, arrived, target):
-    """Copy a ray that met the surface, with its gradient, among those that arrived."""
+    """Copy a ray that hit the surface, with its gradient, to the block of arrived rays."""
     arrived.rays.z[target] = z
     arrived.rays.gx[target] = block.rays.gx[source]
     arrived.rays.gy[target] = block.rays.gy[source]
@@ -80,9 +84,9 @@ def _arrive(block, source, z, arrived, target):
 
 @subroutine
 def _step(block, active, settled, arrived, reached):
-    """Lower each ray by its `distance`, now a step; drop it below its floor, or if it arrives.
+    """Lower each ray by its `distance`, which holds its step; drop rays below the floor or arrived.
 
-    Returns how many rays are left and how many arrived so far. Reorders the block.
+    Returns the number of active rays and of arrived rays. Reorders the block.
     """
     rays, kept = block.rays, 0
     for i in range(active):
@@ -102,7 +106,7 @@ def _step(block, active, settled, arrived, reached):
 
 @subroutine
 def _drop_hidden(block, count):
-    """Drop rays that enter nothing above their floor; return how many are left."""
+    """Drop rays that enter nothing above their floor; return the number of active rays."""
     kept = 0
     for i in range(count):
         if block.rays.z[i] > block.floor[i]:
@@ -116,8 +120,8 @@ def _drop_hidden(block, count):
 def _descend(placed, k, level, settled, block, count, arrived):
     """Lower rays to the surface distance = `level` of a convex primitive by Newton's method.
 
-    The distance along a ray is convex, so that steps from above never pass the surface, and a ray
-    that points away from it is lost. Returns how many arrived. Reorders the block.
+    The distance along a ray is convex, so steps from above never pass the surface, and a ray
+    along which it grows misses. Returns the number of arrived rays. Reorders the block.
     """
     reached, rays = np.int64(0), block.rays  # a literal 0 would be compiled for on its own
     active = _drop_hidden(block, count)
@@ -138,7 +142,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
     """Lower rays to the smooth union of primitives first to last: sphere tracing.
 
     The quadratic smooth minimum (Quilez, "Smooth minimum", 2013) is 1-Lipschitz, so its value is
-    a safe step; close to the surface Newton's step replaces it. Returns how many arrived.
+    a safe step; close to the surface Newton's step replaces it. Returns the number of arrived rays.
     """
     active, reached = count, np.int64(0)
     rays = block.rays
@@ -146,6 +150,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
     for _ in range(_MAX_STEPS):
         if active == 0:
             break
+        # Evaluate the first primitive
         signed_distance(placed, first, rays, active)
         for i in range(active):
             block.part[i] = 0
@@ -153,6 +158,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
             each.rays.x[i] = rays.x[i]
             each.rays.y[i] = rays.y[i]
             each.rays.z[i] = rays.z[i]
+        # Blend in the distances and gradients of the others
         for j in range(first + 1, last):
             signed_distance(placed, j, each.rays, active)
             for i in range(active):
@@ -167,6 +173,7 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
                 if b < each.floor[i]:
                     each.floor[i] = b
                     block.part[i] = j - first
+        # Step by the distance, or by Newton's step close to the surface
         for i in range(active):
             above = rays.distance[i]
             rays.distance[i] = above / max(rays.gz[i], _GRAZING) if abs(above) < near else above
@@ -176,11 +183,12 @@ def _march_union(placed, first, last, smoothness, settled, near, block, count, e
 
 @subroutine
 def _start_union(placed, first, last, inflation, settled, block, count, each, arrived):
-    """Raise z of each ray to where it first meets an inflated primitive; drop rays that do not.
+    """Set z of each ray to where it first hits an inflated primitive; drop rays that hit none.
 
-    Outside of all the primitives inflated so much, their smooth union is positive. Returns how
-    many rays are left.
+    Outside of all inflated primitives, their smooth union is positive. Returns the number of
+    active rays.
     """
+    # Find the highest hit of each ray
     highest = np.full(count, _FAR_BELOW)
     for j in range(first, last):
         for i in range(count):
@@ -192,6 +200,7 @@ def _start_union(placed, first, last, inflation, settled, block, count, each, ar
         reached = _descend(placed, j, inflation, settled, each, count, arrived)
         for i in range(reached):
             highest[arrived.slot[i]] = arrived.rays.z[i]
+    # Drop rays without a hit
     kept = 0
     for i in range(count):
         if highest[i] > _FAR_BELOW:
@@ -202,8 +211,8 @@ def _start_union(placed, first, last, inflation, settled, block, count, each, ar
 
 
 @subroutine
-def hits(items, t, placed, pixel_size, blocks, count):
-    """March rays of item t; return how many arrived, the first so many of the third block."""
+def march_block(items, t, placed, pixel_size, blocks, count):
+    """March the rays in `blocks[0]` to item t; hits occupy `blocks[2][:n_hits]`. Return n_hits."""
     block, each, arrived = blocks
     settled = _SETTLED_PX * pixel_size
     first, last = items.first[t], items.last[t]

@@ -1,24 +1,25 @@
-"""Silhouettes: what magnifying an image blurs along outlines, and exact labels can restore."""
+"""Silhouettes: the pixels that bilinear magnification blurs and exact labels can restore."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
-from nanorender.jit import kernel, subroutine
+from nanorender.jit import kernel
 from nanorender.upsampling.cells import MIXED
 
 _ALL = 15
 
 
 class Silhouettes(NamedTuple):
-    """Pixels of an image that see what only some of the four rendered pixels around them see.
+    """Pixels of an image whose particle only some of the four rendered pixels around them show.
 
-    first: (h + 1) where each row of pixels begins in `column` and `same`
-    column: (n) column of each pixel
-    same: (n) which of the four see the same particle, or background as well: the sum of 1 for the
-        upper left, 2 for the upper right, 4 for the lower left and 8 for the lower right
+    Attributes
+    ----------
+    first : (h + 1) where each row of pixels begins in `column` and `same`
+    column : (n) column of each pixel
+    same : (n) which of the four show the same particle, or background as well: the sum of 1 for
+        the upper left, 2 for the upper right, 4 for the lower left and 8 for the lower right
     """
 
     first: Int64[np.ndarray, "h+1"]
@@ -26,33 +27,29 @@ class Silhouettes(NamedTuple):
     same: UInt8[np.ndarray, "n"]
 
 
-NO_SILHOUETTES = Silhouettes(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint8))
-
-
 @kernel
 def find_silhouettes(coarse, cells, labels):
-    """Return the silhouettes of rendered pixels that see `coarse`, in an image of exact `labels`.
+    """Return the silhouettes in an image of exact `labels` whose rendered pixels show `coarse`.
 
-    Pixels are left out whose label none of the four has: nothing better is known there.
+    Pixels whose label none of the four has are left out: there is nothing to interpolate.
     """
     rows, columns = coarse.shape
-    row_edges, column_edges = cells.row_edges, cells.column_edges
+    row_edges, column_edges, state = cells.row_edges, cells.column_edges, cells.state
+    # Count the pixels of mixed cells
     most = 0
-    for a in range(row_edges.size - 1):
-        for b in range(column_edges.size - 1):
-            if cells.state[a, b] == MIXED:
-                height, width = (
-                    row_edges[a + 1] - row_edges[a],
-                    column_edges[b + 1] - column_edges[b],
-                )
-                most += height * width
+    for a in range(state.shape[0]):
+        for b in range(state.shape[1]):
+            if state[a, b] == MIXED:
+                height = row_edges[a + 1] - row_edges[a]
+                most += height * (column_edges[b + 1] - column_edges[b])
+    # Compare each with the four rendered pixels around it
     first = np.zeros(labels.shape[0] + 1, np.int64)
     column, same, count = np.empty(most, np.int32), np.empty(most, np.uint8), 0
     for r in range(labels.shape[0]):
         a, row = cells.row_cell[r], labels[r]
-        state, above, below = cells.state[a], coarse[max(a - 1, 0)], coarse[min(a, rows - 1)]
-        for b in range(state.size):
-            if state[b] != MIXED:
+        above, below = coarse[max(a - 1, 0)], coarse[min(a, rows - 1)]
+        for b in range(state.shape[1]):
+            if state[a, b] != MIXED:
                 continue
             left, right = max(b - 1, 0), min(b, columns - 1)
             for c in range(column_edges[b], column_edges[b + 1]):
@@ -63,41 +60,3 @@ def find_silhouettes(coarse, cells, labels):
                     count += 1
         first[r + 1] = count
     return Silhouettes(first, column[:count], same[:count])
-
-
-@subroutine
-def sharpen_line(target, levels, silhouettes, r, shift):
-    """Fill a line with what row r of the image gains where only the same particle is interpolated.
-
-    target: (w + 2) a line of the image, `shift` pixels to the left of the labels, with a pixel
-        more at each end; 0 away from silhouettes
-    """
-    target[:] = np.float32(0)
-    height, width = silhouettes.first.size - 1, target.size - 2
-    rows, columns = levels.shape
-    if not 0 <= r < height:
-        return
-    y = (r + 0.5) * (rows / height) + 0.5  # of the cell between rendered pixels, as in `cells`
-    a = math.floor(y)
-    down = np.float32(y - a)
-    above, below = levels[max(a - 1, 0)], levels[min(a, rows - 1)]
-    for n in range(silhouettes.first[r], silhouettes.first[r + 1]):
-        c, same = silhouettes.column[n], silhouettes.same[n]
-        if not 0 <= c - shift < width:
-            continue
-        x = (c + 0.5) * (columns / width) + 0.5
-        b = math.floor(x)
-        across = np.float32(x - b)
-        left, right = max(b - 1, 0), min(b, columns - 1)
-        total = same_total = same_weight = np.float32(0)
-        for k in range(4):
-            line = below if k & 2 else above
-            level = line[right] if k & 1 else line[left]
-            weight = across if k & 1 else np.float32(1) - across
-            weight *= down if k & 2 else np.float32(1) - down
-            total += weight * level
-            if same & (1 << k):
-                same_weight += weight
-                same_total += weight * level
-        if same_weight > 0:
-            target[c - shift + 1] = same_total / same_weight - total

@@ -3,8 +3,53 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nanorender.recipe import preset_names, read_recipe
+from nanorender import render as rendering
+from nanorender.labeling.labels import LabelSettings
+from nanorender.recipe import Recipe, preset_names, read_recipe
 from nanorender.render import render
+from nanorender.tracing.raymarch import trace
+
+
+def tiny(render_px: int, **labels: float) -> Recipe:
+    """Return a recipe of 96 x 96 images of which `render_px` x `render_px` pixels are rendered."""
+    recipe = read_recipe("sio2").at_scale(16.0, 96)
+    camera = recipe.camera.model_copy(update={"render_px": render_px})
+    return recipe.model_copy(update={"camera": camera, "labels": LabelSettings(**labels)})
+
+
+def test_labels_of_an_image_rendered_in_full_are_the_particle_buffer():
+    sample = render(tiny(96), 0, 4)
+    numbers = np.zeros(sample.surface.particle.max() + 1, int)
+    numbers[sample.particle + 1] = sample.truth["label"]
+    assert sample.labels.max() > 1
+    assert np.array_equal(sample.labels, numbers[sample.surface.particle])
+
+
+@pytest.mark.parametrize("render_px", [48, 96, 192])
+def test_labels_are_the_same_however_many_pixels_are_rendered(render_px):
+    sample = render(tiny(render_px), 0, 4)
+    assert np.array_equal(sample.labels > 0, trace(sample.scene, sample.scene.view).particle > 0)
+
+
+@pytest.mark.parametrize("render_px", [48, 96, 144, 192])
+def test_borders_are_the_same_however_many_pixels_are_rendered(render_px):
+    settings = {"border_px": 2.0, "background_border_px": 1.5}
+    sample, full = (render(tiny(edge, **settings), 0, 4) for edge in (render_px, 96))
+    assert np.array_equal(sample.labels, full.labels)
+
+
+def test_an_image_is_upsampled_only_if_fewer_pixels_are_rendered(monkeypatch):
+    upsampled = []
+
+    def record(instances, surface, view):
+        upsampled.append(len(surface.particle))
+        return upsample(instances, surface, view)
+
+    upsample = rendering.upsample
+    monkeypatch.setattr(rendering, "upsample", record)
+    for render_px in (95, 96, 97, 192):
+        render(tiny(render_px), 0, 4)
+    assert upsampled == [95]
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -46,7 +91,7 @@ def test_two_threads_make_the_same_bytes_as_one():
         assert one.labels.tobytes() == other.labels.tobytes()
 
 
-def test_another_detector_leaves_scene_and_labels_as_they_were():
+def test_another_detector_leaves_scene_and_labels_unchanged():
     recipe = read_recipe("tio2").at_scale(7.0, 128)
     dark = recipe.model_copy(
         update={"detector": recipe.detector.model_copy(update={"polarity": "dark"})}
@@ -54,7 +99,7 @@ def test_another_detector_leaves_scene_and_labels_as_they_were():
     assert np.array_equal(render(recipe, 0, 0).labels, render(dark, 0, 0).labels)
 
 
-def test_particles_stand_out_from_the_substrate():
+def test_particles_are_brighter_than_the_substrate():
     sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 4)
     inside = sample.labels > 0
     assert np.median(sample.image[inside]) > np.median(sample.image[~inside]) + 30

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from nanorender.labeling.borders import shrink_from_background, widen_borders
-from nanorender.upsampling.cells import one_cell
+from nanorender.labeling.label_image import LabelImage
 
 
 def disc(radius: float):
@@ -18,9 +18,9 @@ def random_labels() -> np.ndarray:
 
 
 def eroded(erode, labels, border_px):
-    result = labels.copy()
-    erode(result, one_cell(*labels.shape), border_px)
-    return result
+    image = LabelImage(labels.copy())
+    erode(image, border_px)
+    return image.labels
 
 
 @pytest.mark.parametrize("border_px", [1.0, 2.5, 4.0, 18.0])
@@ -42,7 +42,7 @@ def test_shrinking_from_the_background_is_a_dilation_of_the_background(border_px
     assert np.array_equal(eroded(shrink_from_background, labels, border_px), expected)
 
 
-def test_no_border_leaves_labels_as_they_are():
+def test_no_border_leaves_labels_unchanged():
     labels = random_labels()
     assert np.array_equal(eroded(widen_borders, labels, 0.0), labels)
     assert np.array_equal(eroded(shrink_from_background, labels, 0.0), labels)

@@ -1,57 +1,36 @@
 import numpy as np
 import pytest
+from labeled_scenes import alone, make_scene
 from scipy.spatial.transform import Rotation
 
 from nanorender.labeling.borders import shrink_from_background, widen_borders
-from nanorender.labeling.labels import (
-    LabelSettings,
-    label,
-    label_view,
-    truth_table,
-)
+from nanorender.labeling.label_image import LabelImage
+from nanorender.labeling.labels import LabelSettings, label_view, trace_labels
 from nanorender.labeling.outlines import amodal_outlines
-from nanorender.scenes.scene import Particles, Scene, View
-from nanorender.scenes.shapes import BUILT_IN
-from nanorender.scenes.templates import template_table
+from nanorender.labeling.truth import truth_table
+from nanorender.scenes.scene import Scene
 from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
-from nanorender.upsampling.cells import one_cell
 
 
-def make_scene(names, count=40, image_px=401, seed=0, stretch=(1.0, 1.0, 1.0)) -> Scene:
-    rng = np.random.default_rng(seed)
-    particles = Particles(
-        template=rng.integers(0, len(names), count),
-        center_nm=np.column_stack([rng.uniform(0, 1000, (count, 2)), rng.uniform(70, 200, count)]),
-        size_nm=rng.uniform(60, 130, (count, 1)) * np.array(stretch),
-        rotation=Rotation.random(count, rng=rng).as_matrix(),
-        agglomerate=rng.integers(0, 9, count),
-        population=rng.integers(0, 2, count),
-        brightness=np.ones(count),
-    )
-    view = View(0.0, 0.0, 1000 / image_px, image_px, image_px, 0.0)
-    return Scene(particles, template_table([BUILT_IN[name] for name in names]), view)
-
-
-def coarse_surface(scene: Scene):
-    return trace(scene, scene.view.resampled(100, 100))
-
-
-@pytest.mark.parametrize("names", [["sphere"], ["grain_0", "grain_5"], ["cube", "octahedron"]])
 @pytest.mark.parametrize("tilt_deg", [0.0, 40.0])
-def test_refined_labels_equal_those_traced_in_full(names, tilt_deg):
-    scene = make_scene(names)
+def test_labels_of_a_surface_with_the_same_pixels_are_its_particle_buffer(tilt_deg):
+    scene = make_scene(["grain_0", "sphere"], image_px=200)
     scene = scene._replace(view=scene.view._replace(tilt_deg=tilt_deg))
-    labels = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
+    surface = trace(scene, scene.view)
+    labels = trace_labels(build_instances(scene, scene.view), surface, scene.view).labels
+    assert np.array_equal(labels, surface.particle)
+    assert not np.shares_memory(labels, surface.particle)
+
+
+@pytest.mark.parametrize("render_px", [201, 300, 400, 611])
+@pytest.mark.parametrize("tilt_deg", [0.0, 40.0])
+def test_labels_from_more_rays_are_those_of_tracing_all_pixels(render_px, tilt_deg):
+    scene = make_scene(["grain_0", "satellite_3", "sphere"], image_px=200)
+    scene = scene._replace(view=scene.view._replace(tilt_deg=tilt_deg))
+    surface = trace(scene, scene.view.resampled(render_px, render_px))
+    labels = trace_labels(build_instances(scene, scene.view), surface, scene.view).labels
     assert np.array_equal(labels, trace(scene, scene.view).particle)
-
-
-@pytest.mark.parametrize("name", ["satellite_3", "dimer", "wire", "rod", "hexagonal_plate"])
-def test_refined_labels_miss_only_what_hides_between_coarse_pixels(name):
-    stretch = (4.0, 0.5, 0.5) if name in ("wire", "rod") else (1.0, 1.0, 1.0)
-    scene = make_scene([name], stretch=stretch)
-    labels = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
-    assert np.mean(labels != trace(scene, scene.view).particle) < 2e-5
 
 
 def truth_of(scene: Scene, seen):
@@ -62,22 +41,13 @@ def truth_of(scene: Scene, seen):
     return truth_table(scene, scene.view, outlines, seen, counts, 1)
 
 
-def labeled_in_full(scene: Scene, settings: LabelSettings):
+def exact_labels(scene: Scene) -> LabelImage:
+    return LabelImage(trace(scene, scene.view).particle)
+
+
+def labeled(scene: Scene, settings: LabelSettings):
     instances = build_instances(scene, scene.view)
-    return label_view(scene, instances, coarse_surface(scene), scene.view, settings)
-
-
-def alone(scene: Scene, row: int, margin_px: int = 200):
-    """Return the mask of one particle in a frame that is wider on all sides."""
-    view = scene.view
-    wide = view._replace(
-        left_nm=-margin_px * view.pixel_size_nm,
-        top_nm=-margin_px * view.pixel_size_nm,
-        height_px=view.height_px + 2 * margin_px,
-        width_px=view.width_px + 2 * margin_px,
-    )
-    only = Particles(*(column[row : row + 1] for column in scene.particles))
-    return trace(scene._replace(particles=only), wide).particle == 1
+    return label_view(scene, instances, exact_labels(scene), scene.view, settings)
 
 
 @pytest.mark.parametrize("names", [["sphere"], ["grain_3", "satellite_2", "rod"]])
@@ -130,15 +100,15 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
 
 
 @pytest.mark.parametrize("border_px", [3.0, 7.5])
-def test_borders_found_along_outlines_are_those_found_everywhere(border_px):
+def test_borders_are_taken_off_before_labels_are_numbered_and_measured(border_px):
     scene = make_scene(["sphere", "grain_3"], count=80)
     settings = LabelSettings(border_px=border_px, background_border_px=2.0)
-    labels, truth, _, _ = labeled_in_full(scene, settings)
-    expected = label(build_instances(scene, scene.view), coarse_surface(scene), scene.view)
-    widen_borders(expected, one_cell(*expected.shape), border_px)
-    shrink_from_background(expected, one_cell(*expected.shape), 2.0)
-    shown = np.unique(expected[expected > 0])
-    assert np.array_equal(labels, np.searchsorted(np.append(0, shown), expected))
+    labels, truth, _ = labeled(scene, settings)
+    expected = exact_labels(scene)
+    widen_borders(expected, border_px)
+    shrink_from_background(expected, 2.0)
+    shown = np.unique(expected.labels[expected.labels > 0])
+    assert np.array_equal(labels, np.searchsorted(np.append(0, shown), expected.labels))
     counts = np.bincount(labels.ravel())[1:] * scene.view.pixel_size_nm**2
     np.testing.assert_allclose(truth["visible_area_nm2"], counts)
 
@@ -157,7 +127,7 @@ def test_rotations_in_the_truth_turn_templates_into_their_particles():
 def test_labels_count_up_and_match_the_rows_of_the_truth():
     scene = make_scene(["grain_1", "sphere"], image_px=300)
     settings = LabelSettings(border_px=2.0, min_visible_px=30)
-    labels, truth, _, _ = labeled_in_full(scene, settings)
+    labels, truth, _ = labeled(scene, settings)
     shown, counts = np.unique(labels[labels > 0], return_counts=True)
     assert shown.tolist() == list(range(1, len(shown) + 1)) == truth["label"].tolist()
     np.testing.assert_allclose(truth["visible_area_nm2"], counts * scene.view.pixel_size_nm**2)
@@ -166,10 +136,9 @@ def test_labels_count_up_and_match_the_rows_of_the_truth():
 
 def test_particles_that_show_too_few_pixels_become_background():
     scene = make_scene(["grain_1", "sphere"], image_px=200)
-    surface = coarse_surface(scene)
-    seen = label(build_instances(scene, scene.view), surface, scene.view)
+    seen = exact_labels(scene).labels
     counts = np.bincount(seen.ravel())
     enough = int(np.median(counts[1:][counts[1:] > 0]))
-    labels, truth, _, _ = labeled_in_full(scene, LabelSettings(min_visible_px=enough))
+    labels, truth, _ = labeled(scene, LabelSettings(min_visible_px=enough))
     assert np.array_equal(labels > 0, (seen > 0) & (counts[seen] >= enough))
     assert len(truth["label"]) == (counts[1:] >= enough).sum() < (counts[1:] > 0).sum()

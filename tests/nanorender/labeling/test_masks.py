@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_labels import alone, make_scene
+from labeled_scenes import alone, make_scene
 
 from nanorender.labeling.masks import whole_masks
 from nanorender.tracing.instances import build_instances

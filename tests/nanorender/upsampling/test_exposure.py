@@ -4,7 +4,8 @@ from detectors import FAULTLESS
 from skimage.measure import find_contours
 
 from nanorender.imaging.detector import DetectorSettings, detect
-from nanorender.labeling.labels import LabelSettings, label_view
+from nanorender.imaging.exposure import expose
+from nanorender.labeling.labels import LabelSettings
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 from nanorender.scenes.scene import Particles, Scene, View
@@ -12,7 +13,7 @@ from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
 from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace
-from nanorender.upsampling.silhouettes import NO_SILHOUETTES
+from nanorender.upsampling.upsample import upsample
 
 IMAGE_PX, RADIUS_PX, MIDDLE_PX = 2031, 640.3, (1010.7, 1019.2)
 PLAIN = {**FAULTLESS, "bits": 16}
@@ -20,7 +21,7 @@ PLAIN = {**FAULTLESS, "bits": 16}
 
 @pytest.fixture(scope="module")
 def sphere():
-    """Return radiance, 0.8 on a sphere and 0.1 beside it, and silhouettes at full resolution."""
+    """Return radiance, 0.8 on a sphere and 0.1 beside it, and the exposure that sharpens it."""
     particles = Particles(
         template=np.array([0]),
         center_nm=np.array([[*MIDDLE_PX, RADIUS_PX]]),
@@ -33,15 +34,14 @@ def sphere():
     view = View(0.0, 0.0, 1.0, IMAGE_PX, IMAGE_PX, 0.0)
     scene = Scene(particles, template_table([BUILT_IN["sphere"]]), view)
     surface = trace(scene, view.resampled(507, 507))
-    settings = LabelSettings(border_px=3.0, background_border_px=5.0, min_visible_px=10)
-    found = label_view(scene, build_instances(scene, view), surface, view, settings).silhouettes
-    return np.where(surface.particle > 0, 0.8, 0.1).astype(np.float32), found
+    _, exposure = upsample(build_instances(scene, view), surface, view)
+    return np.where(surface.particle > 0, 0.8, 0.1).astype(np.float32), exposure
 
 
-def seen(radiance, silhouettes, image_px=IMAGE_PX, **values):
+def seen(radiance, exposure, **values):
     settings = DetectorSettings.model_validate(PLAIN | values)
     rng = np.random.default_rng(0)
-    return detect(radiance, settings, (image_px, image_px), rng, silhouettes) / 65535
+    return detect(radiance, settings, (IMAGE_PX, IMAGE_PX), rng, exposure) / 65535
 
 
 def off_circle_px(image):
@@ -55,14 +55,14 @@ def off_circle_px(image):
 # Half the diagonal of a pixel is 0.71, which the narrowest point spread hardly hides.
 @pytest.mark.parametrize(("blur_px", "most_px"), [(0.5, 0.75), (0.7, 0.7), (0.9, 0.7)])
 def test_the_image_of_a_sphere_is_as_round_as_its_labels(sphere, blur_px, most_px):
-    radiance, silhouettes = sphere
-    assert off_circle_px(seen(radiance, silhouettes, blur_px=blur_px)).max() < most_px
-    assert off_circle_px(seen(radiance, NO_SILHOUETTES, blur_px=blur_px)).max() > 1.4
+    radiance, sharpened = sphere
+    assert off_circle_px(seen(radiance, sharpened, blur_px=blur_px)).max() < most_px
+    assert off_circle_px(seen(radiance, expose, blur_px=blur_px)).max() > 1.4
 
 
 def test_the_edge_of_a_silhouette_is_as_wide_as_the_point_spread(sphere):
-    radiance, silhouettes = sphere
-    image = seen(radiance, silhouettes, blur_px=0.9)
+    radiance, sharpened = sphere
+    image = seen(radiance, sharpened, blur_px=0.9)
     y, x = np.mgrid[:IMAGE_PX, :IMAGE_PX] + 0.5
     outside = np.hypot(x - MIDDLE_PX[0], y - MIDDLE_PX[1]) - RADIUS_PX
     bins = np.round(outside * 2).astype(int)
@@ -80,8 +80,8 @@ def test_the_edge_of_a_silhouette_is_as_wide_as_the_point_spread(sphere):
 
 
 def test_nothing_changes_away_from_silhouettes(sphere):
-    radiance, silhouettes = sphere
-    with_them, without = (seen(radiance, s, blur_px=0.5) for s in (silhouettes, NO_SILHOUETTES))
+    radiance, sharpened = sphere
+    with_them, without = (seen(radiance, s, blur_px=0.5) for s in (sharpened, expose))
     y, x = np.nonzero(with_them != without)
     assert len(y) > 1000
     # Half the diagonal of a cell between rendered pixels, and what the point spread adds.
@@ -89,10 +89,10 @@ def test_nothing_changes_away_from_silhouettes(sphere):
 
 
 def test_a_drifting_beam_takes_the_silhouette_along(sphere):
-    radiance, silhouettes = sphere
+    radiance, sharpened = sphere
     rows = np.arange(800, 1200)
     off_px = []
-    for s in (silhouettes, NO_SILHOUETTES):
+    for s in (sharpened, expose):
         lines = seen(radiance, s, blur_px=0.9, drift_px=10.0)[rows]
         first = (lines > 0.45).argmax(axis=1)
         before, after = lines[rows - 800, first - 1], lines[rows - 800, first]
@@ -102,13 +102,14 @@ def test_a_drifting_beam_takes_the_silhouette_along(sphere):
     assert off_px[0] < 1 < off_px[1]
 
 
-def test_an_image_as_large_as_its_rendering_has_no_silhouettes_to_sharpen(sphere):
-    radiance, silhouettes = sphere
-    alone = seen(radiance, NO_SILHOUETTES, image_px=507)
-    np.testing.assert_array_equal(alone, seen(radiance, silhouettes, image_px=507))
+def test_a_point_spread_wider_than_half_a_rendered_pixel_is_not_sharpened(sphere):
+    radiance, sharpened = sphere
+    for blur_px, same in ((1.9, False), (2.1, True)):
+        image = seen(radiance, sharpened, blur_px=blur_px)
+        assert np.array_equal(image, seen(radiance, expose, blur_px=blur_px)) == same
 
 
-def test_borders_in_the_label_map_leave_the_image_as_it_was():
+def test_borders_in_the_label_map_leave_the_image_unchanged():
     recipe = read_recipe("tio2").at_scale(7.0, 256)
     recipe = recipe.model_copy(
         update={"camera": recipe.camera.model_copy(update={"render_px": 64})}
