@@ -26,7 +26,8 @@ from nanorender.commands.options import (
     SeparationFile,
     Truth,
     Workers,
-    collection,
+    parse_reading,
+    read_with_notes,
 )
 from nanorender.commands.rendering import export, generate
 from nanorender.errors import InputError
@@ -67,17 +68,41 @@ def run(
     Example: nanorender run micrographs --recipe tio2 -o study
     """
     from nanorender.calibration.calibrate import assumed_pixel_size_nm
-    from nanorender.files.collection import parse_reading
     from nanorender.recipe import read_recipe
 
-    images = collection(micrographs, parse_reading(pixel_size_nm, in_pixels, crop, truth))
+    reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
+    images = read_with_notes(micrographs, reading)
     scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, read_recipe(recipe))
     dataset, trained, labels = out / "dataset", out / "run", out / "labels"
     generate(recipe, dataset, count, seed, workers, scale_nm)
-    train(dataset, trained, preset, micrographs, truth, pixel_size_nm, in_pixels, crop)
-    select(trained, micrographs, truth, "label_free", pixel_size_nm, in_pixels, crop)
+    train(
+        dataset,
+        trained,
+        preset,
+        validation=micrographs,
+        truth=truth,
+        pixel_size_nm=pixel_size_nm,
+        in_pixels=in_pixels,
+        crop=crop,
+    )
+    select(
+        trained,
+        validation=micrographs,
+        truth=truth,
+        pixel_size_nm=pixel_size_nm,
+        in_pixels=in_pixels,
+        crop=crop,
+    )
     segment(
-        trained, micrographs, labels, pixel_size_nm, in_pixels, crop, truth, averaged, separation
+        trained,
+        micrographs,
+        labels,
+        pixel_size_nm=pixel_size_nm,
+        in_pixels=in_pixels,
+        crop=crop,
+        truth=truth,
+        averaged=averaged,
+        separation=separation,
     )
     measure(labels, out / "particles.csv")
     report(labels, out / "report", truth, f"Particles of {micrographs}")

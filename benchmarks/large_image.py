@@ -21,8 +21,9 @@ import tifffile
 from results import add_results
 from scipy import ndimage
 
-from nanorender.files.micrograph import write_image
-from unet.data import Labelled, make_samples
+from nanorender.files.labeled import LabeledImage
+from nanorender.files.tiff import write_image
+from unet.data import make_samples
 from unet.presets import CPU
 from unet.train import train
 
@@ -49,7 +50,7 @@ def trained(folder: Path) -> Path:
     image = micrograph(PATTERN_PX)
     clean = cv2.GaussianBlur(image, (0, 0), 1.5) > 120
     labels = np.asarray(ndimage.label(clean)[0], np.int32)
-    samples = make_samples([Labelled(image, labels, 7.0, "pattern")], 1, settings)
+    samples = make_samples([LabeledImage(image, labels, 7.0, Path("pattern"))], 1, settings)
     train(samples, settings, folder / "run")
     return folder / "run"
 

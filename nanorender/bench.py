@@ -4,17 +4,16 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nanorender.errors import InputError
-from nanorender.files.dataset import RECORDED_PACKAGES
-from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.tiff import write_image, write_labels
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
+from nanorender.versions import RENDERING_PACKAGES, installed_versions
 
 
 def bench(names: Sequence[str], count: int) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def bench(names: Sequence[str], count: int) -> dict[str, Any]:
     return {
         "recipes": {name: _timed(recipe, count) for name, recipe in recipes.items()},
         "cores": os.cpu_count() or 1,
-        "versions": {package: version(package) for package in RECORDED_PACKAGES},
+        "versions": installed_versions(RENDERING_PACKAGES),
     }
 
 

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 from nanorender.imaging.detector import DetectorSettings, detect
 from nanorender.imaging.lighting import Lighting, light
 from nanorender.imaging.materials import MATERIALS, MaterialBase, Substrate
@@ -69,7 +69,7 @@ def write_gallery(
     written = []
     for name, figure in (("templates", templates), ("recipes", recipes)):
         written.append(folder / f"{name}.png")
-        with aside(written[-1]) as part:
+        with atomic_file(written[-1]) as part:
             figure.savefig(part, format="png", dpi=110)
     return written
 

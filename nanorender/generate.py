@@ -11,12 +11,12 @@ import numpy as np
 from nanorender.errors import InputError
 from nanorender.execution.cluster import check_cluster
 from nanorender.execution.workers import run_tasks
-from nanorender.files.atomic import ASIDE_PREFIX
+from nanorender.files.atomic import PART_PREFIX
 from nanorender.files.dataset import (
     MOST_SAMPLES,
     DatasetInfo,
+    complete_samples,
     create_dataset,
-    whole_samples,
     write_sample,
 )
 from nanorender.outputs import outputs
@@ -91,7 +91,7 @@ def generate(
         info = create_dataset(folder, recipe.description, text, seed, count)
         _remove_torn_files(folder, shard)
         wanted = range(number - 1, count, of)
-        missing = sorted(set(wanted).difference(whole_samples(folder)))
+        missing = sorted(set(wanted).difference(complete_samples(folder)))
         done = len(wanted) - len(missing)
         on_progress(done, len(wanted))
         work = partial(make_sample, text, seed, folder.resolve())
@@ -164,5 +164,5 @@ def _lock(files: ExitStack, path: Path, kind: int, folder: Path) -> None:
 def _remove_torn_files(folder: Path, shard: tuple[int, int]) -> None:
     """Remove what killed processes left; other shards may be at work, so not in theirs."""
     if shard == WHOLE:
-        for torn in folder.glob(f"*/{ASIDE_PREFIX}*"):
+        for torn in folder.glob(f"*/{PART_PREFIX}*"):
             torn.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int, Shaped
 from matplotlib.figure import Figure
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 from nanorender.recipe import Recipe
 from nanorender.render import Sample, render
 from nanorender.report.overlay import neighbor_colors, palette
@@ -48,7 +48,7 @@ def write_preview(
         row[1].set_title(f"{len(sample.truth['label'])} particles", fontsize=8, loc="left")
         row[2].set_title(f"up to {sample.surface.height_nm.max():.0f} nm", fontsize=8, loc="left")
     on_progress(count, count)
-    with aside(path) as part:
+    with atomic_file(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 

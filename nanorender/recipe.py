@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from nanorender.distributions import scaled
 from nanorender.errors import InputError
-from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
+from nanorender.files.pixelsize import check_pixel_size
 from nanorender.imaging.detector import DetectorSettings
 from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
@@ -77,9 +77,7 @@ class Recipe(SceneSettings):
         InputError
             If no microscope has such pixels.
         """
-        if not SMALLEST_PIXEL_NM <= pixel_size_nm <= LARGEST_PIXEL_NM:
-            possible = f"{SMALLEST_PIXEL_NM:g} to {LARGEST_PIXEL_NM:g}"
-            raise InputError(f"a pixel size of {pixel_size_nm} nm is impossible; give {possible}")
+        check_pixel_size(pixel_size_nm)
         zoom = scaled(
             self.camera.pixel_size_nm, pixel_size_nm / self.camera.pixel_size_nm.typical()
         )

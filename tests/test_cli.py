@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 import cli
-from nanorender.files.micrograph import read_labels, write_image, write_labels
+from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 

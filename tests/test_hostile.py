@@ -23,24 +23,15 @@ from PIL import Image
 
 from nanorender.files.annotation import read_truth
 from nanorender.files.collection import Reading, read_collection
-from nanorender.files.dataset import (
-    create_dataset,
-    open_dataset,
-    read_sample,
-    read_truth_table,
-    write_sample,
-)
-from nanorender.files.micrograph import (
-    find_micrographs,
-    read_labels,
-    read_micrograph,
-    write_image,
-    write_labels,
-)
+from nanorender.files.dataset import create_dataset, open_dataset, read_truth_table, write_sample
+from nanorender.files.imagefolder import find_micrographs
+from nanorender.files.labeled import read_sample
+from nanorender.files.micrograph import read_micrograph
 from nanorender.files.microscopes import read_header, read_sidecars
 from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
+from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.files.verify import verify
-from nanorender.provenance.record import read_record as read_command
+from nanorender.provenance.record import read_command_record as read_command
 from nanorender.recipe import Recipe, read_recipe
 from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights

@@ -8,8 +8,9 @@ from jaxtyping import Int, Int32
 
 from nanorender.errors import InputError
 from nanorender.files.collection import Collection
+from nanorender.files.labeled import LabeledImage
 from nanorender.files.micrograph import Micrograph
-from unet.data import Labelled, PixelSizes, Samples, make_samples, to_trained_scale
+from unet.data import PixelSizes, Samples, make_samples, to_trained_scale
 from unet.presets import TrainSettings
 
 
@@ -21,7 +22,7 @@ def load_annotated(micrographs: Collection, settings: TrainSettings) -> Samples:
     InputError
         If no annotations are named, or a pixel size is unknown.
     """
-    images = [_labelled(micrograph, micrographs) for micrograph in micrographs]
+    images = [_labeled(micrograph, micrographs) for micrograph in micrographs]
     return all_annotated(make_samples(images, len(images), settings))
 
 
@@ -76,7 +77,7 @@ def _dilated(labels: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
     return np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
 
 
-def _labelled(micrograph: Micrograph, micrographs: Collection) -> Labelled:
+def _labeled(micrograph: Micrograph, micrographs: Collection) -> LabeledImage:
     """Return a micrograph with its annotation."""
     truth = micrographs.truth(micrograph)
     if truth is None:
@@ -85,19 +86,19 @@ def _labelled(micrograph: Micrograph, micrographs: Collection) -> Labelled:
             "suffix of their names, or their folder"
         )
     labels = without_lines(truth)
-    return Labelled(micrograph.image, labels, micrograph.pixel_size_nm, str(micrograph.path))
+    return LabeledImage(micrograph.image, labels, micrograph.pixel_size_nm, micrograph.path)
 
 
-def _at_scale(micrographs: Collection, trained: PixelSizes) -> Iterator[Labelled]:
+def _at_scale(micrographs: Collection, trained: PixelSizes) -> Iterator[LabeledImage]:
     """Give each micrograph and its annotation, resampled where its scale lies outside."""
     for micrograph in micrographs:
-        image, labels, pixel_size_nm, source = _labelled(micrograph, micrographs)
+        image, labels, pixel_size_nm, path = _labeled(micrograph, micrographs)
         scaled = to_trained_scale(image, pixel_size_nm, trained)
         if scaled.shape != image.shape:
             size = (scaled.shape[1], scaled.shape[0])
             nearest = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
             labels, pixel_size_nm = np.asarray(nearest, np.int32), trained.median_nm
-        yield Labelled(scaled, labels, pixel_size_nm, source)
+        yield LabeledImage(scaled, labels, pixel_size_nm, path)
 
 
 def _enlarged(pixels: np.ndarray, edges: Sequence[int]) -> np.ndarray:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
-from nanorender.files.segmentation import file_sha256
+from nanorender.files.checksums import file_sha256
 from nanorender.report.overlay import displayed
 from nanorender.report.page import page_template
 from nanorender.report.rois import outlines, svg_path

@@ -19,8 +19,9 @@ from nanorender.commands.options import (
     Seed,
     SeparationFile,
     Truth,
-    collection,
     note,
+    parse_reading,
+    read_with_notes,
     report_failures,
 )
 from nanorender.commands.progress import progress
@@ -54,7 +55,6 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
-    from nanorender.files.collection import parse_reading
     from unet import presets
     from unet.annotated import mix as mixed
     from unet.data import load_dataset
@@ -70,12 +70,11 @@ def train(
     reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
     images = []
     if validation is not None:
-        images = validation_images(collection(validation, reading))
+        images = validation_images(read_with_notes(validation, reading))
     samples = load_dataset(dataset, settings)
     if mix is not None:
-        mix_reading = reading if mix_truth is None else replace(reading, truth=mix_truth)
-        annotated = collection(mix, mix_reading)
-        samples = mixed(samples, annotated, settings)
+        reading = replace(reading, truth=truth if mix_truth is None else mix_truth)
+        samples = mixed(samples, read_with_notes(mix, reading), settings)
     where = describe_devices(training_mesh(settings.batch))
     print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
     with progress("training") as show:
@@ -109,7 +108,6 @@ def select(
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
-    from nanorender.files.collection import parse_reading
     from unet.choice import choice_lines, read_choices, summarize_choices, write_page
     from unet.select import rank, rank_by_truth, select_epoch
     from unet.validation import validation_images
@@ -117,7 +115,7 @@ def select(
     images = []
     if validation is not None:
         reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
-        images = validation_images(collection(validation, reading))
+        images = validation_images(read_with_notes(validation, reading))
     with progress("drawing" if page is not None else "ranking") as show:
         if page is not None:
             write_page(page, run, images, show)
@@ -148,11 +146,10 @@ def baseline(
 
     Example: nanorender baseline micrographs --truth _m -o baseline
     """
-    from nanorender.files.collection import parse_reading
     from unet import presets
     from unet.baseline import leave_one_out, table
 
-    images = collection(micrographs, parse_reading(pixel_size_nm, crop=crop, truth=truth))
+    images = read_with_notes(micrographs, parse_reading(pixel_size_nm, crop=crop, truth=truth))
     with progress("training") as show:
         folds = leave_one_out(
             images,
@@ -183,7 +180,7 @@ def segment(
 
     Example: nanorender segment run micrographs -o labels
     """
-    from nanorender.files.collection import find_collection, parse_reading
+    from nanorender.files.collection import find_collection
     from nanorender.separation.separate import Separation
     from unet.devices import use_device
     from unet.segment import PredictionSettings, segment
@@ -218,12 +215,11 @@ def similarity(
     Example: nanorender similarity micrographs dataset -o similarity.png
     """
     from nanorender.comparison.similarity import write_similarity
-    from nanorender.files.collection import parse_reading
     from unet.features import compare, features, note_on_scale
 
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
-    theirs = collection(real, parse_reading(in_pixels=True, crop=crop))
-    ours = collection(folder, parse_reading(in_pixels=True))
+    theirs = read_with_notes(real, parse_reading(in_pixels=True, crop=crop))
+    ours = read_with_notes(folder, parse_reading(in_pixels=True))
     if (differing := note_on_scale(theirs, ours)) is not None:
         note(differing)
     with progress("comparing"):

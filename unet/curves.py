@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 from nanorender.report.figures import STYLE
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
@@ -44,7 +44,7 @@ def write_curves(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.margins(x=0.02)
-    with aside(path) as part:
+    with atomic_file(path) as part:
         figure.savefig(part, format="png", dpi=150, metadata={"Software": None})
 
 

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Int, UInt8, UInt16
 from pydantic import PositiveFloat
 
 from nanorender.errors import InputError
-from nanorender.files.dataset import read_sample, whole_samples
+from nanorender.files.dataset import complete_samples
 from nanorender.files.imagefile import LARGEST_IMAGE_BYTES
+from nanorender.files.labeled import LabeledImage, dataset_images
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 
@@ -31,15 +32,6 @@ class PixelSizes(Settings):
     lowest_nm: PositiveFloat
     median_nm: PositiveFloat
     highest_nm: PositiveFloat
-
-
-class Labelled(NamedTuple):
-    """An image with its label map; `source` names it in errors."""
-
-    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
-    labels: Int[np.ndarray, "h w"]
-    pixel_size_nm: float | None
-    source: str
 
 
 class Samples(NamedTuple):
@@ -145,16 +137,13 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     InputError
         If the folder is no dataset or holds no whole sample, or an image has no pixel size.
     """
-    indices = list(whole_samples(folder))
-    if not indices:
+    count = len(complete_samples(folder))
+    if not count:
         raise InputError(f"{folder} holds no whole sample; make some with `nanorender generate`")
-    images = (
-        Labelled(*read_sample(folder, index), f"image {index} of {folder}") for index in indices
-    )
-    return make_samples(images, len(indices), settings)
+    return make_samples(dataset_images(folder), count, settings)
 
 
-def make_samples(images: Iterable[Labelled], count: int, settings: TrainSettings) -> Samples:
+def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSettings) -> Samples:
     """Return `count` labelled images ready for training.
 
     Raises
@@ -165,9 +154,9 @@ def make_samples(images: Iterable[Labelled], count: int, settings: TrainSettings
     pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
     pixel_sizes, diameters_nm = [], []
-    for row, (image, labels, pixel_size_nm, source) in enumerate(images):
+    for row, (image, labels, pixel_size_nm, path) in enumerate(images):
         if pixel_size_nm is None:
-            raise InputError(f"{source} has no pixel size; write one into it")
+            raise InputError(f"{path} has no pixel size; write one into it")
         sizes[row] = image.shape
         pixels = _with_room(pixels, image.shape)
         here = pixels[row, : image.shape[0], : image.shape[1]]

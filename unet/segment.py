@@ -8,14 +8,11 @@ from typing import NamedTuple
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
+from nanorender.files.checksums import file_sha256
 from nanorender.files.collection import Collection, Reading, read_scaled
-from nanorender.files.micrograph import Micrograph, write_image
-from nanorender.files.segmentation import (
-    SegmentationRecord,
-    file_sha256,
-    read_record,
-    write_segmentation,
-)
+from nanorender.files.micrograph import Micrograph
+from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
+from nanorender.files.tiff import write_image
 from nanorender.separation.separate import Separation
 from unet.checkpoint import model_file
 from unet.predict import Model, load_model, prepare

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from nanorender.calibration.likeness import BANDS, LEVELS, PATCH_PX, Features, Terms
 from nanorender.calibration.views import View
 from nanorender.errors import InputError
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 
 PATCHES = 4
 EDGE_INCHES = 3.0
@@ -46,7 +46,7 @@ def write_sheet(
         _draw_distributions((gray, gradient, spectrum), name, of)
     gray.legend(frameon=False, fontsize=8)
     _draw_terms(bars, terms)
-    with aside(path) as part:
+    with atomic_file(path) as part:
         figure.savefig(part, format="png", dpi=110)
 
 

@@ -45,14 +45,34 @@ DarkParticles = Annotated[
 CORES = os.cpu_count() or 1
 
 
+def parse_reading(
+    pixel_size_nm: float | None = None,
+    in_pixels: bool = False,
+    crop: str | None = None,
+    truth: str | None = None,
+) -> "Reading":
+    """Build the settings for reading micrographs from the options of a command."""
+    from nanorender.files.collection import Reading
+
+    if crop is None:
+        return Reading(pixel_size_nm, in_pixels, None, truth)
+    try:
+        top, bottom, left, right = (int(part) for part in crop.split(","))
+    except ValueError:
+        raise InputError(
+            f"crop must be TOP,BOTTOM,LEFT,RIGHT in pixels, such as 0,712,0,1024, got '{crop}'"
+        ) from None
+    return Reading(pixel_size_nm, in_pixels, (top, bottom, left, right), truth)
+
+
 @cache
-def collection(path: Path, reading: "Reading") -> "Collection":
-    """Read the micrographs of a study and print the notes on them once."""
+def read_with_notes(path: Path, reading: "Reading") -> "Collection":
+    """Read a collection of micrographs once per process, and print its notes."""
     from nanorender.files.collection import read_collection
 
     found = read_collection(path, reading)
-    for one in found.notes:
-        note(one)
+    for line in found.notes:
+        note(line)
     return found
 
 

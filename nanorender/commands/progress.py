@@ -26,16 +26,16 @@ COLUMNS = (
 
 
 @runtime_checkable
-class Show(Protocol):
-    """A bar of progress."""
+class ProgressCallback(Protocol):
+    """Function that updates a progress bar."""
 
     def __call__(self, done: int, total: int, more: str = "") -> None:
-        """Show how much is done, and of how much; `more` says in words how it goes."""
+        """Update the bar; `more` is appended to its description."""
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Show]:
-    """Give a function that shows progress on the standard error."""
+def progress(what: str) -> Iterator[ProgressCallback]:
+    """Show a progress bar on standard error, updated by the function that this yields."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as bars:
         task = bars.add_task(what, total=None)
 
@@ -46,9 +46,9 @@ def progress(what: str) -> Iterator[Show]:
         yield show
 
 
-def counted(items: Iterable[Item], total: int, show: Show) -> Iterator[Item]:
-    """Yield the items; `show` is called with how many have been worked on, and of how many."""
-    show(0, total)
+def counted(items: Iterable[Item], total: int, on_progress: ProgressCallback) -> Iterator[Item]:
+    """Yield items and report how many have been processed."""
+    on_progress(0, total)
     for done, item in enumerate(items, start=1):
         yield item
-        show(done, total)
+        on_progress(done, total)

@@ -23,8 +23,9 @@ from nanorender.commands.options import (
     Several,
     Shard,
     Workers,
+    parse_reading,
 )
-from nanorender.commands.progress import Show, counted, progress
+from nanorender.commands.progress import ProgressCallback, counted, progress
 from nanorender.provenance.record import recorded
 
 app = typer.Typer()
@@ -32,7 +33,7 @@ PANEL = "Render"
 Dataset = Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")]
 
 
-def _rendering() -> AbstractContextManager[Show]:
+def rendering_progress() -> AbstractContextManager[ProgressCallback]:
     """Return a progress bar that says so when the renderer has to be compiled first."""
     from nanorender.jit import is_compiled
 
@@ -53,7 +54,7 @@ def preview(
     from nanorender.preview import write_preview
     from nanorender.recipe import read_recipe
 
-    with _rendering() as show:
+    with rendering_progress() as show:
         write_preview(read_recipe(recipe), count, seed, out, show)
     print(out)
 
@@ -66,7 +67,7 @@ def gallery(out: Out) -> None:
     """
     from nanorender.gallery import write_gallery
 
-    with _rendering() as show:
+    with rendering_progress() as show:
         written = write_gallery(out, show)
     print(*written, sep="\n")
 
@@ -103,7 +104,7 @@ def generate(
         settings = settings.at_scale(pixel_size_nm, image_px)
     if outputs is not None:
         settings = settings.with_outputs(outputs)
-    with _rendering() as show:
+    with rendering_progress() as show:
         generate(
             settings,
             count,
@@ -148,14 +149,15 @@ def export(
 
     Example: nanorender export dataset --layout cellpose -o for_cellpose
     """
-    from nanorender.files.dataset import whole_samples
-    from nanorender.files.export import dataset_images, export, segmented_images
+    from nanorender.files.dataset import complete_samples
+    from nanorender.files.export import export
+    from nanorender.files.labeled import dataset_images, segmented_images
     from nanorender.files.segmentation import find_label_maps
 
     if any(folder.glob("*.tif")):
         images, total = segmented_images(folder), len(find_label_maps(folder))
     else:
-        images, total = dataset_images(folder), len(whole_samples(folder))
+        images, total = dataset_images(folder), len(complete_samples(folder))
     with progress("writing") as show:
         export(layout, counted(images, total, show), out)
     print(out)
@@ -200,14 +202,14 @@ def calibrate(
     from nanorender.calibration.calibrate import CalibrationSettings, calibrate
     from nanorender.calibration.fitted import in_short, refuse_other_than_toml, write_fitted
     from nanorender.calibration.sheet import refuse_other_than_png, write_sheet
-    from nanorender.files.collection import parse_reading, read_several
+    from nanorender.files.collection import read_micrographs
     from nanorender.recipe import read_recipe
 
     refuse_other_than_toml(out)
     if sheet is not None:
         refuse_other_than_png(sheet)
     base = read_recipe(recipe)
-    images = read_several(micrographs, parse_reading(pixel_size_nm, False, crop, None))
+    images = read_micrographs(micrographs, parse_reading(pixel_size_nm, crop=crop))
     settings = CalibrationSettings(
         evaluations=evaluations, seed=seed, dark_particles=dark_particles
     )
@@ -238,13 +240,13 @@ def compare(
     """
     from nanorender.calibration.views import gray_levels
     from nanorender.comparison.compare import as_text, compare, write_worst
-    from nanorender.files.collection import Reading, parse_reading, read_several
+    from nanorender.files.collection import read_micrographs
 
     sets = [
-        [gray_levels(image) for image in read_several([folder], reading)]
+        [gray_levels(image) for image in read_micrographs([folder], reading)]
         for folder, reading in (
-            (real, parse_reading(None, True, crop, None)),
-            (synthetic, Reading(in_pixels=True)),
+            (real, parse_reading(in_pixels=True, crop=crop)),
+            (synthetic, parse_reading(in_pixels=True)),
         )
     ]
     found = compare(sets[0], sets[1], dark_particles)

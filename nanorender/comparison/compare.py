@@ -17,7 +17,7 @@ from nanorender.calibration.likeness import Terms, local_deviation, radial_power
 from nanorender.calibration.sheet import refuse_other_than_png
 from nanorender.calibration.views import Scale, View, compared, shown, target, tiles
 from nanorender.errors import InputError
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 
 PATCH_PX = 128
 QUANTILES = np.linspace(0.02, 0.98, 13)
@@ -175,5 +175,5 @@ def write_worst(comparison: Comparison, path: Path) -> None:
             axes.imshow(comparison.patches[k], cmap="gray", vmin=0, vmax=255)
             chance = comparison.probability[k]
             axes.set_title(f"{name}: {chance:.0%} synthetic", fontsize=7)
-    with aside(path) as part:
+    with atomic_file(path) as part:
         figure.savefig(part, format="png", dpi=110)

@@ -23,7 +23,7 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import aside, write_text
+from nanorender.files.atomic import atomic_file, write_text
 from nanorender.report.overlay import displayed
 from nanorender.statistics.nanoscale import wilson_interval
 
@@ -214,6 +214,6 @@ def write_similarity(found: Similarity, path: Path) -> None:
     InputError
         If they cannot be written.
     """
-    with aside(path) as part:
+    with atomic_file(path) as part:
         scatter_plot(found).savefig(part, format="png", dpi=150, metadata={"Software": None})
     write_text(path.with_suffix(".csv"), found.table().to_csv(index=False))

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from itertools import islice
 from typing import Any, TypeVar
 
 from nanorender.errors import InputError
+from nanorender.versions import RENDERING_PACKAGES, installed_versions
 
 Task = TypeVar("Task", bound=Hashable)
 Result = TypeVar("Result")
@@ -17,9 +17,6 @@ and the scheduler need not hold a hundred thousand."""
 
 LONGEST_WAIT_S = 60
 """How long the scheduler may take to answer and to have its first worker."""
-
-SAME_EVERYWHERE = ("nanorender", "numpy", "numba", "tifffile", "imagecodecs")
-"""Packages that decide the bytes of a file; workers with others would make other files."""
 
 
 def run_on_cluster(
@@ -97,22 +94,17 @@ def _completed(
             running.add(submit(following))
 
 
-def versions_here() -> dict[str, str]:
-    """Return the versions of the packages that decide the bytes of a file."""
-    return {package: version(package) for package in SAME_EVERYWHERE}
-
-
 def _check_workers(client: Any, scheduler: str) -> None:
     """Wait for a worker; refuse workers of other versions, which would make other files."""
     try:
         client.wait_for_workers(1, timeout=LONGEST_WAIT_S)
     except TimeoutError:
         raise InputError(f"the scheduler at {scheduler} has no workers; start some") from None
-    ours = versions_here()
-    for worker, theirs in client.run(versions_here).items():
+    ours = installed_versions(RENDERING_PACKAGES)
+    for worker, theirs in client.run(installed_versions, RENDERING_PACKAGES).items():
         if theirs != ours:
-            name = next(name for name in ours if ours[name] != theirs[name])
+            name = next(name for name in ours if ours[name] != theirs.get(name))
             raise InputError(
-                f"the worker at {worker} has {name} {theirs[name]}, not {ours[name]} as here; "
+                f"the worker at {worker} has {name} {theirs.get(name)}, not {ours[name]} as here; "
                 "files would differ: install the same versions"
             )

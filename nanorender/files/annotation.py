@@ -1,29 +1,53 @@
-"""Annotations: what people drew of the particles in a micrograph, as label maps."""
+"""Annotations: particles outlined by people in a micrograph, as label maps."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Int32
 from scipy import ndimage
 
 from nanorender.errors import InputError
-from nanorender.files.imagefile import label_values, read_pixels
-from nanorender.files.micrograph import Micrograph, stem_suffix
+from nanorender.files.imagefile import SUFFIXES, label_values, read_pixels
+from nanorender.files.micrograph import Micrograph
 
 
-def find_truth(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]:
+def stem_suffix(suffix: str) -> str:
+    """Strip the file extension from the suffix of annotation names.
+
+    Parameters
+    ----------
+    suffix
+        Ending of names with or without extension.
+
+    Returns
+    -------
+    str
+        The ending without extension.
+
+    Examples
+    --------
+    >>> stem_suffix("_m.tif")
+    '_m'
+    """
+    return Path("x" + suffix).stem[1:] if suffix.lower().endswith(SUFFIXES) else suffix
+
+
+def find_truth(micrograph: Micrograph, truth: str) -> Int32[np.ndarray, "h w"]:
     """Find and read the annotation of a micrograph.
 
     Parameters
     ----------
-    micrograph : the annotated image
-    truth : folder of files named like their images, or suffix that the names of annotations have
-        beside their images, such as "_m"
+    micrograph
+        The annotated image.
+    truth
+        Folder of files named as their images, or suffix of the names of annotations beside their
+        images, such as ``_m``.
 
     Returns
     -------
-    labels : (h, w) label map, as `read_truth` returns it
+    array
+        (h, w) labels, as `read_truth`.
 
     Raises
     ------
@@ -41,24 +65,35 @@ def find_truth(micrograph: Micrograph, truth: str) -> Integer[np.ndarray, "h w"]
 def _path_beside(path: Path, suffix: str) -> Path:
     """Return the existing file beside a micrograph whose name has the suffix appended."""
     name = path.stem + stem_suffix(suffix)
-    for ending in (path.suffix, ".tif", ".tiff", ".png", ".TIF"):
-        candidate = path.with_name(name + ending)
+    for extension in (path.suffix, ".tif", ".tiff", ".png", ".TIF"):
+        candidate = path.with_name(name + extension)
         if candidate.is_file() and candidate != path:
             return candidate
     raise InputError(f"{path} has no annotation {name}.tif or {name}.png beside it")
 
 
-def read_truth(path: Path, micrograph: Micrograph) -> Integer[np.ndarray, "h w"]:
-    """Return the annotation of a micrograph as labels (h, w) int32, cropped as it is.
+def read_truth(path: Path, micrograph: Micrograph) -> Int32[np.ndarray, "h w"]:
+    """Read the annotation of a micrograph as a label map.
 
-    Two-valued images are masks: each region connected by edges is one particle, since touching
-    particles are parted by lines that corners cross. Others are label maps.
+    In a binary mask each 4-connected region is one particle, since annotators separate touching
+    particles by thin lines that may be crossed diagonally. Other images are label maps.
+
+    Parameters
+    ----------
+    path
+        The annotation, of the size of the micrograph's file or of its crop.
+    micrograph
+        The micrograph.
+
+    Returns
+    -------
+    array
+        (h, w) labels, cropped as the micrograph.
 
     Raises
     ------
     InputError
-        If the file is no image, not of whole numbers, not of the micrograph's size, or the
-        micrograph itself.
+        If the file is not a label map, differs in size, or is the micrograph itself.
     """
     labels = label_values(path, read_pixels(path).array)
     if labels.shape == micrograph.file_shape:
@@ -71,7 +106,7 @@ def read_truth(path: Path, micrograph: Micrograph) -> Integer[np.ndarray, "h w"]
         )
     if np.array_equal(labels, micrograph.image):
         raise InputError(
-            f"{path} holds the gray levels of {micrograph.path.name}, not what annotates it; where "
+            f"{path} holds the gray values of {micrograph.path.name}, not an annotation; if "
             "annotations lie beside the images, give the suffix of their names, such as _m"
         )
     foreground = labels > 0

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, flushed, renamed."""
+"""Atomic writes: a file or folder appears complete under its name, or not at all."""
 
 import os
 import secrets
@@ -9,24 +9,42 @@ from pathlib import Path
 
 from nanorender.errors import UnwritableError
 
-ASIDE_PREFIX = ".part-"
-"""How the names of files begin that are not whole yet, or were left by a killed process."""
+PART_PREFIX = ".part-"
+"""Prefix of the names of incomplete files, which a killed process may leave behind."""
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give the path of a new file beside `path` to write; afterwards it takes the place of `path`.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Write a file under a temporary name and rename it to `path` on success.
 
-    Nobody ever sees `path` in part, whenever the process is killed or the plug pulled.
+    Readers never see an incomplete `path`, even if the process is killed or power fails.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+
+    Yields
+    ------
+    Path
+        A temporary path in the same folder, to be written by the caller.
 
     Raises
     ------
     UnwritableError
-        If the file cannot be written: disk full, no permission, no such folder.
+        If the file cannot be written, for example because the disk is full.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> with atomic_file(folder / "table.csv") as part:
+    ...     _ = part.write_text("area_nm2")
+    >>> [path.name for path in folder.iterdir()]
+    ['table.csv']
     """
     if path.is_dir():
-        raise UnwritableError(f"{path} is a folder; name a file")
-    part = path.with_name(ASIDE_PREFIX + secrets.token_hex(8))  # unlike those of other machines
+        raise UnwritableError(f"{path} is a folder; give the name of a file")
+    part = path.with_name(PART_PREFIX + secrets.token_hex(8))  # unique across machines
     try:
         yield part
         descriptor = os.open(part, os.O_RDWR)
@@ -36,28 +54,38 @@ def aside(path: Path) -> Iterator[Path]:
             os.close(descriptor)
         os.replace(part, path)
     except OSError as error:
-        # NumPy says only how many values it could not write.
+        # NumPy reports a short write without an error number.
         reason = error.strerror or f"{error}; the disk may be full"
         raise UnwritableError(f"{path} cannot be written: {reason}") from None
     finally:
-        with suppress(OSError):  # what forbade it to be written may forbid to look for it
+        with suppress(OSError):  # a failing disk may refuse this as well
             part.unlink()
 
 
 @contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
-    """Give the path of a new folder beside `path`, which it replaces when it has been filled.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a temporary name and rename it to `path` on success.
+
+    Parameters
+    ----------
+    path
+        The folder to create or replace.
+
+    Yields
+    ------
+    Path
+        An empty temporary folder beside `path`, to be filled by the caller.
 
     Raises
     ------
     UnwritableError
-        If it cannot be written, or `path` is the folder that the process is in.
+        If the folder cannot be written, or `path` is the current directory.
     """
     if path.resolve() == Path.cwd():
-        raise UnwritableError(f"{path} is where you are, and cannot be replaced; name a new folder")
-    part = path.resolve().with_name(ASIDE_PREFIX + path.resolve().name)
+        raise UnwritableError(f"cannot replace {path}, the current directory; give a new folder")
+    part = path.resolve().with_name(PART_PREFIX + path.resolve().name)
     try:
-        shutil.rmtree(part, ignore_errors=True)  # of a killed process
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed process
         part.mkdir(parents=True)
         yield part
         if path.exists():
@@ -70,11 +98,37 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` as the whole of a file; raises InputError as `aside`."""
-    with aside(path) as part:
+    """Write a binary file atomically.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+    data
+        Its content.
+
+    Raises
+    ------
+    UnwritableError
+        As `atomic_file`.
+    """
+    with atomic_file(path) as part:
         part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` in UTF-8 as the whole of a file; raises InputError as `aside`."""
+    """Write a UTF-8 text file atomically.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+    text
+        Its content.
+
+    Raises
+    ------
+    UnwritableError
+        As `atomic_file`.
+    """
     write_bytes(path, text.encode("utf-8"))

@@ -12,12 +12,10 @@ A sample is whole once its checksums are there: they are written last.
 """
 
 import csv
-import hashlib
 import io
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,16 +25,16 @@ from jaxtyping import Integer, Shaped
 from pydantic import Field, ValidationError
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import ASIDE_PREFIX, write_text
-from nanorender.files.imagefile import gray_values, read_pixels
-from nanorender.files.micrograph import read_labels, write_image, write_labels
+from nanorender.files.atomic import PART_PREFIX, write_text
+from nanorender.files.checksums import format_checksums, text_sha256
+from nanorender.files.tiff import write_image, write_labels
 from nanorender.settings import Settings, read_text
+from nanorender.versions import RENDERING_PACKAGES, installed_versions
 
 FORMAT = 1
 MOST_SAMPLES = 10_000_000
 LARGEST_TABLE_BYTES = 1 << 28  # a million particles
 SAMPLE_FOLDERS = ("images", "labels", "truth", "sums")
-RECORDED_PACKAGES = ("nanorender", "numpy", "numba", "tifffile", "imagecodecs")
 
 _SUM_NAME = re.compile(r"(\d{6,9})\.sha256")
 
@@ -94,8 +92,8 @@ def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: 
         name=name,
         seed=seed,
         count=count,
-        recipe_sha256=hashlib.sha256(recipe_toml.encode()).hexdigest(),
-        versions={package: version(package) for package in RECORDED_PACKAGES},
+        recipe_sha256=text_sha256(recipe_toml),
+        versions=installed_versions(RENDERING_PACKAGES),
     )
     if (folder / "dataset.json").is_file():
         before = open_dataset(folder)
@@ -116,7 +114,7 @@ def _make_folders(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         expected = {*SAMPLE_FOLDERS, "recipe.toml"}
         for entry in folder.iterdir():
-            if entry.name not in expected and not entry.name.startswith(ASIDE_PREFIX):
+            if entry.name not in expected and not entry.name.startswith(PART_PREFIX):
                 raise InputError(f"{folder} holds {entry.name} but no dataset; give a new folder")
         for name in SAMPLE_FOLDERS:
             (folder / name).mkdir(exist_ok=True)
@@ -210,7 +208,7 @@ def write_sample(
         path.parent.mkdir(exist_ok=True)
         write = write_labels if array.dtype.kind in "iu" else write_image
         write(path, array, pixel_size_nm)
-    write_text(paths.sums, _sums(folder, [*paths[:3], *more]))
+    write_text(paths.sums, format_checksums(folder, [*paths[:3], *more]))
 
 
 def _csv(truth: Mapping[str, np.ndarray]) -> str:
@@ -226,15 +224,7 @@ def _csv(truth: Mapping[str, np.ndarray]) -> str:
     return text.getvalue()
 
 
-def _sums(folder: Path, paths: Sequence[Path]) -> str:
-    """Return the lines of a checksum file for the other files of a sample."""
-    return "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
-        for path in paths
-    )
-
-
-def whole_samples(folder: Path) -> list[int]:
+def complete_samples(folder: Path) -> list[int]:
     """Return the numbers of the samples that are whole, in order.
 
     Raises
@@ -248,24 +238,6 @@ def whole_samples(folder: Path) -> list[int]:
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror or error}") from None
     return sorted(int(name[1]) for name in names if name)
-
-
-def read_sample(
-    folder: Path, index: int
-) -> tuple[Integer[np.ndarray, "h w"], Integer[np.ndarray, "h w"], float | None]:
-    """Return image (h, w), labels (h, w) int32 and pixel size in nm of a sample.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged, the image holds no gray values, or the two differ in size.
-    """
-    paths = sample_paths(folder, index)
-    pixels, labels = read_pixels(paths.image), read_labels(paths.labels)[0]
-    if pixels.array.shape != labels.shape:
-        sizes = f"{pixels.array.shape} and {labels.shape} px"
-        raise InputError(f"{paths.image} and its labels must be of one size, but are of {sizes}")
-    return gray_values(paths.image, pixels.array)[0], labels, pixels.header.pixel_size_nm
 
 
 def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "n"]]:

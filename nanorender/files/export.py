@@ -1,90 +1,73 @@
-"""Labelled images in the layouts of other programs: COCO, Cellpose, StarDist, nnU-Net."""
+"""Export of labeled images in the formats of COCO, Cellpose, StarDist and nnU-Net."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Integer
+from jaxtyping import Integer, UInt8
 from scipy import ndimage
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import folder_aside, write_text
-from nanorender.files.dataset import read_sample, whole_samples
-from nanorender.files.micrograph import write_image, write_labels
-from nanorender.files.segmentation import find_label_maps, read_record, read_segmented
+from nanorender.files.atomic import atomic_folder, write_text
+from nanorender.files.labeled import LabeledImage
+from nanorender.files.tiff import write_image, write_labels
 
 
-class Labelled(NamedTuple):
-    """An image with its labels.
+def export(layout: str, images: Iterable[LabeledImage], out: Path) -> int:
+    """Write labeled images in the layout that another program reads.
 
-    name: of its files, without ending
-    image, labels: (h, w)
-    pixel_size_nm: None if unknown
-    """
+    Parameters
+    ----------
+    layout
+        Key of `LAYOUTS`.
+    images
+        The images; files are named after theirs.
+    out
+        A new or empty folder, which appears when all files are written.
 
-    name: str
-    image: Integer[np.ndarray, "h w"]
-    labels: Integer[np.ndarray, "h w"]
-    pixel_size_nm: float | None
-
-
-def dataset_images(folder: Path) -> Iterator[Labelled]:
-    """Yield the whole samples of a dataset; raises InputError if it is none."""
-    for index in whole_samples(folder):
-        yield Labelled(f"{index:06d}", *read_sample(folder, index))
-
-
-def segmented_images(folder: Path) -> Iterator[Labelled]:
-    """Yield the label maps that `nanorender segment` wrote, with their micrographs.
+    Returns
+    -------
+    int
+        Number of images.
 
     Raises
     ------
     InputError
-        If a map has no record of its micrograph, or either cannot be read.
-    """
-    for path in find_label_maps(folder):
-        if read_record(path) is None:
-            raise InputError(
-                f"{path} does not say which micrograph it belongs to; only maps that 'nanorender "
-                "segment' wrote can be exported"
-            )
-        labels, micrograph = read_segmented(path)
-        yield Labelled(path.stem, micrograph.image, labels, micrograph.pixel_size_nm)
+        If there is no such layout, or the folder is not empty or cannot be written.
 
-
-def export(layout: str, images: Iterable[Labelled], out: Path) -> int:
-    """Write images in one of `LAYOUTS` into a new folder; return how many.
-
-    The folder appears when all of it is written.
-
-    Raises
-    ------
-    InputError
-        If there is no such layout, the folder is not empty or cannot be written.
+    Examples
+    --------
+    >>> image = np.zeros((4, 6), np.uint8)
+    >>> labels = np.array([[0, 0, 1, 1, 0, 0]] * 4, np.int32)
+    >>> out = getfixture("tmp_path") / "cellpose"
+    >>> export("cellpose", [LabeledImage(image, labels, 2.5, Path("grid.tif"))], out)
+    1
+    >>> sorted(path.name for path in out.iterdir())
+    ['grid.tif', 'grid_masks.tif']
     """
     if layout not in LAYOUTS:
-        raise InputError(f"there is no layout '{layout}'; there are {', '.join(LAYOUTS)}")
+        raise InputError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}")
     try:
         if out.exists() and any(out.iterdir()):
             raise InputError(f"{out} is not empty; give a new folder")
     except NotADirectoryError:
         raise InputError(f"{out} is a file; give a new folder") from None
-    with folder_aside(out) as part:
+    with atomic_folder(out) as part:
         return LAYOUTS[layout](images, part)
 
 
-def _coco(images: Iterable[Labelled], out: Path) -> int:
-    """annotations.json beside images/, masks run-length encoded (Lin et al., 2014, COCO API)."""
-    folder = out / "images"
-    folder.mkdir()
+def _coco(images: Iterable[LabeledImage], out: Path) -> int:
+    """Write images/ and annotations.json with run-length encoded masks (Lin et al., 2014)."""
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (name, image, labels, pixel_size_nm) in enumerate(images, start=1):
-        write_image(folder / f"{name}.tif", image, pixel_size_nm)
+    (out / "images").mkdir()
+    for number, (image, labels, pixel_size_nm, path) in enumerate(images, start=1):
+        name = f"{path.stem}.tif"
+        write_image(out / "images" / name, image, pixel_size_nm)
         height, width = labels.shape
-        entry = {"id": number, "file_name": f"{name}.tif", "height": height, "width": width}
+        entry = {"id": number, "file_name": name, "height": height, "width": width}
         entries.append({**entry, "pixel_size_nm": pixel_size_nm})
         for annotation in coco_annotations(labels):
             identity = {"id": len(annotations) + 1, "image_id": number, "category_id": 1}
@@ -99,18 +82,34 @@ def _coco(images: Iterable[Labelled], out: Path) -> int:
 
 
 def coco_annotations(labels: Integer[np.ndarray, "h w"]) -> list[dict[str, Any]]:
-    """Return mask, area and bounding box of each label, in the order of the labels.
+    """Build the COCO annotations of a label map.
 
-    A mask is {"size": [h, w], "counts": runs}: lengths of runs down the columns, of background
-    first.
+    Parameters
+    ----------
+    labels
+        (h, w) label map.
 
-    Strategy: find the runs of all labels at once in the column-wise sequence of pixels, then deal
-    them out to their labels.
+    Returns
+    -------
+    list of dict
+        Per label, in ascending order: mask, area, bounding box. A mask is ``{"size": [h, w],
+        "counts": runs}`` with the lengths of runs in column-major order, background first.
+
+    Examples
+    --------
+    >>> (annotation,) = coco_annotations(np.array([[0, 1, 1], [0, 1, 0]]))
+    >>> annotation["segmentation"]
+    {'size': [2, 3], 'counts': [2, 3, 1]}
+    >>> annotation["area"], annotation["bbox"]
+    (3, [1, 0, 2, 2])
     """
+    # Find the runs of all labels at once in column-major order.
     height, width = labels.shape
     sequence = labels.T.ravel()
     starts = np.concatenate(([0], np.flatnonzero(np.diff(sequence)) + 1))
     ends = np.append(starts[1:], sequence.size)
+
+    # Distribute the runs to their labels.
     order = np.argsort(sequence[starts], kind="stable")
     values = sequence[starts][order]
     boxes = ndimage.find_objects(labels)
@@ -119,87 +118,83 @@ def coco_annotations(labels: Integer[np.ndarray, "h w"]) -> list[dict[str, Any]]
         first, last = np.searchsorted(values, [label, label + 1])
         runs = order[first:last]
         edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()
-        edges = edges[_not_joined(edges)]
         counts = np.diff(np.concatenate(([0], edges, [sequence.size])))
+        counts = counts[:-1] if counts[-1] == 0 else counts
         rows, columns = boxes[label - 1]
+        box = [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
         annotations.append(
             {
-                "segmentation": {"size": [height, width], "counts": _whole_list(counts)},
+                "segmentation": {"size": [height, width], "counts": counts.tolist()},
                 "area": int((ends[runs] - starts[runs]).sum()),
-                "bbox": [
-                    columns.start,
-                    rows.start,
-                    columns.stop - columns.start,
-                    rows.stop - rows.start,
-                ],
+                "bbox": box,
                 "iscrowd": 0,
             }
         )
     return annotations
 
 
-def _not_joined(edges: np.ndarray) -> Bool[np.ndarray, "n"]:
-    """Mark the edges that do not close one run exactly where the next one opens."""
-    joint = np.flatnonzero(edges[1:-1:2] == edges[2::2])
-    keep = np.ones(edges.size, dtype=bool)
-    keep[2 * joint + 1] = keep[2 * joint + 2] = False
-    return keep
-
-
-def _whole_list(counts: np.ndarray) -> list[int]:
-    """Return run lengths without a last run of nothing."""
-    return counts[:-1].tolist() if counts[-1] == 0 else counts.tolist()
-
-
-def _cellpose(images: Iterable[Labelled], out: Path) -> int:
-    """Write name.tif and name_masks.tif side by side, as Cellpose's --train reads them."""
+def _cellpose(images: Iterable[LabeledImage], out: Path) -> int:
+    """Write name.tif and name_masks.tif, as Cellpose's --train reads them."""
     return _write_pairs(images, out, "{}.tif", "{}_masks.tif")
 
 
-def _stardist(images: Iterable[Labelled], out: Path) -> int:
-    """Write images/ and masks/ with the same names, as StarDist's examples read them."""
+def _stardist(images: Iterable[LabeledImage], out: Path) -> int:
+    """Write images/name.tif and masks/name.tif, as StarDist's examples read them."""
     return _write_pairs(images, out, "images/{}.tif", "masks/{}.tif")
 
 
-def _nnunet(images: Iterable[Labelled], out: Path) -> int:
-    """Write nnU-Net v2's raw data: imagesTr/name_0000.tif, labelsTr/name.tif, dataset.json.
+def _nnunet(images: Iterable[LabeledImage], out: Path) -> int:
+    """Write imagesTr/name_0000.tif, labelsTr/name.tif and dataset.json, nnU-Net v2's raw data.
 
-    nnU-Net knows classes, not particles: 1 is a particle's interior, 2 its outermost pixels, which
-    part it from its neighbors.
+    nnU-Net segments classes, not instances: a border class separates touching particles.
     """
     classes = (image._replace(labels=interior_and_border(image.labels)) for image in images)
-    number = _write_pairs(classes, out, "imagesTr/{}_0000.tif", "labelsTr/{}.tif")
+    count = _write_pairs(classes, out, "imagesTr/{}_0000.tif", "labelsTr/{}.tif")
     content = {
         "channel_names": {"0": "SEM"},
         "labels": {"background": 0, "interior": 1, "border": 2},
-        "numTraining": number,
+        "numTraining": count,
         "file_ending": ".tif",
     }
     write_text(out / "dataset.json", json.dumps(content, indent=2))
-    return number
+    return count
 
 
-def _write_pairs(images: Iterable[Labelled], out: Path, image_name: str, label_name: str) -> int:
-    """Write images and labels under names with a place for the name of each; return how many."""
+def _write_pairs(
+    images: Iterable[LabeledImage], out: Path, image_name: str, label_name: str
+) -> int:
+    """Write images and labels under names formatted with that of each image; return the count."""
     for name in (image_name, label_name):
         (out / name).parent.mkdir(exist_ok=True)
     written = 0
-    for name, image, labels, pixel_size_nm in images:
-        write_image(out / image_name.format(name), image, pixel_size_nm)
-        write_labels(out / label_name.format(name), labels, pixel_size_nm)
+    for image, labels, pixel_size_nm, path in images:
+        write_image(out / image_name.format(path.stem), image, pixel_size_nm)
+        write_labels(out / label_name.format(path.stem), labels, pixel_size_nm)
         written += 1
     return written
 
 
-def interior_and_border(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "h w"]:
-    """Return (h, w) uint8: 0 background, 1 inside a particle, 2 pixels that touch another label."""
+def interior_and_border(labels: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Classify the pixels of a label map.
+
+    Parameters
+    ----------
+    labels
+        (h, w) label map.
+
+    Returns
+    -------
+    array
+        (h, w): 0 background, 1 interior of a particle, 2 border, with another label among the 8
+        neighbors.
+    """
     lowest = ndimage.minimum_filter(labels, size=3, mode="nearest")
     highest = ndimage.maximum_filter(labels, size=3, mode="nearest")
     classes = np.where(lowest == highest, 1, 2)
     return np.where(labels > 0, classes, 0).astype(np.uint8)
 
 
-LAYOUTS: dict[str, Callable[[Iterable[Labelled], Path], int]] = {
+LAYOUTS: dict[str, Callable[[Iterable[LabeledImage], Path], int]] = {
     "coco": _coco,
     "cellpose": _cellpose,
     "stardist": _stardist,

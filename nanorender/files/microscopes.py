@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from tifffile import TiffFile, TiffPage
 
+from nanorender.files.pixelsize import is_plausible, length_nm
+
 
 class Header(NamedTuple):
     """What a header says of an image.
@@ -22,16 +24,6 @@ class Header(NamedTuple):
     source: str
     image_rows: int | None = None
 
-
-NM_PER_UNIT = (
-    {"m": 1e9, "cm": 1e7, "inch": 2.54e7, "mm": 1e6, "nm": 1.0, "pm": 1e-3}
-    # micro sign, Greek mu, and the former as ImageJ escapes it
-    | dict.fromkeys(("um", "\u00b5m", "\u03bcm", "\\u00b5m", "micron", "microns"), 1e3)
-    | dict.fromkeys(("angstrom", "\u00e5", "\u212b"), 0.1)
-)
-
-SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 1e5
-"""No electron, ion or light microscope has pixels beyond these; a header that says so is broken."""
 
 LARGEST_PLAIN_PIXEL_NM = 1e3
 """Plain TIFF resolutions are for printers (300 per inch is 84667 nm) unless finer than this."""
@@ -82,18 +74,9 @@ def _from_tags(
             found = reader(page)
         except _BROKEN:
             continue
-        if found is not None and _plausible(found.pixel_size_nm):
+        if found is not None and is_plausible(found.pixel_size_nm):
             return found
     return None
-
-
-def _plausible(pixel_size_nm: float | None) -> bool:
-    return pixel_size_nm is not None and SMALLEST_PIXEL_NM <= pixel_size_nm <= LARGEST_PIXEL_NM
-
-
-def _length_nm(value: object, unit: object) -> float:
-    """Return a length in nm; raises KeyError or ValueError if it is none."""
-    return float(str(value).strip().replace(",", ".")) * NM_PER_UNIT[str(unit).strip().lower()]
 
 
 def _text(value: object) -> str:
@@ -115,7 +98,7 @@ def _zeiss_orion(page: TiffPage) -> Header | None:
     if not _text(value).startswith("<ImageTags"):
         return None
     root = _xml(value)
-    size_nm = _length_nm(root.findtext("ScalingX/Value"), root.findtext("ScalingX/Units"))
+    size_nm = length_nm(root.findtext("ScalingX/Value"), root.findtext("ScalingX/Units"))
     rows = int(root.findtext("ImageHeight/Value") or 0)
     return Header(size_nm, "Zeiss ORION tag 65000, ScalingX", rows)
 
@@ -142,10 +125,10 @@ def _zeiss_sem(page: TiffPage) -> Header | None:
     if not isinstance(entries, dict):
         return None
     if "ap_image_pixel_size" in entries:
-        size_nm = _length_nm(*entries["ap_image_pixel_size"][1:3])
+        size_nm = length_nm(*entries["ap_image_pixel_size"][1:3])
         return Header(size_nm, "Zeiss tag 34118, AP_IMAGE_PIXEL_SIZE")
     if "ap_pixel_size" in entries:
-        size_nm = _length_nm(*entries["ap_pixel_size"][1:3]) * 1024 / page.imagewidth
+        size_nm = length_nm(*entries["ap_pixel_size"][1:3]) * 1024 / page.imagewidth
         return Header(size_nm, "Zeiss tag 34118, AP_PIXEL_SIZE of a 1024-pixel scan")
     return None
 
@@ -173,7 +156,7 @@ def _thermo(page: TiffPage) -> Header | None:
     size = _xml(value).find(".//{*}PixelSize/{*}X")
     if size is None:
         return None
-    size_nm = _length_nm(size.text, size.get("unit", "m"))
+    size_nm = length_nm(size.text, size.get("unit", "m"))
     return Header(size_nm, "Thermo Fisher tag 34683, PixelSize.X")
 
 
@@ -200,7 +183,7 @@ def _jeol_text(text: str, _height: int, source: str) -> Header | None:
         return None
     # The sidecar's encoding is the console's; whatever became of the micro sign, "?m" is um.
     unit = "um" if re.fullmatch(r"\W+m", marker[2]) else marker[2]
-    size_nm = _length_nm(marker[1], unit) / float(pixels[1])
+    size_nm = length_nm(marker[1], unit) / float(pixels[1])
     return Header(size_nm, f"{source}, SM_MICRON_MARKER over SM_MICRON_BAR")
 
 
@@ -209,7 +192,7 @@ def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
     if "[SemImageFile]" not in text and "[TemImageFile]" not in text:
         return None
     size_nm = re.search(r"^PixelSize\s*=\s*([\d.,eE+-]+)", text, re.MULTILINE)
-    return Header(_length_nm(size_nm[1], "nm"), f"{source}, PixelSize") if size_nm else None
+    return Header(length_nm(size_nm[1], "nm"), f"{source}, PixelSize") if size_nm else None
 
 
 def read_sidecars(path: Path, height: int) -> Header | None:
@@ -235,7 +218,7 @@ def read_sidecars(path: Path, height: int) -> Header | None:
                 found = reader(text, height, f"{vendor} sidecar {sidecar.name}")
             except _BROKEN:
                 continue
-            if found is not None and _plausible(found.pixel_size_nm):
+            if found is not None and is_plausible(found.pixel_size_nm):
                 return found
     return None
 
@@ -262,7 +245,7 @@ def _ome(page: TiffPage) -> Header | None:
     if pixels is None or "PhysicalSizeX" not in pixels.attrib:
         return None
     unit = pixels.get("PhysicalSizeXUnit", "um")
-    return Header(_length_nm(pixels.get("PhysicalSizeX"), unit), "OME-XML, PhysicalSizeX")
+    return Header(length_nm(pixels.get("PhysicalSizeX"), unit), "OME-XML, PhysicalSizeX")
 
 
 def _pixels_per_unit(page: TiffPage) -> float:
@@ -277,12 +260,12 @@ def _imagej(tif: TiffFile) -> Header | None:
         if not metadata or "unit" not in metadata:
             return None
         page: Any = tif.pages.first
-        size_nm = _length_nm(1 / _pixels_per_unit(page), metadata["unit"])
+        size_nm = length_nm(1 / _pixels_per_unit(page), metadata["unit"])
     except _BROKEN:
         return None
     # The tag holds a ratio of two 32-bit integers: digits beyond the ninth are of its making.
     size_nm = float(f"{size_nm:.9g}")
-    return Header(size_nm, "ImageJ calibration") if _plausible(size_nm) else None
+    return Header(size_nm, "ImageJ calibration") if is_plausible(size_nm) else None
 
 
 def _resolution(page: TiffPage) -> Header | None:
@@ -290,7 +273,7 @@ def _resolution(page: TiffPage) -> Header | None:
     unit = {2: "inch", 3: "cm"}.get(int(page.tags.valueof(296, 0)))
     if unit is None:
         return None
-    size_nm = float(f"{_length_nm(1 / _pixels_per_unit(page), unit):.9g}")
+    size_nm = float(f"{length_nm(1 / _pixels_per_unit(page), unit):.9g}")
     return Header(size_nm, "TIFF resolution") if size_nm <= LARGEST_PLAIN_PIXEL_NM else None
 
 

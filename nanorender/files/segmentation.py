@@ -1,17 +1,18 @@
 """Folders of label maps of micrographs, each beside a record of how it was made."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Integer
-from pydantic import Field, PositiveFloat, ValidationError, field_validator
+from pydantic import PositiveFloat, ValidationError, field_validator
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
-from nanorender.files.micrograph import Micrograph, read_labels, read_micrograph, write_labels
-from nanorender.files.microscopes import LARGEST_PIXEL_NM, SMALLEST_PIXEL_NM
+from nanorender.files.checksums import file_sha256
+from nanorender.files.micrograph import Micrograph, read_micrograph
+from nanorender.files.pixelsize import PixelSizeNm
+from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Settings, read_text
 
 
@@ -33,7 +34,7 @@ class SegmentationRecord(Settings):
     image: Path
     image_sha256: str
     crop: tuple[int, int, int, int]
-    pixel_size_nm: float | None = Field(None, ge=SMALLEST_PIXEL_NM, le=LARGEST_PIXEL_NM)
+    pixel_size_nm: PixelSizeNm | None = None
     pixel_size_source: str
     model_sha256: str
     training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat]
@@ -68,12 +69,6 @@ class SegmentationRecord(Settings):
                 "segment it again"
             )
         return read_micrograph(self.image, self.pixel_size_nm, self.crop)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_segmentation(

@@ -1,6 +1,5 @@
 """Whether a dataset still is what was written: checksums, sizes, labels against truth tables."""
 
-import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from nanorender.errors import InputError
+from nanorender.files.checksums import file_sha256, parse_checksums, text_sha256
 from nanorender.files.dataset import (
+    complete_samples,
     open_dataset,
     read_recipe_text,
-    read_sample,
     read_truth_table,
     sample_paths,
-    whole_samples,
 )
-from nanorender.files.segmentation import file_sha256
+from nanorender.files.labeled import read_sample
 from nanorender.settings import read_text
 
 _FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
@@ -48,9 +47,9 @@ def verify(
     """
     info = open_dataset(folder)
     problems = []
-    if hashlib.sha256(read_recipe_text(folder).encode()).hexdigest() != info.recipe_sha256:
+    if text_sha256(read_recipe_text(folder)) != info.recipe_sha256:
         problems.append("recipe.toml is not the one that dataset.json names; it was changed")
-    whole = whole_samples(folder)
+    whole = complete_samples(folder)
     wanted = [index for index in whole if index < info.count]
     missing = info.count - len(wanted)
     if missing:
@@ -76,10 +75,7 @@ def _sample_problems(folder: Path, index: int) -> list[str]:
 def _changed_files(folder: Path, index: int) -> list[str]:
     """Return the files of a sample whose checksums are not as recorded."""
     paths = sample_paths(folder, index)
-    recorded: dict[str, str] = {}
-    for line in read_text(paths.sums).splitlines():
-        checksum, _, name = line.partition("  ")
-        recorded[name] = checksum
+    recorded = parse_checksums(read_text(paths.sums))
     changed = []
     for name in dict.fromkeys([*(p.relative_to(folder).as_posix() for p in paths[:3]), *recorded]):
         path = folder / name
@@ -94,13 +90,11 @@ def _changed_files(folder: Path, index: int) -> list[str]:
 
 def _contradictions(folder: Path, index: int) -> list[str]:
     """Return where image, labels and truth table of a sample contradict each other."""
-    image, labels, pixel_size_nm = read_sample(folder, index)
+    _, labels, pixel_size_nm, _ = read_sample(folder, index)
     truth = read_truth_table(folder, index)
     problems = []
-    if image.shape != labels.shape:
-        problems.append(f"the image has shape {image.shape}, the labels {labels.shape}")
     if pixel_size_nm is None:
-        return [*problems, "the image has no pixel size"]
+        return ["the image has no pixel size"]
     counts = np.bincount(labels.ravel())
     counts[0] = 0
     shown = np.flatnonzero(counts)

@@ -13,8 +13,9 @@ import pandas as pd
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
-from nanorender.files.atomic import aside, write_text
-from nanorender.files.segmentation import file_sha256, find_label_maps, read_segmented
+from nanorender.files.atomic import atomic_file, write_text
+from nanorender.files.checksums import file_sha256
+from nanorender.files.segmentation import find_label_maps, read_segmented
 from nanorender.measuring.measure import measure
 
 
@@ -142,12 +143,12 @@ def _join(parts: Sequence[Path], out: Path) -> None:
         # Keep names of images such as 000123 from being read as numbers.
         tables = [pd.read_csv(part, dtype={"image": str}) for part in parts]
         filled = [table for table in tables if len(table)]
-        with aside(out) as whole:
+        with atomic_file(out) as whole:
             joined = pd.concat(filled, ignore_index=True) if filled else tables[0]
             joined.to_parquet(whole, engine="pyarrow", index=False)
         return
     header = ""
-    with aside(out) as whole, whole.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="") as file:
         for part in parts:
             columns, _, rows = part.read_text(encoding="utf-8").partition("\n")
             if not header:

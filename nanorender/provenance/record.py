@@ -7,7 +7,6 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
@@ -15,22 +14,18 @@ from pydantic import Field
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
+from nanorender.files.checksums import file_sha256
 from nanorender.settings import Settings
+from nanorender.versions import OUTPUT_PACKAGES, installed_versions
 
 RECORD_NAME = "command.toml"
-
-DECISIVE_PACKAGES = (
-    *("nanorender", "numpy", "numba", "scipy", "scikit-image", "opencv-python-headless"),
-    *("jax", "flax", "optax", "tifffile", "imagecodecs", "pandas", "matplotlib"),
-)
-"""Packages whose version may change what is written."""
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 Value = bool | int | float | str | list[str]
 
 
-class Step(Settings):
+class CommandStep(Settings):
     """One command that had a part in a folder.
 
     command: its name
@@ -51,11 +46,11 @@ class Step(Settings):
     versions: dict[str, str]
 
 
-class Record(Settings):
+class CommandRecord(Settings):
     """What command.toml says: the steps that made the folder, in their order."""
 
     format: Literal[1] = 1
-    steps: tuple[Step, ...] = Field(min_length=1)
+    steps: tuple[CommandStep, ...] = Field(min_length=1)
 
 
 def recorded(
@@ -84,7 +79,7 @@ def recorded(
     return decorate
 
 
-def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> Step:
+def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> CommandStep:
     given = {name: value for name, value in arguments.items() if value is not None}
     settings = {
         name: str(value) if isinstance(value, Path) else value for name, value in given.items()
@@ -94,7 +89,7 @@ def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> St
         for name, value in settings.items()
         if name != target and isinstance(value, str) and _exists(value)
     }
-    return Step(
+    return CommandStep(
         command=command.__name__,
         line=shlex.join(["nanorender", *sys.argv[1:]]),
         directory=str(Path.cwd()),
@@ -112,14 +107,14 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _append(folder: Path, step: Step) -> None:
-    earlier = read_record(folder).steps if (folder / RECORD_NAME).is_file() else ()
+def _append(folder: Path, step: CommandStep) -> None:
+    earlier = read_command_record(folder).steps if (folder / RECORD_NAME).is_file() else ()
     names = [one.command for one in earlier]
     kept = earlier[: names.index(step.command)] if step.command in names else earlier
-    write_text(folder / RECORD_NAME, Record(steps=(*kept, step)).to_toml())
+    write_text(folder / RECORD_NAME, CommandRecord(steps=(*kept, step)).to_toml())
 
 
-def read_record(folder: Path) -> Record:
+def read_command_record(folder: Path) -> CommandRecord:
     """Return how a folder was made; raises InputError if it does not say so."""
     path = folder / RECORD_NAME
     if not path.is_file():
@@ -127,18 +122,18 @@ def read_record(folder: Path) -> Record:
             f"{folder} has no {RECORD_NAME}, which commands leave when they have succeeded; if one "
             "was interrupted, start it again"
         )
-    return Record.read(path)
+    return CommandRecord.read(path)
 
 
 def versions_here() -> dict[str, str]:
-    """Return the versions of Python and of the decisive packages that are installed."""
-    found = {"python": platform.python_version()}
-    for package in DECISIVE_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Look up the versions of Python and of the packages that determine the output.
+
+    Returns
+    -------
+    dict of str to str
+        Versions by name.
+    """
+    return {"python": platform.python_version(), **installed_versions(OUTPUT_PACKAGES)}
 
 
 def content_sha256(path: Path) -> str:
@@ -147,7 +142,7 @@ def content_sha256(path: Path) -> str:
     Of a dataset its checksums count, of a run its model, of others every file directly in it.
     """
     if not path.is_dir():
-        return _file_sha256(path)
+        return file_sha256(path)
     if (path / "dataset.json").is_file():
         files = [path / "dataset.json", *(path / "sums").glob("*.sha256")]
     elif (path / "model.safetensors").is_file():
@@ -156,10 +151,5 @@ def content_sha256(path: Path) -> str:
         files = [file for file in path.iterdir() if file.is_file() and file.name != RECORD_NAME]
     digest = hashlib.sha256()
     for file in sorted(files):
-        digest.update(f"{_file_sha256(file)}  {file.name}\n".encode(errors="surrogateescape"))
+        digest.update(f"{file_sha256(file)}  {file.name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

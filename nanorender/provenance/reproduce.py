@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import ValidationError, validate_call
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import ASIDE_PREFIX
+from nanorender.files.atomic import PART_PREFIX
 from nanorender.provenance.record import (
     RECORD_NAME,
-    Step,
+    CommandStep,
     content_sha256,
-    read_record,
+    read_command_record,
     versions_here,
 )
 
@@ -50,7 +50,7 @@ def reproduce(
     InputError
         If the folder has no record, it names other commands, or an input is gone or has changed.
     """
-    steps = read_record(folder).steps
+    steps = read_command_record(folder).steps
     for step in steps:
         _check(folder, step, commands)
     for step in steps:
@@ -58,7 +58,7 @@ def reproduce(
     return (*_other_versions(steps[-1]), *differences(folder, again))
 
 
-def _check(folder: Path, step: Step, commands: Mapping[str, Callable[..., object]]) -> None:
+def _check(folder: Path, step: CommandStep, commands: Mapping[str, Callable[..., object]]) -> None:
     target = getattr(commands.get(step.command), "target", None)
     if target is None:
         raise InputError(
@@ -82,7 +82,7 @@ def _check(folder: Path, step: Step, commands: Mapping[str, Callable[..., object
             raise InputError(f"{path} has changed since {folder} was made from it")
 
 
-def _repeat(step: Step, again: Path, command: Callable[..., object]) -> None:
+def _repeat(step: CommandStep, again: Path, command: Callable[..., object]) -> None:
     settings: dict[str, Any] = {**step.settings, step.target: str(again)}
     settings = {name: value for name, value in settings.items() if name not in ELSEWHERE}
     with _as_typed(step.line), redirect_stdout(sys.stderr):
@@ -110,7 +110,7 @@ def _as_typed(line: str) -> Iterator[None]:
         sys.argv[:] = before
 
 
-def _other_versions(step: Step) -> list[str]:
+def _other_versions(step: CommandStep) -> list[str]:
     here = versions_here()
     return [
         f"made with {name} {number}, again with {here.get(name, 'none')}"
@@ -142,7 +142,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def _is_passing(name: str) -> bool:
-    return name == RECORD_NAME or name.startswith(("lock", ASIDE_PREFIX))
+    return name == RECORD_NAME or name.startswith(("lock", PART_PREFIX))
 
 
 def _content(path: Path) -> object:

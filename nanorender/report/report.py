@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import folder_aside
+from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
 from nanorender.report import figures, page
 from nanorender.report.contents import Provenance, contents, versions
@@ -44,7 +44,7 @@ def report(
         If there is no image, two images have the same name, or `folder` holds other files.
     """
     _check(folder, results)
-    with folder_aside(folder) as part:
+    with atomic_folder(folder) as part:
         _write(part, results, groups, provenance, on_progress)
     return folder / "index.html"
 

@@ -10,7 +10,7 @@ from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from nanorender.files.atomic import aside
+from nanorender.files.atomic import atomic_file
 
 # Segments of ImageJ's composite regions, as java.awt.geom.PathIterator numbers them.
 MOVE_TO, LINE_TO, CLOSE = 0.0, 1.0, 4.0
@@ -59,7 +59,7 @@ def write_rois(path: Path, labels: Integer[np.ndarray, "h w"]) -> None:
     A region covers the particle's pixels exactly. A particle with holes or several parts becomes
     a composite region. The same labels give the same bytes.
     """
-    with aside(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for label, pieces in outlines(labels).items():
             region = _traced(pieces[0]) if len(pieces) == 1 else _composite(pieces)
             region.name = f"{label:05d}"

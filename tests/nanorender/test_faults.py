@@ -13,7 +13,7 @@ import pytest
 
 from nanorender.errors import InputError, UnwritableError
 from nanorender.files.dataset import open_dataset
-from nanorender.files.micrograph import write_image
+from nanorender.files.tiff import write_image
 from nanorender.files.verify import verify
 from nanorender.generate import generate
 from nanorender.provenance.reproduce import differences

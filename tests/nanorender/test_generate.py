@@ -13,7 +13,7 @@ import pytest
 
 import nanorender.generate
 from nanorender.errors import InputError
-from nanorender.files.dataset import open_dataset, read_truth_table, whole_samples
+from nanorender.files.dataset import complete_samples, open_dataset, read_truth_table
 from nanorender.files.verify import verify
 from nanorender.generate import generate, parse_shard
 from nanorender.recipe import read_recipe
@@ -100,7 +100,7 @@ def test_shards_together_are_the_whole(quick, tmp_path):
     for number in (3, 1, 2):
         generate(tiny(), COUNT, SEED, tmp_path / "parts", workers=1, shard=(number, 3))
         if number == 3:
-            assert whole_samples(tmp_path / "parts") == [2, 5]
+            assert complete_samples(tmp_path / "parts") == [2, 5]
     assert_same(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -151,7 +151,7 @@ def test_an_interrupted_run_goes_on_where_it_was(quick, tmp_path, monkeypatch):
     monkeypatch.setattr(nanorender.generate, "render", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(tiny(), COUNT, SEED, tmp_path / "a", workers=1)
-    assert whole_samples(tmp_path / "a") == [0, 1, 2]
+    assert complete_samples(tmp_path / "a") == [0, 1, 2]
     monkeypatch.setattr(nanorender.generate, "render", drawn)
     generate(tiny(), COUNT, SEED, tmp_path / "a", workers=1)
     generate(tiny(), COUNT, SEED, tmp_path / "b", workers=1)
@@ -263,5 +263,5 @@ def test_a_recipe_of_which_no_scene_can_be_made_leaves_no_folder(tmp_path):
 
 @pytest.mark.parametrize("pixel_size_nm", [0.0, -1.0, float("nan"), 1e300, 1e-300])
 def test_a_scale_that_no_microscope_has_is_refused(pixel_size_nm):
-    with pytest.raises(InputError, match=r"is impossible; give 0\.001 to 100000"):
+    with pytest.raises(InputError, match=r"must be from 0\.001 to 100000"):
         read_recipe("sio2").at_scale(pixel_size_nm, 64)

@@ -6,7 +6,7 @@ import pytest
 import unet.augment
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
-from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.tiff import write_image, write_labels
 from unet.annotated import load_annotated, mix, without_lines
 from unet.augment import PatchSources
 from unet.data import equalize, load_dataset

@@ -4,7 +4,7 @@ import pytest
 
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
-from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.tiff import write_image, write_labels
 from unet.baseline import Fold, leave_one_out, table
 from unet.checkpoint import read_model
 from unet.train import read_log

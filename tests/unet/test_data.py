@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,9 +7,9 @@ from hypothesis import strategies as st
 
 from nanorender.errors import InputError
 from nanorender.files.dataset import create_dataset, write_sample
-from nanorender.files.micrograph import write_image
+from nanorender.files.labeled import LabeledImage
+from nanorender.files.tiff import write_image
 from unet.data import (
-    Labelled,
     boundary_distance,
     equalize,
     load_dataset,
@@ -120,10 +122,13 @@ def test_the_smallest_particles_are_those_that_are_no_slivers_at_the_strongest_z
         labels[2 + 3 * (index % 11) :][:2, 4 * (index // 11) :][:, :2] = index + 1  # 4 px each
     labels[38, 399] = 100  # the hundredth is one pixel
     image = np.zeros(labels.shape, np.uint8)
-    samples = make_samples([Labelled(image, labels, 5.0, "squares")], 1, CPU)
+    samples = make_samples([LabeledImage(image, labels, 5.0, Path("squares"))], 1, CPU)
     four_px = np.sqrt(4 * 4 / np.pi) * 5.0 / CPU.augmentation.zoom
     assert samples.least_trained_nm == pytest.approx(four_px, rel=0.01)
-    assert make_samples([Labelled(image, 0 * labels, 5.0, "")], 1, CPU).least_trained_nm is None
+    assert (
+        make_samples([LabeledImage(image, 0 * labels, 5.0, Path())], 1, CPU).least_trained_nm
+        is None
+    )
 
 
 def test_a_dataset_without_samples_is_refused(tmp_path):
@@ -152,8 +157,10 @@ def test_images_of_a_scale_too_far_from_the_training_are_refused_before_they_are
 
 
 def test_images_that_do_not_fit_into_memory_together_are_refused(tmp_path):
-    wide = Labelled(np.zeros((1, 200_000), np.uint8), np.zeros((1, 200_000), np.int32), 5.0, "a")
-    high = Labelled(wide.image.T, wide.labels.T, 5.0, "b")
+    wide = LabeledImage(
+        np.zeros((1, 200_000), np.uint8), np.zeros((1, 200_000), np.int32), 5.0, Path("a")
+    )
+    high = LabeledImage(wide.image.T, wide.labels.T, 5.0, Path("b"))
     with pytest.raises(InputError, match=r"2 images of up to 200000 x 200000 px need 3\d\d GiB"):
         make_samples([wide, high], 2, CPU)
 

@@ -3,7 +3,7 @@ import pytest
 
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
-from nanorender.files.micrograph import write_image
+from nanorender.files.tiff import write_image
 from unet import features as module
 from unet.checkpoint import write_model
 from unet.features import (

@@ -4,8 +4,8 @@ import pytest
 from nanorender.errors import UnwritableError
 from nanorender.files.collection import Reading, find_collection, read_collection
 from nanorender.files.imagefile import read_pixels
-from nanorender.files.micrograph import read_labels, write_image
 from nanorender.files.segmentation import read_record
+from nanorender.files.tiff import read_labels, write_image
 from nanorender.separation.separate import Separation
 from unet import windows
 from unet.checkpoint import write_model

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nanorender.commands.analysis import app
 from nanorender.errors import InputError
-from nanorender.files.micrograph import write_labels
+from nanorender.files.tiff import write_labels
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import time
 import numpy as np
 import pytest
 
+from nanorender import versions
 from nanorender.errors import InputError
 from nanorender.execution import cluster
 from nanorender.execution.cluster import run_on_cluster
-from nanorender.files.micrograph import write_labels
+from nanorender.files.tiff import write_labels
 from nanorender.files.verify import verify
 from nanorender.generate import generate
 from nanorender.measuring.table import tabulate
@@ -94,7 +95,7 @@ def test_bad_input_on_a_worker_is_bad_input_here(two_workers):
 
 
 def test_workers_of_other_versions_are_refused(two_workers, monkeypatch):
-    monkeypatch.setattr(cluster, "version", lambda package: "0.1")  # in this process alone
+    monkeypatch.setattr(versions, "version", lambda package: "0.1")  # in this process alone
     with pytest.raises(InputError, match=r"has nanorender .*, not 0\.1 as here"):
         list(run_on_cluster(doubled, [1], two_workers.scheduler_address))
 

@@ -49,5 +49,5 @@ def test_a_truth_of_another_size_or_none_is_refused(tmp_path):
 def test_a_micrograph_does_not_annotate_itself(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise())
     micrograph = read_micrograph(tmp_path / "a.tif")
-    with pytest.raises(InputError, match=r"holds the gray levels of a\.tif, not what annotates it"):
+    with pytest.raises(InputError, match=r"holds the gray values of a\.tif, not an annotation"):
         read_truth(tmp_path / "a.tif", micrograph)

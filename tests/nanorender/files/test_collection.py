@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.files.collection import Reading, parse_reading, read_collection
-from nanorender.files.micrograph import write_image, write_labels
+from nanorender.files.collection import Reading, read_collection
+from nanorender.files.tiff import write_image, write_labels
 
 
 @pytest.fixture
@@ -60,11 +60,3 @@ def test_an_unknown_scale_asks_for_one(folder):
     write_image(folder / "3.tif", image, None)
     with pytest.raises(InputError, match="--pixel-size-nm"):
         read_collection(folder, Reading())
-
-
-def test_a_crop_is_four_whole_numbers():
-    assert parse_reading(None, False, "0,712,0,1024", None).crop == (0, 712, 0, 1024)
-    assert parse_reading(None, False, None, None).crop is None
-    for text in ("1,2,3", "a,b,c,d", ""):
-        with pytest.raises(InputError, match="TOP,BOTTOM,LEFT,RIGHT"):
-            parse_reading(None, False, text, None)

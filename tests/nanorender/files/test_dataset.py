@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from nanorender.errors import InputError
 from nanorender.files.dataset import (
+    complete_samples,
     create_dataset,
     open_dataset,
-    read_sample,
     read_truth_table,
     sample_paths,
-    whole_samples,
     write_sample,
 )
+from nanorender.files.labeled import read_sample
 from nanorender.files.verify import verify
 
 RECIPE = "field_nm = 1000\n\n[camera]\ntilt_deg = 0\n\n[[particles]]\nmaterial = 'silica'\n"
@@ -51,13 +51,14 @@ def folder(tmp_path):
 
 
 def test_samples_come_back_as_they_were_written(folder):
-    assert whole_samples(folder) == [0, 1, 2]
+    assert complete_samples(folder) == [0, 1, 2]
     for index in range(3):
-        image, labels, pixel_size_nm = read_sample(folder, index)
+        image, labels, pixel_size_nm, path = read_sample(folder, index)
         expected_image, expected_labels, truth = sample(index)
         assert np.array_equal(image, expected_image)
         assert np.array_equal(labels, expected_labels)
         assert pixel_size_nm == PIXEL_SIZE_NM
+        assert path == folder / "images" / f"{index:06d}.tif"
         table = read_truth_table(folder, index)
         assert list(table) == list(truth)
         assert all(np.array_equal(table[name], truth[name]) for name in truth)
@@ -118,7 +119,7 @@ def test_a_sample_interrupted_at_any_file_is_not_whole(folder, kind, monkeypatch
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(PowerFailureError):
         write_sample(folder, 3, *sample(3), PIXEL_SIZE_NM)
-    assert whole_samples(folder) == [0, 1, 2]
+    assert complete_samples(folder) == [0, 1, 2]
 
 
 def test_the_same_recipe_and_seed_go_on_and_more_samples_extend(folder):
@@ -127,7 +128,7 @@ def test_the_same_recipe_and_seed_go_on_and_more_samples_extend(folder):
     assert (folder / "dataset.json").read_bytes() == before
     create_dataset(folder, "squares", RECIPE, 7, 9)
     assert open_dataset(folder).count == 9
-    assert whole_samples(folder) == [0, 1, 2]
+    assert complete_samples(folder) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_what_is_no_dataset_is_refused(tmp_path, text, problem):
     if text is not None:
         (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=problem):
-        whole_samples(tmp_path)
+        complete_samples(tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path):
@@ -193,7 +194,7 @@ def test_a_read_only_folder_is_refused_in_one_line(folder):
     (folder / "images").chmod(0o500)
     with pytest.raises(InputError, match="cannot be written: Permission denied"):
         write_sample(folder, 3, *sample(3), PIXEL_SIZE_NM)
-    assert whole_samples(folder) == [0, 1, 2]
+    assert complete_samples(folder) == [0, 1, 2]
 
 
 def test_a_full_disk_leaves_nothing_half_written(folder):
@@ -218,7 +219,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
     )
     assert "images/000003.tif cannot be written: " in done.stdout
     assert done.stdout.count("\n") == 1
-    assert whole_samples(folder) == [0, 1, 2]
+    assert complete_samples(folder) == [0, 1, 2]
     assert sorted(path.name for path in (folder / "images").iterdir()) == [
         "000000.tif",
         "000001.tif",

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,18 +10,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.measure import regionprops
 
 from nanorender.errors import InputError
+from nanorender.files.checksums import file_sha256
 from nanorender.files.dataset import create_dataset, write_sample
-from nanorender.files.export import (
-    LAYOUTS,
-    Labelled,
-    coco_annotations,
-    dataset_images,
-    export,
-    interior_and_border,
-    segmented_images,
-)
-from nanorender.files.micrograph import write_image, write_labels
-from nanorender.files.segmentation import SegmentationRecord, file_sha256, write_segmentation
+from nanorender.files.export import LAYOUTS, coco_annotations, export, interior_and_border
+from nanorender.files.labeled import LabeledImage, dataset_images, segmented_images
+from nanorender.files.segmentation import SegmentationRecord, write_segmentation
+from nanorender.files.tiff import write_image, write_labels
 
 
 def decoded(segmentation):
@@ -36,7 +31,9 @@ def three_images():
         rng = np.random.default_rng(number)
         labels = np.zeros((40, 50), np.int32)
         labels[5:15, 5:15], labels[15:26, 5:20] = 1, 2
-        yield Labelled(f"image {number}", rng.integers(0, 256, (40, 50), np.uint8), labels, 2.5)
+        yield LabeledImage(
+            rng.integers(0, 256, (40, 50), np.uint8), labels, 2.5, Path(f"image {number}.tif")
+        )
 
 
 @given(
@@ -91,8 +88,8 @@ def test_pycocotools_reads_the_masks(tmp_path):
 def test_masks_lie_where_the_program_looks_for_them(tmp_path, layout, image_name, label_name):
     assert export(layout, three_images(), tmp_path) == 3
     for original in three_images():
-        image = tifffile.imread(tmp_path / image_name.format(original.name))
-        labels = tifffile.imread(tmp_path / label_name.format(original.name))
+        image = tifffile.imread(tmp_path / image_name.format(original.path.stem))
+        labels = tifffile.imread(tmp_path / label_name.format(original.path.stem))
         assert np.array_equal(image, original.image)
         assert np.array_equal(labels, original.labels)
         assert labels.dtype == np.uint16
@@ -104,7 +101,7 @@ def test_the_nnunet_layout_has_classes_from_0_without_gaps(tmp_path):
     assert content["numTraining"] == 3
     assert content["file_ending"] == ".tif"
     for original in three_images():
-        name = original.name
+        name = original.path.stem
         assert (tmp_path / "imagesTr" / f"{name}_0000.tif").is_file()
         classes = tifffile.imread(tmp_path / "labelsTr" / f"{name}.tif")
         assert sorted(content["labels"].values()) == np.unique(classes).tolist() == [0, 1, 2]
@@ -140,12 +137,12 @@ def test_a_dataset_is_exported_sample_by_sample(tmp_path):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_image_without_particles_is_exported(tmp_path, layout):
-    empty = Labelled("a", np.zeros((9, 9), np.uint16), np.zeros((9, 9), np.int32), None)
+    empty = LabeledImage(np.zeros((9, 9), np.uint16), np.zeros((9, 9), np.int32), None, Path("a"))
     assert export(layout, [empty], tmp_path / "out") == 1
 
 
 def test_an_unknown_layout_and_a_full_folder_are_refused(tmp_path):
-    with pytest.raises(InputError, match="'yolo'; there are coco, cellpose, stardist, nnunet"):
+    with pytest.raises(InputError, match="'yolo'; choose one of coco, cellpose, stardist, nnunet"):
         export("yolo", three_images(), tmp_path / "out")
     (tmp_path / "a").write_text("in the way")
     with pytest.raises(InputError, match="not empty"):
@@ -156,7 +153,7 @@ def test_an_unknown_layout_and_a_full_folder_are_refused(tmp_path):
 
 def segmented(folder, micrograph):
     """A micrograph and its label map, as `segment` leaves them."""
-    *_, (_, image, labels, pixel_size_nm) = three_images()
+    *_, (image, labels, pixel_size_nm, _) = three_images()
     write_image(micrograph, image, pixel_size_nm)
     record = SegmentationRecord(
         image=micrograph,
@@ -188,7 +185,7 @@ def test_label_maps_are_exported_with_their_micrographs(layout, names, tmp_path)
 
 def test_label_maps_without_a_micrograph_are_not_exported(tmp_path):
     write_labels(tmp_path / "a.tif", np.ones((5, 5), np.int32), 2.0)
-    with pytest.raises(InputError, match="which micrograph"):
+    with pytest.raises(InputError, match="no record of its micrograph"):
         list(segmented_images(tmp_path))
 
 

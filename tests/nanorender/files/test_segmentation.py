@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.files.micrograph import read_labels, write_image
+from nanorender.files.checksums import file_sha256
 from nanorender.files.segmentation import (
     SegmentationRecord,
-    file_sha256,
     find_label_maps,
     read_record,
     write_segmentation,
 )
+from nanorender.files.tiff import read_labels, write_image
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.files.micrograph import write_labels
+from nanorender.files.tiff import write_labels
 from nanorender.measuring import table as module
 from nanorender.measuring.table import tabulate
 from nanorender.scoring.results import particle_table, read_results

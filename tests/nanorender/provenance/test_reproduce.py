@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.provenance.record import read_record, recorded
+from nanorender.provenance.record import read_command_record, recorded
 from nanorender.provenance.reproduce import differences, reproduce
 
 
@@ -43,7 +43,7 @@ def words(tmp_path, monkeypatch):
 
 def test_a_folder_says_how_it_was_made(words, tmp_path):
     shout(words, Path("out"))
-    (step,) = read_record(Path("out")).steps
+    (step,) = read_command_record(Path("out")).steps
     assert (step.command, step.target, step.directory) == ("shout", "out", str(tmp_path))
     assert step.settings == {"words": "words.txt", "out": "out", "times": 2}
     assert list(step.inputs) == ["words"]
@@ -61,7 +61,7 @@ def test_a_command_that_is_repeated_makes_what_came_after_it_forgotten(words):
     shout(words, Path("out"))
     add(Path("out"), "more")
     shout(words, Path("out"), times=3)
-    (step,) = read_record(Path("out")).steps
+    (step,) = read_command_record(Path("out")).steps
     assert step.settings["times"] == 3
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.files.micrograph import write_image, write_labels
-from nanorender.files.segmentation import SegmentationRecord, file_sha256, write_segmentation
+from nanorender.files.checksums import file_sha256
+from nanorender.files.segmentation import SegmentationRecord, write_segmentation
+from nanorender.files.tiff import write_image, write_labels
 from nanorender.report.study import Heading, write_report
 from nanorender.scoring.results import format_scores, read_results
 from nanorender.statistics.summary import Statistics

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from nanorender.errors import InputError
-from nanorender.files.micrograph import write_labels
+from nanorender.files.tiff import write_labels
 from nanorender.scoring.evaluate import (
     Evaluation,
     evaluate_folder,
