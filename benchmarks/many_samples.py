@@ -28,7 +28,7 @@ from unet.checkpoint import ModelCard, write_model
 from unet.data import PixelSizes
 from unet.model import initial_weights
 from unet.presets import CPU
-from unet.segment import Prediction, segment
+from unet.segment import PredictionSettings, segment
 
 PAGE_BYTES = resource.getpagesize()
 PIXEL_SIZE_NM = 6.0
@@ -85,7 +85,9 @@ def courses(count: int, folder: Path, edge_px: int) -> dict[str, Course]:
 
     def segmented(note: Callable) -> None:
         found = find_collection(images, Reading())
-        segment(model, found, Separation(), labels, Prediction(averaged=False), on_progress=note)
+        segment(
+            model, found, Separation(), labels, PredictionSettings(averaged=False), on_progress=note
+        )
 
     return {
         "generate": watched(

@@ -34,7 +34,7 @@ from unet.baseline import leave_one_out, table
 from unet.data import load_dataset
 from unet.devices import divide_cpu
 from unet.presets import TrainSettings, preset
-from unet.segment import Prediction, segment
+from unet.segment import PredictionSettings, segment
 from unet.select import RankedEpoch, rank_by_truth, rank_without_truth, select_epoch
 from unet.train import train
 from unet.validation import validation_images
@@ -138,7 +138,7 @@ def chain(
         label_free = rank_without_truth(folder / "run", validation)
         select_epoch(folder / "run", label_free[0].epoch)
     with timed(folder, "segment"):
-        averaged = Prediction(averaged=True)
+        averaged = PredictionSettings(averaged=True)
         segment(folder / "run", images, Separation(), folder / "labels", averaged)
     return label_free, rank_by_truth(folder / "run", validation)
 
@@ -150,7 +150,7 @@ def held_out(folder: Path, seed: int, images: Collection, options: argparse.Name
     generate(recipe, HELD_OUT, HELD_OUT_SEED + seed, unseen, workers=os.cpu_count())
     synthetic = read_collection(unseen / "images", Reading(truth=str(unseen / "labels")))
     found = folder / "unseen_labels"
-    segment(folder / "run", synthetic, Separation(), found, Prediction(averaged=True))
+    segment(folder / "run", synthetic, Separation(), found, PredictionSettings(averaged=True))
     pairs = [(read_label_map(found / f"{image.name}.tif")[0], synthetic.truth(image))
              for image in synthetic]  # fmt: skip
     tables = [read_truth_table(unseen, index) for index in range(HELD_OUT)]

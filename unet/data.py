@@ -15,6 +15,7 @@ from nanorender.errors import InputError
 from nanorender.files.dataset import complete_samples
 from nanorender.files.imagefile import LARGEST_IMAGE_BYTES
 from nanorender.files.labeled import LabeledImage, dataset_images
+from nanorender.measuring.distance import distance_to_background
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 
@@ -243,10 +244,7 @@ def _distance_to(marked: np.ndarray) -> Float[np.ndarray, "h w"]:
     """Return the distance of each pixel to the nearest marked one; very far where none is."""
     if not marked.any():
         return np.full(marked.shape, 1e4, np.float32)
-    apart = np.where(marked, 0, 1).astype(np.uint8)
-    rough = np.asarray(cv2.distanceTransform(apart, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
-    # Squared, distances are whole numbers; OpenCV's last digit varies with the alignment.
-    return np.sqrt(np.rint(rough * rough))
+    return distance_to_background(~marked).astype(np.float32)
 
 
 def _with_room(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

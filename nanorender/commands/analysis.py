@@ -18,11 +18,11 @@ from nanorender.commands.options import (
     report_failures,
 )
 from nanorender.commands.progress import progress
+from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
 
 app = typer.Typer()
 PANEL = "Measure"
-Size = Literal["equivalent_diameter", "min_feret", "max_feret", "inscribed_diameter", "sqrt_area"]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -53,7 +53,7 @@ def report(
     out: Out,
     truth: Truth = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
-    size: Annotated[Size, typer.Option(help="What the size of a particle is.")] = (
+    size: Annotated[SizeName, typer.Option(help="What the size of a particle is.")] = (
         "equivalent_diameter"
     ),
     weighting: Annotated[

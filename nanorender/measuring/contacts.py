@@ -1,23 +1,40 @@
-"""Which particles of a label map touch, and the agglomerates that they form."""
+"""Contacts between particles of a label map, and the agglomerates that they form."""
 
 import numpy as np
 from jaxtyping import Integer
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from skimage.segmentation import expand_labels
 
-# Side by side, corner to corner, or across a line of background one pixel wide.
-OFFSETS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
+# Offsets (down, right) to half of the neighbors of a pixel; the other half is their mirror image.
+ADJACENT = ((0, 1), (1, 0), (1, 1), (1, -1))
+ACROSS_A_LINE = ((0, 2), (2, 0))
 
 
-def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
-    """Return the pairs of labels that touch, the smaller first, each pair once.
+def adjacent_pairs(
+    labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...] = ADJACENT
+) -> Integer[np.ndarray, "n 2"]:
+    """Find the pairs of labels with pixels at given offsets from each other.
 
-    Particles parted by a watershed line one pixel wide touch.
+    Parameters
+    ----------
+    labels : (h, w) label map
+    offsets : rows down, at least 0, and columns right from one pixel to the other
+
+    Returns
+    -------
+    pairs : (n, 2) each pair once and in ascending order, the smaller label first
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> adjacent_pairs(np.array([[1, 1, 0, 3], [2, 2, 0, 3]])).tolist()
+    [[1, 2]]
     """
     height, width = labels.shape
     codes = [np.zeros(0, np.int64)]
     span = int(labels.max(initial=0)) + 1
-    for down, right in OFFSETS:
+    for down, right in offsets:
         columns = width - abs(right)
         here = labels[: height - down, max(-right, 0) : max(-right, 0) + columns]
         there = labels[down:, max(right, 0) : max(right, 0) + columns]
@@ -27,10 +44,65 @@ def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
     return np.stack(np.divmod(np.unique(np.concatenate(codes)), span), axis=1)
 
 
+def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
+    """Find the pairs of particles in contact.
+
+    Particles separated by a watershed line one pixel wide are in contact.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+
+    Returns
+    -------
+    pairs : (n, 2) each pair once and in ascending order, the smaller label first
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> contacts(np.array([[1, 1, 0, 3], [2, 2, 0, 3]])).tolist()
+    [[1, 2], [1, 3], [2, 3]]
+    """
+    return adjacent_pairs(labels, ADJACENT + ACROSS_A_LINE)
+
+
+def nearby_pairs(
+    labels: Integer[np.ndarray, "h w"], distance_px: int
+) -> Integer[np.ndarray, "n 2"]:
+    """Find the pairs of particles that touch or lie close to each other.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+    distance_px : approximate largest gap in pixels
+
+    Returns
+    -------
+    pairs : (n, 2) each pair once and in ascending order, the smaller label first
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearby_pairs(np.array([[1, 0, 0, 2, 0, 0, 0, 0, 0, 3]]), 2).tolist()
+    [[1, 2]]
+    """
+    return adjacent_pairs(expand_labels(labels, (distance_px + 1) // 2))
+
+
 def neighbor_counts(
     pairs: Integer[np.ndarray, "n 2"], labels: Integer[np.ndarray, "m"]
 ) -> Integer[np.ndarray, "m"]:
-    """Return with how many others each of the listed labels is in contact."""
+    """Count the particles in contact with each particle.
+
+    Parameters
+    ----------
+    pairs : (n, 2) pairs of labels in contact
+    labels : (m,) labels of the particles
+
+    Returns
+    -------
+    counts : (m,) number of particles in contact
+    """
     counts = np.bincount(pairs.ravel(), minlength=int(labels.max(initial=0)) + 1)
     return counts[labels]
 
@@ -38,7 +110,17 @@ def neighbor_counts(
 def agglomerates(
     pairs: Integer[np.ndarray, "n 2"], labels: Integer[np.ndarray, "m"]
 ) -> Integer[np.ndarray, "m"]:
-    """Return the agglomerate of each listed label, 1 to n in the order of their first label."""
+    """Assign a number to each group of particles connected by contacts.
+
+    Parameters
+    ----------
+    pairs : (n, 2) pairs of labels in contact
+    labels : (m,) labels of the particles
+
+    Returns
+    -------
+    numbers : (m,) agglomerate of each particle, 1 to n in the order of their first labels
+    """
     size = int(labels.max(initial=0)) + 1
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (size, size))
     _, group = connected_components(graph, directed=False)

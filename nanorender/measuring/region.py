@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 from scipy import ndimage
 
+from nanorender.measuring.distance import distance_to_background
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -85,10 +87,7 @@ class Region:
     @cached_property
     def distance(self) -> Float[np.ndarray, "h w"]:
         """Euclidean distance of each pixel center to the nearest center outside, in px."""
-        mask = self.mask.astype(np.uint8)
-        rough = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
-        # Squared, distances are whole numbers; OpenCV's last digit varies with the alignment.
-        return np.sqrt(np.rint(rough * rough))
+        return distance_to_background(self.mask)
 
 
 def regions(

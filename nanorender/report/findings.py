@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.report.figures import SizeDistribution
 from nanorender.report.page import Cells, KeyFigure, number
 from nanorender.scoring.results import ImageResult
@@ -17,13 +18,6 @@ from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, frame_weights
 from nanorender.statistics.summary import Summary
 
-QUANTITIES = {
-    "equivalent_diameter": "equivalent circle diameter",
-    "min_feret": "minimum Feret diameter",
-    "max_feret": "maximum Feret diameter",
-    "inscribed_diameter": "inscribed circle diameter",
-    "sqrt_area": "square root of the area",
-}
 # Name, whether it is a length, how it was obtained: the figures of `Summary.sizes`.
 SIZE_FIGURES = {
     "d10": ("D10", True, "10 % of the {amount} below it"),
@@ -86,7 +80,7 @@ def findings(groups: Groups, results: Sequence[ImageResult]) -> Findings:
     settings = summary.settings
     notes = [
         NORMS,
-        f"Size is the {QUANTITIES[settings.quantity]}, weighted by {settings.weighting}. "
+        f"Size is the {SIZE_QUANTITIES[settings.quantity]}, weighted by {settings.weighting}. "
         f"Intervals: {summary.interval_method}. {INTERVALS}",
     ]
     if summary.unit == "px":
@@ -160,9 +154,8 @@ def _nanoscale(summary: Summary) -> list[KeyFigure]:
     """Return the shares below the limit of a nanomaterial, with the verdicts."""
     figures = []
     for share in summary.nanoscale:
-        name = (
-            f"Share below {LIMIT_NM:g} nm, {QUANTITIES[share.quantity].removesuffix(' diameter')}"
-        )
+        quantity = SIZE_QUANTITIES[share.quantity].removesuffix(" diameter")
+        name = f"Share below {LIMIT_NM:g} nm, {quantity}"
         how = (
             f"by number; {share.method}; {share.verdict} the {100 * DECISIVE_SHARE:g} % of "
             "recommendation 2022/C 229/01, as far as particles were seen"
@@ -222,7 +215,7 @@ def _distribution(summary: Summary, results: Sequence[ImageResult]) -> SizeDistr
     return SizeDistribution(
         sizes=_column([result.table for result in results], column)[weights > 0],
         weights=weights[weights > 0],
-        quantity=QUANTITIES[settings.quantity],
+        quantity=SIZE_QUANTITIES[settings.quantity],
         unit=unit,
         amount=amount,
         cumulative=f"cumulative share by {settings.weighting}, $Q_{3 if by_volume else 0}$",

@@ -5,7 +5,8 @@ import colorsys
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, UInt8
 from scipy import ndimage
-from skimage.segmentation import expand_labels
+
+from nanorender.measuring.contacts import nearby_pairs
 
 # Told apart by color-blind readers (Okabe and Ito, Color Universal Design, 2008); black left out.
 OKABE_ITO = (
@@ -22,21 +23,6 @@ FILL = 0.25
 OUTLINES_ACROSS = 700  # an outline is one pixel wide for every so many pixels of the image
 
 
-def neighbor_pairs(
-    labels: Integer[np.ndarray, "h w"], nearby_px: int = NEARBY_PX
-) -> Int[np.ndarray, "n 2"]:
-    """Return the pairs (smaller, larger) of labels that touch or lie about `nearby_px` apart."""
-    grown = expand_labels(labels, (nearby_px + 1) // 2)
-    height, width = grown.shape
-    found = [np.empty((0, 2), labels.dtype)]
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        here = grown[: height - dy, max(0, -dx) : width - max(0, dx)]
-        there = grown[dy:, max(0, dx) : width + min(0, dx)]
-        border = (here != there) & (here > 0) & (there > 0)
-        found.append(np.sort(np.column_stack([here[border], there[border]]), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
-
-
 def neighbor_colors(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
     """Return a color number for every label, 0 to the largest, neighbors never alike.
 
@@ -45,7 +31,7 @@ def neighbor_colors(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
     that the colors come out equally frequent.
     """
     neighbors: list[set[int]] = [set() for _ in range(int(labels.max(initial=0)) + 1)]
-    for one, other in neighbor_pairs(labels).tolist():
+    for one, other in nearby_pairs(labels, NEARBY_PX).tolist():
         neighbors[one].add(other)
         neighbors[other].add(one)
 

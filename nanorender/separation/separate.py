@@ -19,47 +19,65 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Separation(Settings):
-    """How particles are found in predicted maps and parted where they touch.
+    """How particles are found in predicted maps and separated where they touch."""
 
-    Attributes
-    ----------
-    threshold: foreground probability above which a pixel belongs to a particle
-    area_opening_px: connected regions of fewer pixels are removed
-    hole_filling_px: holes of at most as many pixels are filled; 0 leaves every gap open
-    chamfer: steps of the distance to the background, named as in MorphoLibJ
-    normalised: the dynamic is in pixels; otherwise in units of the chamfer weights
-    whole_distances: round normalised distances down, as MorphoLibJ's 16-bit output does
-    dynamic: a particle's distance maximum rises by more than this above its necks
-    connectivity: 4 or 8 neighbors belong together
-    markers: particles are told apart by the predicted interiors, or as the paper did by their
-        shape, a watershed of the distance to the background; so they are where no interior is
-        predicted
-    dams: touching particles are parted by a line of background one pixel wide, as MorphoLibJ does;
-        without, every pixel of the foreground belongs to a particle and no area is lost
-    grow_px: widen the finished particles, for networks trained on eroded labels
-    interior_threshold: interior probability above which a pixel may mark a particle
-    interior_smoothing_px: standard deviation of the smoothing before markers are found
-    boundary_weight: how much of a predicted boundary is taken off the interior
-    marker_area_px: smaller markers are dropped, unless they are the only one in their region
-    marker_dynamic_px: markers are parted at necks of the interior deeper than this
-    """
-
-    threshold: Probability = 0.51
-    area_opening_px: NonNegativeInt = 10
-    hole_filling_px: NonNegativeInt = 0
-    chamfer: Literal["borgefors", "chessknight", "quasi_euclidean", "city_block"] = "borgefors"
-    normalised: bool = True
-    whole_distances: bool = False
-    dynamic: PositiveFloat = 1.0
-    connectivity: Connectivity = 4
-    markers: Literal["interior", "distance"] = "interior"
-    dams: bool = False
-    grow_px: NonNegativeFloat = 0.0
-    interior_threshold: Probability = 0.5
-    interior_smoothing_px: NonNegativeFloat = 0.0
-    boundary_weight: NonNegativeFloat = 1.0
-    marker_area_px: NonNegativeInt = 10
-    marker_dynamic_px: PositiveFloat = 2.0
+    threshold: Probability = Field(
+        default=0.51, description="foreground probability above which a pixel belongs to a particle"
+    )
+    area_opening_px: NonNegativeInt = Field(
+        default=10, description="connected regions of fewer pixels are removed"
+    )
+    hole_filling_px: NonNegativeInt = Field(
+        default=0, description="holes of at most this many pixels are filled; 0 fills none"
+    )
+    chamfer: Literal["borgefors", "chessknight", "quasi_euclidean", "city_block"] = Field(
+        default="borgefors", description="chamfer weights of the distance, named as in MorphoLibJ"
+    )
+    normalized: bool = Field(
+        default=True,
+        description="whether `dynamic` is in pixels rather than in units of the chamfer weights",
+    )
+    whole_distances: bool = Field(
+        default=False,
+        description="whether normalized distances are rounded down (floored) to whole pixels, as "
+        "in the 16-bit output of MorphoLibJ up to 1.4.3; later versions round to nearest",
+    )
+    dynamic: PositiveFloat = Field(
+        default=1.0,
+        description="height by which a maximum of the distance must exceed its saddles to count as "
+        "a particle",
+    )
+    connectivity: Connectivity = Field(default=4, description="neighbors of a pixel: 4 or 8")
+    markers: Literal["interior", "distance"] = Field(
+        default="interior",
+        description="map that separates touching particles: the predicted interior, or the "
+        "distance to the background as in Mill et al. (2021), which is also used if no interior is "
+        "predicted",
+    )
+    dams: bool = Field(
+        default=False,
+        description="whether touching particles are separated by a line of background one pixel "
+        "wide, as in MorphoLibJ; otherwise each foreground pixel belongs to a particle",
+    )
+    grow_px: NonNegativeFloat = Field(
+        default=0.0, description="dilation of the particles, for networks trained on eroded labels"
+    )
+    interior_threshold: Probability = Field(
+        default=0.5, description="interior probability above which a pixel can belong to a marker"
+    )
+    interior_smoothing_px: NonNegativeFloat = Field(
+        default=0.0, description="standard deviation of the Gaussian filter on the interior map"
+    )
+    boundary_weight: NonNegativeFloat = Field(
+        default=1.0,
+        description="weight of the boundary map that is subtracted from the interior map",
+    )
+    marker_area_px: NonNegativeInt = Field(
+        default=10, description="smaller markers are removed, except the only one of a region"
+    )
+    marker_dynamic_px: PositiveFloat = Field(
+        default=2.0, description="markers are split at necks of the interior deeper than this"
+    )
 
 
 def separate(
@@ -136,9 +154,9 @@ def distance_watershed(
     # Without any background there is nothing to be distant from: one basin.
     distance[np.isinf(distance)] = 1
     dynamic = settings.dynamic
-    if settings.normalised and settings.whole_distances:
+    if settings.normalized and settings.whole_distances:
         distance = np.floor(distance / np.float32(weights.side))
-    elif settings.normalised:
+    elif settings.normalized:
         dynamic *= weights.side
     markers = extended_maxima(distance, dynamic, settings.connectivity)
     return _part(distance, markers, mask, settings)

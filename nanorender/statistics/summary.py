@@ -16,6 +16,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.stats import chi2
 
 from nanorender.errors import InputError
+from nanorender.measuring.sizes import SizeName
 from nanorender.settings import Settings
 from nanorender.statistics.bootstrap import (
     Estimate,
@@ -48,9 +49,7 @@ class Statistics(Settings):
     target: relative half-width of the median's interval that "needed" aims at
     """
 
-    quantity: Literal[
-        "equivalent_diameter", "min_feret", "max_feret", "inscribed_diameter", "sqrt_area"
-    ] = "equivalent_diameter"
+    quantity: SizeName = "equivalent_diameter"
     weighting: Literal["number", "volume"] = "number"
     frame_correction: FrameCorrection = "keep"
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95

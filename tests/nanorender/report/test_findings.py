@@ -1,11 +1,8 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 
-from nanorender.commands.analysis import Size
 from nanorender.measuring.measure import measure
-from nanorender.report.findings import QUANTITIES, SIZE_FIGURES, findings
+from nanorender.report.findings import SIZE_FIGURES, findings
 from nanorender.scoring.results import ImageResult
 from nanorender.statistics.groups import Groups
 from nanorender.statistics.sampling import FieldOfView, size_floor
@@ -86,9 +83,7 @@ def test_every_share_below_the_limit_has_its_verdict():
     assert all("above the 50 % of recommendation 2022/C 229/01" in each.how for each in shares)
 
 
-def test_every_figure_and_quantity_of_the_summary_has_its_words_and_its_option():
+def test_every_figure_of_the_summary_has_its_words():
     summary, words = found(squares())
     assert set(SIZE_FIGURES) == set(summary.sizes)
-    quantities = Statistics.model_fields["quantity"].annotation.__args__
-    assert set(QUANTITIES) == set(quantities) == set(get_args(Size))
     assert all(figure.how for figure in words.key_figures)

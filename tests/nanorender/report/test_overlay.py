@@ -5,12 +5,10 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import cdist
 
 from nanorender.report.overlay import (
-    NEARBY_PX,
     OKABE_ITO,
     displayed,
     inner_edges,
     neighbor_colors,
-    neighbor_pairs,
     number_places,
     overlay,
     palette,
@@ -33,14 +31,6 @@ def test_touching_particles_never_have_the_same_color(labels):
             valid[:, 0 if step[1] > 0 else -1] = False
         touching = valid & (labels != there) & (labels > 0) & (there > 0)
         assert (colors[labels[touching]] != colors[there[touching]]).all()
-
-
-def test_particles_a_few_pixels_apart_count_as_neighbors_and_far_ones_do_not():
-    labels = np.zeros((20, 60), np.int32)
-    labels[5:10, 5:10] = 1
-    labels[5:10, 10 + NEARBY_PX : 20] = 2
-    labels[5:10, 40:45] = 3
-    assert neighbor_pairs(labels).tolist() == [[1, 2]]
 
 
 def test_cells_of_a_plane_need_no_color_beyond_the_palette():

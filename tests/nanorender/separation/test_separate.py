@@ -44,11 +44,11 @@ def test_a_shallow_neck_parts_nothing():
     np.testing.assert_array_equal(labels, mask)
 
 
-def test_normalised_distances_count_the_dynamic_in_pixels():
+def test_normalized_distances_count_the_dynamic_in_pixels():
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
-    normalised = distance_watershed(mask, Separation(dynamic=2.0))
-    raw = distance_watershed(mask, Separation(normalised=False, dynamic=6.0))
-    np.testing.assert_array_equal(normalised, raw)
+    normalized = distance_watershed(mask, Separation(dynamic=2.0))
+    raw = distance_watershed(mask, Separation(normalized=False, dynamic=6.0))
+    np.testing.assert_array_equal(normalized, raw)
 
 
 def test_whole_distances_are_rounded_down_before_maxima_are_compared():

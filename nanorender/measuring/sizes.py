@@ -1,0 +1,20 @@
+"""Names of the measurements that can serve as the size of a particle.
+
+This module loads no library, so that the command line can list the names at once.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+# Name of the measurement, and the quantity as a reader knows it. To add a size, add a line.
+SIZE_QUANTITIES = {
+    "equivalent_diameter": "equivalent circle diameter",
+    "min_feret": "minimum Feret diameter",
+    "max_feret": "maximum Feret diameter",
+    "inscribed_diameter": "inscribed circle diameter",
+    "sqrt_area": "square root of the area",
+}
+
+if TYPE_CHECKING:  # type checkers know only literals that are written out
+    SizeName = str
+else:
+    SizeName = Literal[*SIZE_QUANTITIES]
