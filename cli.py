@@ -17,6 +17,7 @@ from nanorender.commands.options import (
     Averaged,
     Count,
     Crop,
+    DarkParticles,
     InPixels,
     Micrographs,
     Out,
@@ -26,9 +27,11 @@ from nanorender.commands.options import (
     SeparationFile,
     Truth,
     Workers,
+    note,
     parse_reading,
     read_with_notes,
 )
+from nanorender.commands.progress import progress
 from nanorender.commands.rendering import export, generate
 from nanorender.errors import InputError
 from nanorender.provenance.record import recorded
@@ -126,6 +129,77 @@ def demo(
     measure(labels, out / "particles.csv")
     title = "Synthetic TiO2 that the network never saw"
     report(labels, out / "report", str(unseen / "labels"), title)
+
+
+@app.command(rich_help_panel="Trust")
+def compare(
+    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
+    synthetic: Annotated[
+        Path, typer.Argument(help="Folder that 'generate' wrote, or of images, or one image.")
+    ],
+    worst: Annotated[
+        Path | None, typer.Option(help="PNG file of the most easily distinguished patches.")
+    ] = None,
+    embedding: Annotated[
+        Path | None,
+        typer.Option(
+            help="PNG file of 144 x 144 patches arranged by features of a neural network (PCA, "
+            "t-SNE); their places are written beside it as CSV. Needs nanorender[similarity] or "
+            "--model."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Embed by the encoder of this U-Net (run folder or model file)."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=5, help="Patches of each kind to embed, at most.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the embedding.")] = 0,
+    dark_particles: DarkParticles = False,
+    crop: Crop = None,
+) -> None:
+    """Measure how similar real and synthetic images are: loss terms and classifiers of patches.
+
+    Example: nanorender compare micrographs dataset --worst worst.png --embedding embedding.png
+    """
+    from nanorender.calibration.fitted_recipe import require_suffix
+    from nanorender.calibration.views import gray_levels
+    from nanorender.comparison.compare import (
+        compare_images,
+        comparison_lines,
+        write_worst_patches,
+    )
+    from nanorender.comparison.embedding import embed_images, note_on_scale, write_embedding
+    from nanorender.files.collection import read_micrographs
+
+    for path in (worst, embedding):
+        if path is not None:
+            require_suffix(path, ".png")
+    if model is not None and embedding is None:
+        raise InputError("--model selects the features of the embedding; give --embedding PNG too")
+    folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
+    ours = read_micrographs([folder], parse_reading())
+    theirs = read_micrographs([real], parse_reading(crop=crop))
+    if (differing := note_on_scale(theirs[0], ours[0])) is not None:
+        note(differing)
+    with progress("comparing"):
+        found = compare_images(
+            [gray_levels(image) for image in theirs],
+            [gray_levels(image) for image in ours],
+            dark_particles,
+        )
+    print(*comparison_lines(found), sep="\n")
+    if embedding is not None:
+        from unet.features import feature_extractor
+
+        with progress("embedding"):
+            embedded = embed_images(theirs, ours, feature_extractor(model), count, seed)
+            write_embedding(embedded, embedding)
+        print(embedded, embedding, sep="\n")
+    if worst is not None:
+        write_worst_patches(found, worst)
+        print(worst)
 
 
 REPRODUCIBLE = {

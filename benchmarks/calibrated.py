@@ -14,8 +14,7 @@ from pathlib import Path
 from results import add_results, cpu_seconds
 
 from nanorender.calibration.calibrate import CalibrationSettings, calibrate
-from nanorender.calibration.fitted import in_short
-from nanorender.calibration.sheet import write_sheet
+from nanorender.calibration.fitted_recipe import loss_summary, write_sheet
 from nanorender.files.micrograph import read_micrograph
 from nanorender.recipe import read_recipe
 
@@ -43,12 +42,11 @@ def main() -> int:
             fitted = calibrate(images, read_recipe(name), settings)
         missed += fitted.after.loss() >= fitted.before.loss() / 2
         path = asked.out / f"calibrated_{name}.png"
-        views = {f"synthetic, fitted to {SERIES[name].partition('/')[0]}": fitted.synthetic}
-        terms = {"before": fitted.before, "after": fitted.after}
-        write_sheet(views, fitted.features, terms, path)
+        views = {f"synthetic, fitted to {SERIES[name].partition('/')[0]}": fitted.synthetic_views}
+        write_sheet(fitted, views, path)
         print(
             f"{name}: {len(images)} images, {asked.evaluations} evaluations, "
-            f"{in_short(fitted)}, {seconds['cpu_s']:.0f} s of processor time: {path}",
+            f"{loss_summary(fitted)}, {seconds['cpu_s']:.0f} s of processor time: {path}",
             flush=True,
         )
         results = {
@@ -57,7 +55,7 @@ def main() -> int:
             "evaluations": asked.evaluations,
             "loss_before": fitted.before.loss(),
             "loss_after": fitted.after.loss(),
-            "noise_floor": fitted.chance,
+            "noise_floor": fitted.noise_floor,
             **seconds,
         }
         add_results("calibrated", {name: results}, f"python benchmarks/calibrated.py {name}")

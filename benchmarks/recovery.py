@@ -20,8 +20,8 @@ from results import cpu_seconds, write_results
 
 from nanorender.calibration import parameters as free
 from nanorender.calibration.calibrate import CalibrationSettings, calibrate
-from nanorender.calibration.coverage import expected_coverage
-from nanorender.calibration.views import Scale
+from nanorender.calibration.corrections import expected_coverage
+from nanorender.calibration.views import ViewGeometry
 from nanorender.distributions import Constant
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe, read_recipe
@@ -133,7 +133,7 @@ def recovered(count: int, evaluations: int) -> Iterator[Recovery]:
         drawn = [render(fitted, 77, k) for k in range(CHECKED)]
         hidden = truth_of(recipe, samples)
         found = truth_of(fitted, drawn)
-        share = expected_coverage(fitted, PIXEL_SIZES_NM[name], Scale(EDGE_PX, 1, 1.0), 5)
+        share = expected_coverage(fitted, ViewGeometry(EDGE_PX, PIXEL_SIZES_NM[name]), 5)
         wrong = errors(found._replace(coverage=share), hidden)
         yield Recovery(name, hidden, wrong, seconds["cpu_s"])
 

@@ -16,7 +16,6 @@ from nanorender.commands.options import (
     PixelSize,
     Preset,
     Scheduler,
-    Seed,
     SeparationFile,
     Truth,
     note,
@@ -195,35 +194,4 @@ def segment(
     for line in (*images.notes, *segmented.notes):
         note(line)
     report_failures(segmented.failures, len(images), "micrographs")
-    print(out)
-
-
-@app.command(rich_help_panel="Measure")
-def similarity(
-    real: Micrographs,
-    synthetic: Annotated[Path, typer.Argument(help="Folder of 'generate', or of images.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("similarity.png"),
-    count: Annotated[int, typer.Option("-n", "--count", min=5, help="Patches of each kind.")] = 200,
-    seed: Seed = 0,
-    model: Annotated[
-        Path | None, typer.Option(help="Compare by a U-Net's encoder: a run or model file.")
-    ] = None,
-    crop: Crop = None,
-) -> None:
-    """Plot how alike real and synthetic images look to a network.
-
-    Example: nanorender similarity micrographs dataset -o similarity.png
-    """
-    from nanorender.comparison.similarity import write_similarity
-    from unet.features import compare, features, note_on_scale
-
-    folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
-    theirs = read_with_notes(real, parse_reading(in_pixels=True, crop=crop))
-    ours = read_with_notes(folder, parse_reading(in_pixels=True))
-    if (differing := note_on_scale(theirs, ours)) is not None:
-        note(differing)
-    with progress("comparing"):
-        found = compare(theirs, ours, features(model), count, seed)
-        write_similarity(found, out)
-    print(f"{found.features}: {found.told_apart:.0%} are nearest to a patch of their own kind")
     print(out)

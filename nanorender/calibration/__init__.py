@@ -1,1 +1,1 @@
-"""Recipes fitted to unlabelled micrographs, and how alike real and synthetic images are."""
+"""Recipes fitted to unlabeled micrographs."""

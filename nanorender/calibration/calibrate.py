@@ -1,9 +1,9 @@
-"""Calibration: a recipe fitted to unlabelled micrographs. The order of the steps.
+"""Calibration: a recipe fitted to unlabeled micrographs.
 
-1. The recipe is drawn to the scale of the micrographs, and its tone to theirs.
-2. Direct estimates on real and on synthetic images are made to agree; that takes a few renderings.
-3. A search makes the loss small over all but the detector.
-4. What physics gives directly (point spread, noise, coverage) is matched once more, on other seeds.
+1. The recipe is adapted to the scale of the micrographs, and its tone to theirs.
+2. Corrections match the direct estimates on real and synthetic views, with a few renderings.
+3. A search reduces the loss over all parameters but those of the detector.
+4. What physics gives directly (point spread, noise, coverage) is matched again, with other seeds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,31 +12,31 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
-from nanorender.calibration.corrections import matched, with_coverage, with_detector
-from nanorender.calibration.estimate import Estimates
-from nanorender.calibration.inscribed import segment
-from nanorender.calibration.likeness import Features, Reference, Terms, reference
+from nanorender.calibration.corrections import match_coverage, match_detector, match_estimates
+from nanorender.calibration.image_statistics import GrayImage
+from nanorender.calibration.inscribed_discs import inscribed_discs
+from nanorender.calibration.observation import (
+    LossTerms,
+    Observation,
+    noise_floor,
+    observe_like,
+    observe_reference,
+    pool_observations,
+)
 from nanorender.calibration.parameters import MATCHED, SEARCHED
-from nanorender.calibration.polarity import refuse_unfit
-from nanorender.calibration.search import Look, search
-from nanorender.calibration.tones import tones_of, with_tones
+from nanorender.calibration.response_surface import Observe, search_settings
+from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.calibration.views import (
-    Drawing,
-    Scale,
-    Shown,
     Target,
     Tone,
-    View,
-    compared,
-    drawing_of,
+    ViewGeometry,
+    estimate_tones,
     gray_levels,
-    look,
-    particles_in_field,
-    pooled,
+    observe_recipe,
+    plan_views,
     real_views,
-    shown,
     synthetic_views,
-    target,
+    with_tones,
 )
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
@@ -44,24 +44,26 @@ from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.settings import Settings
 
-SEEN_EDGE_PX = 512  # of a wide view after binning, at most
-SEEN_DIAMETER_PX = 30.0  # smaller particles merge with their neighbors when smoothed
-LARGEST_BINNING = 4
-CLOSE_EDGE_PX = 512
-CLOSE_RAYS = 2.0  # as `Recipe.at_scale` has them
-BEFORE, AFTER, CHECK, SEARCH = 0, 200, 300, 1000  # seeds: each use has scenes of its own
+_WIDE_EDGE_PX = 512  # of a wide view after binning, at most
+_CLOSE_EDGE_PX = 512
+_WIDE_DIAMETER_PX = 30.0  # typical, after binning; smaller particles merge when smoothed
+_LARGEST_BINNING = 4
+_RAYS_PER_PX = 2.0  # as in `Recipe.at_scale`
+_BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has scenes of its own
 
 
 class CalibrationSettings(Settings):
     """How much work a calibration is.
 
-    evaluations: candidates of the search at most, each rendered as several views
-    candidate_views: synthetic views of a candidate, over all scales
-    corrections: of the direct estimates, before the search and after it
-    views: synthetic views of a correction, at least; as many of each micrograph's tone
-    checked_views: synthetic views that the loss before and after is taken from
-    seed: of all that is random
-    dark_particles: whether particles are darker than the substrate
+    Attributes
+    ----------
+    evaluations : maximum number of candidates in the search, each rendered as several views
+    candidate_views : synthetic views of a candidate, over all scales
+    corrections : number of corrections of the direct estimates, before and after the search
+    views : least number of synthetic views for a correction, the same for each micrograph's tone
+    checked_views : synthetic views for the loss before and after
+    seed : of everything random
+    dark_particles : whether particles are darker than the substrate
     """
 
     evaluations: int = 200
@@ -75,43 +77,62 @@ class CalibrationSettings(Settings):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted recipe and how it came about.
+    """A fitted recipe and how well it fits.
 
-    recipe: the fitted one, for images of the micrographs' pixel size
-    before, after: terms of the loss of the recipe as it was, drawn to scale, and as it is
-    chance: loss of as many of the fitted recipe's views as there are real ones, held against the
-        rest of them; less than that, the real ones could not tell. None where views do not suffice
-    fitted: values of each parameter before and after
-    estimates: from the micrographs and from the fitted recipe's images
-    evaluations: candidates that were rendered
-    real, synthetic: views at full resolution, which the terms were taken from
-    features: of both, by these names
-    notes: what the user should know
+    Attributes
+    ----------
+    recipe : fitted, for images with the pixel size of the micrographs
+    before, after : terms of the loss of the given recipe at the same scale, and of the fitted one
+    noise_floor : loss that sampling alone causes with as many views as the micrographs give,
+        None if too few synthetic views were checked
+    fitted : value of each parameter before and after
+    evaluations : number of candidates rendered
+    real, synthetic : observations of the micrographs and of the fitted recipe's images
+    real_views, synthetic_views : views at full resolution that were observed
+    notes : for the user
     """
 
     recipe: Recipe
-    before: Terms
-    after: Terms
-    chance: float | None
+    before: LossTerms
+    after: LossTerms
+    noise_floor: float | None
     fitted: dict[str, tuple[float, float]]
-    estimates: tuple[Estimates, Estimates]
     evaluations: int
-    real: list[View]
-    synthetic: list[View]
-    features: dict[str, Features]
+    real: Observation
+    synthetic: Observation
+    real_views: list[GrayImage]
+    synthetic_views: list[GrayImage]
     notes: tuple[str, ...]
 
 
 def inscribed_diameters_px(image: Integer[np.ndarray, "h w"]) -> Float[np.ndarray, "n"]:
-    """Return diameters of discs inscribed in the bright regions of an image, px."""
-    return segment(image.astype(np.float32)).diameters_px.astype(float)
+    """Measure the discs inscribed in the bright regions of an image.
+
+    Parameters
+    ----------
+    image : gray values
+
+    Returns
+    -------
+    Diameters, px.
+    """
+    return inscribed_discs(image.astype(np.float32)).diameters_px.astype(float)
 
 
 def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> float:
-    """Return the pixel size at which a recipe's particles are as large as those of micrographs.
+    """Compute the pixel size that makes a recipe's particles as large as those on micrographs.
 
-    For micrographs of unknown pixel size: the recipe is only drawn to their scale by it; nothing is
+    For micrographs of unknown pixel size: it only sets the scale of synthetic images; nothing is
     measured in nm.
+
+    Parameters
+    ----------
+    micrographs : images with bright particles
+    recipe : gives the size of particles in nm
+
+    Returns
+    -------
+    Pixel size, nm.
 
     Raises
     ------
@@ -122,10 +143,10 @@ def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> 
     diameters = np.concatenate(found)
     if diameters.size < 3:
         raise InputError(
-            "no particles stand out from the background, so the recipe cannot be drawn to their "
+            "no particles stand out from the background, so the recipe cannot be adapted to their "
             "scale; give --pixel-size-nm"
         )
-    # An inscribed disc is as wide as a particle is short: the recipe's widths are its match.
+    # An inscribed disc has the minor diameter of its particle, so compare minor diameters.
     widths = [
         kind.diameter_nm.typical() / np.sqrt(kind.aspect.typical()) for kind in recipe.particles
     ]
@@ -139,146 +160,160 @@ def calibrate(
     settings: CalibrationSettings,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
-    """Return a recipe fitted to one to ten micrographs, all of about the same pixel size.
+    """Fit a recipe to micrographs without annotations.
+
+    Parameters
+    ----------
+    micrographs : one to ten images of similar pixel size
+    base : recipe to start from
+    settings : amount of work, seed and polarity
+    on_progress : called with the number of steps done and their total
+
+    Returns
+    -------
+    Fitted recipe and how well it fits.
 
     Raises
     ------
     InputError
-        If a micrograph is flat, shows no particles, or shows them in the other polarity.
+        If a micrograph is flat, shows no particles, or shows them with the other polarity.
     """
-    refuse_unfit(micrographs, settings.dark_particles)
+    # Observe the micrographs and adapt the recipe to their scale and tones.
+    refuse_unsuitable(micrographs, settings.dark_particles)
     images = [gray_levels(micrograph) for micrograph in micrographs]
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
     pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base)]))
-    real, wide, close = _targets(images, pixel_size_nm, settings.dark_particles)
-    start = _to_scale(base, pixel_size_nm, settings.dark_particles)
-    tones = tones_of(images, settings.dark_particles)
-    total = 2 * settings.corrections + settings.evaluations
-    aims = [wide] if wide.scale == close.scale else [wide, close]
-    turns, count = settings.corrections, settings.views
-    seed = _seed(settings, BEFORE)
-    recipe = with_tones(start, tones)
-    recipe = matched(recipe, aims, tones, turns, count, seed, lambda turn: on_progress(turn, total))
-    found = search(
+    wide_geometry, close_geometry = _geometries(images, pixel_size_nm, settings.dark_particles)
+    close_views = real_views(images, close_geometry)
+    wide, close = (
+        Target(observe_reference(views, settings.dark_particles), geometry)
+        for views, geometry in (
+            (real_views(images, wide_geometry), wide_geometry),
+            (close_views, close_geometry),
+        )
+    )
+    targets = [wide] if wide_geometry == close_geometry else [wide, close]
+    tones = estimate_tones(images, settings.dark_particles)
+    start = _at_scale(base, pixel_size_nm, settings.dark_particles)
+    corrections, first_seed = settings.corrections, 100_000 * settings.seed
+    total = 2 * corrections + settings.evaluations
+    # Match direct estimates.
+    recipe = match_estimates(
+        with_tones(start, tones),
+        targets,
+        tones,
+        corrections,
+        settings.views,
+        first_seed + _BEFORE,
+        lambda done: on_progress(done, total),
+    )
+    # Search for the lowest loss.
+    found = search_settings(
         recipe,
         SEARCHED,
-        *_sights(recipe, aims, tones, settings),
+        _candidate_observer(recipe, targets, tones, settings, first_seed + _SEARCH),
+        [target.observation for target in targets],
         settings.evaluations,
         settings.seed,
-        lambda done: on_progress(turns + done, total),
+        lambda done: on_progress(corrections + done, total),
     )
-    seed = _seed(settings, AFTER)
-    recipe = with_detector(
+    # Match detector and coverage again.
+    recipe = match_detector(
         found.recipe,
         close,
         tones,
-        turns,
-        seed,
-        lambda turn: on_progress(turns + settings.evaluations + turn, total),
+        corrections,
+        first_seed + _AFTER,
+        lambda done: on_progress(corrections + settings.evaluations + done, total),
     )
-    recipe = with_coverage(recipe, wide, tones, count, seed)
+    recipe = match_coverage(recipe, wide, tones, settings.views, first_seed + _AFTER)
     recipe = Recipe.model_validate(recipe.model_dump())
-    before, views = (_check(candidate, close, settings) for candidate in (start, recipe))
-    each = [shown([view], close) for view in views]
-    after = pooled(each)
+    # Check on seeds that nothing was fitted to, with the recipes' own tones.
+    views_before, views = (
+        synthetic_views(
+            candidate,
+            close_geometry,
+            plan_views(candidate, close_geometry, (), settings.checked_views, first_seed + _CHECK),
+        )
+        for candidate in (start, recipe)
+    )
+    each_before, each = (
+        [observe_like(close.observation, view) for view in some] for some in (views_before, views)
+    )
+    before, after = pool_observations(each_before), pool_observations(each)
     on_progress(total, total)
-    assert after.estimates is not None
     return Calibration(
         recipe=recipe,
-        before=compared(close, shown(before, close)),
-        after=compared(close, after),
-        chance=_chance(each, len(real)),
+        before=close.observation.loss_terms(before.features),
+        after=close.observation.loss_terms(after.features),
+        noise_floor=noise_floor(each, len(close_views)),
         fitted=_changes(start, recipe),
-        estimates=(close.real.estimates, after.estimates),
         evaluations=found.evaluations,
-        real=real,
-        synthetic=views,
-        features={"real": close.real.features, "synthetic": after.features},
-        notes=() if sizes_nm else (_assumed(pixel_size_nm),),
+        real=close.observation,
+        synthetic=after,
+        real_views=close_views,
+        synthetic_views=views,
+        notes=() if sizes_nm else (_note_on_pixel_size(pixel_size_nm),),
     )
 
 
-def _assumed(pixel_size_nm: float) -> str:
+def _note_on_pixel_size(pixel_size_nm: float) -> str:
     return (
-        f"the files do not say how large a pixel is; the recipe is fitted as if it were "
-        f"{pixel_size_nm:.4g} nm, at which its particles are as large as theirs"
+        f"the files do not state a pixel size; the recipe is fitted for {pixel_size_nm:.4g} nm, "
+        "which makes its particles as large as those on the micrographs"
     )
 
 
-def _targets(
-    images: Sequence[View], pixel_size_nm: float, dark: bool
-) -> tuple[list[View], Target, Target]:
-    """Return close views, and what wide ones (binned) and close ones (as they are) show."""
+def _geometries(
+    images: Sequence[GrayImage], pixel_size_nm: float, dark: bool
+) -> tuple[ViewGeometry, ViewGeometry]:
+    """Return the geometry of wide, binned views and that of close views at full resolution."""
     shortest = min(min(image.shape) for image in images)
-    diameters = np.concatenate([segment(255 - i if dark else i).diameters_px for i in images])
-    typical = float(np.sqrt(np.mean(diameters**2)))
-    binning = int(np.clip(round(typical / SEEN_DIAMETER_PX), 1, LARGEST_BINNING))
-    edge = min(shortest, SEEN_EDGE_PX * binning) // binning * binning
-    # What is binned is seen through one ray a pixel: it is looked at for where particles lie.
-    wide = Scale(edge, binning, 1 / binning if binning > 1 else CLOSE_RAYS)
-    close = Scale(min(shortest, CLOSE_EDGE_PX), 1, CLOSE_RAYS)
-    close_views = real_views(images, close)
-    return (
-        close_views,
-        target(real_views(images, wide), wide, pixel_size_nm, dark),
-        target(close_views, close, pixel_size_nm, dark),
+    diameters = np.concatenate(
+        [inscribed_discs(255 - image if dark else image).diameters_px for image in images]
     )
+    typical = float(np.sqrt(np.mean(diameters**2)))
+    binning = int(np.clip(round(typical / _WIDE_DIAMETER_PX), 1, _LARGEST_BINNING))
+    edge = min(shortest, _WIDE_EDGE_PX * binning) // binning * binning
+    # One ray per binned pixel suffices to see where particles lie.
+    rays = 1 / binning if binning > 1 else _RAYS_PER_PX
+    wide = ViewGeometry(edge, pixel_size_nm, binning, rays)
+    return wide, ViewGeometry(min(shortest, _CLOSE_EDGE_PX), pixel_size_nm, 1, _RAYS_PER_PX)
 
 
-def _to_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
-    """Return the recipe for images of one pixel size and polarity."""
-    drawn = base.at_scale(pixel_size_nm, CLOSE_EDGE_PX)
+def _at_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
+    """Return the recipe for images with one pixel size and polarity."""
+    drawn = base.at_scale(pixel_size_nm, _CLOSE_EDGE_PX)
     camera = drawn.camera.model_copy(update={"pixel_size_nm": Constant(value=pixel_size_nm)})
     polarity = {"polarity": "dark" if dark else "bright"}
     detector = drawn.detector.model_copy(update=polarity)
     return drawn.model_copy(update={"camera": camera, "detector": detector})
 
 
-def _seed(settings: CalibrationSettings, use: int) -> int:
-    """Return the seed of the views of a use, of which there are less than 100 000."""
-    return 100_000 * settings.seed + use
+def _candidate_observer(
+    recipe: Recipe,
+    targets: Sequence[Target],
+    tones: Sequence[Tone],
+    settings: CalibrationSettings,
+    first_seed: int,
+) -> Observe:
+    """Return the function with which the search observes candidates, all with as many particles."""
+    count = max(1, settings.candidate_views // len(targets))
+    plans = [plan_views(recipe, target.geometry, tones, count, 0) for target in targets]
 
-
-def _sights(
-    recipe: Recipe, aims: Sequence[Target], tones: Sequence[Tone], settings: CalibrationSettings
-) -> tuple[Look, list[Reference]]:
-    """Return how the search looks at a candidate, and what it holds that against.
-
-    Tones are taken in turns, over the views of all candidates.
-    """
-    count = max(1, settings.candidate_views // len(aims))
-    drawings = [drawing_of(recipe, aim, tones, count, 0) for aim in aims]
-
-    def of_number(candidate: Recipe, number: int) -> tuple[Shown, ...]:
+    def observe(candidate: Recipe, number: int) -> list[Observation]:
+        # Take tones in turn over the views of all candidates.
         first = number * count % len(tones)
         turned = (*tones[first:], *tones[:first])
-        seed = _seed(settings, SEARCH + number)
-        turned_drawings = [drawing._replace(seed=seed, tones=turned) for drawing in drawings]
-        return look(candidate, list(zip(aims, turned_drawings, strict=True)))
+        seed = first_seed + number
+        own = [plan._replace(seed=seed, tones=turned) for plan in plans]
+        return observe_recipe(candidate, targets, own)
 
-    return of_number, [aim.reference for aim in aims]
-
-
-def _check(recipe: Recipe, close: Target, settings: CalibrationSettings) -> list[View]:
-    """Return views on seeds that nothing was fitted to, with the recipe's own tones."""
-    particles = particles_in_field(recipe, close.pixel_size_nm, close.scale)
-    drawing = Drawing(_seed(settings, CHECK), settings.checked_views, (), particles)
-    return synthetic_views(recipe, close, drawing)
-
-
-def _chance(each: Sequence[Shown], count: int) -> float | None:
-    """Return the mean loss of parts of `count` views, held against the other views."""
-    losses = []
-    for first in range(0, len(each) - count, count):
-        part = pooled(each[first : first + count])
-        rest = pooled([*each[:first], *each[first + count :]])
-        if rest.estimates is not None:
-            held = reference(rest.features, rest.estimates)
-            losses.append(held.terms(part.coordinates).loss())
-    return float(np.mean(losses)) if losses else None
+    return observe
 
 
 def _changes(start: Recipe, recipe: Recipe) -> dict[str, tuple[float, float]]:
+    """Return the value of each parameter before and after."""
     changed = {}
     for parameter in SEARCHED + MATCHED:
         before, after = parameter.read(start), parameter.read(recipe)

@@ -1,96 +1,183 @@
-"""Corrections, in turns, until synthetic views give the direct estimates that real ones do."""
+"""Moment matching: corrections until synthetic views give the direct estimates of the real ones.
+
+Each estimate belongs to one parameter, to which it responds nearly in proportion. A few corrections
+therefore suffice where a search would need hundreds of renderings.
+"""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nanorender.calibration.coverage import coverage, expected_coverage
-from nanorender.calibration.estimate import Estimates
-from nanorender.calibration.match import (
-    match_coverage,
-    match_detector,
-    match_levels,
-    match_shading,
-    match_sizes,
-    match_texture,
+import numpy as np
+
+from nanorender.calibration import parameters as free
+from nanorender.calibration.estimates import Estimates
+from nanorender.calibration.parameters import Parameter
+from nanorender.calibration.views import (
+    RenderPlan,
+    Target,
+    Tone,
+    ViewGeometry,
+    observe_recipe,
+    particles_in_field,
+    plan_views,
+    recipe_of_view,
 )
-from nanorender.calibration.views import Target, Tone, drawing_of, look
 from nanorender.recipe import Recipe
+from nanorender.scenes.scene import Scene, View, sample_scene
+from nanorender.tracing.raymarch import trace
 
-CLOSE_VIEWS = 4
-WHOLE_TURNS = 3  # corrections of the detector before they are averaged
+_CLOSE_VIEWS = 4
+_FULL_CORRECTIONS = 3  # of the detector, before corrections are averaged
+_LARGEST_FACTOR = 2.0  # of a parameter in one correction
+_SAMPLE_EDGES = 8  # edge of the sample whose coverage is expected, in edges of a view ...
+_SAMPLES = 4  # ... and the number of samples
 
 
-def matched(
+class _Pair(NamedTuple):
+    """Estimates from real and synthetic views at one scale."""
+
+    real: Estimates
+    synthetic: Estimates
+
+
+def match_estimates(
     recipe: Recipe,
-    aims: Sequence[Target],
+    targets: Sequence[Target],
     tones: Sequence[Tone],
-    turns: int,
+    corrections: int,
     views: int,
     seed: int,
-    on_turn: Callable[[int], None] = lambda done: None,
+    on_correction: Callable[[int], None] = lambda done: None,
 ) -> Recipe:
-    """Return the recipe after corrections of all direct estimates, on the same views.
+    """Correct all settings that direct estimates determine, on the same views each time.
 
-    aims: of wide views, and of close ones where these differ
-    views: of a wide look, at least; as many of each tone
+    Parameters
+    ----------
+    recipe : to correct
+    targets : wide views, and close ones where these differ
+    tones : of the micrographs
+    corrections : number of corrections
+    views : least number of wide views; rounded up to the same number for each tone
+    seed : of the views
+    on_correction : called with the number of corrections done
+
+    Returns
+    -------
+    Corrected recipe.
     """
-    base, count = recipe, _of_each(tones, views)
-    for turn in range(turns):
-        found = _estimated(recipe, aims, tones, count, seed)
-        if found is not None:
-            recipe = match_sizes(recipe, found.real, found.synthetic, base)
-            recipe = match_levels(recipe, *found.wide)
-            recipe = match_shading(recipe, *found.wide)
-            recipe = match_texture(recipe, *found.close)
-            recipe = match_detector(recipe, *found.close)
-        on_turn(turn + 1)
-    return with_coverage(recipe, aims[0], tones, views, seed)
+    base, counts = recipe, (_per_tone(tones, views), _CLOSE_VIEWS)
+    for done in range(1, corrections + 1):
+        pairs = _observed_pairs(recipe, targets, tones, counts, seed)
+        if pairs is not None:
+            wide, close = pairs[0], pairs[-1]
+            recipe = _correct_sizes(
+                recipe,
+                _average_sizes(wide.real, close.real),
+                _average_sizes(wide.synthetic, close.synthetic),
+                base,
+            )
+            recipe = _correct_levels(recipe, *wide)
+            recipe = _correct_shading(recipe, *wide)
+            recipe = _correct_texture(recipe, *close)
+            recipe = _correct_detector(recipe, *close)
+        on_correction(done)
+    return match_coverage(recipe, targets[0], tones, views, seed)
 
 
-def with_detector(
+def match_detector(
     recipe: Recipe,
     close: Target,
     tones: Sequence[Tone],
-    turns: int,
+    corrections: int,
     seed: int,
-    on_turn: Callable[[int], None] = lambda done: None,
+    on_correction: Callable[[int], None] = lambda done: None,
 ) -> Recipe:
-    """Return the recipe after corrections of its detector, each on views of its own.
+    """Correct point spread and noise, on new views each time.
 
-    The first ones come near. Each of the others is one part in as many as there were since, so that
-    together they average over their views (Robbins & Monro 1951, Ann. Math. Stat. 22, 400).
+    The first corrections are made in full. Each later one is weighted by the inverse of its number,
+    so that together they average over their views (Robbins & Monro 1951, Ann. Math. Stat. 22, 400).
+
+    Parameters
+    ----------
+    recipe : to correct
+    close : views at full resolution
+    tones : of the micrographs
+    corrections : number of corrections
+    seed : of the first views
+    on_correction : called with the number of corrections done
+
+    Returns
+    -------
+    Recipe with a corrected detector.
     """
-    for turn in range(turns):
-        found = _estimated(recipe, [close], tones, _of_each(tones, CLOSE_VIEWS), seed + turn)
-        if found is not None:
-            recipe = match_detector(recipe, *found.close, 1 / max(1, turn - WHOLE_TURNS + 2))
-        on_turn(turn + 1)
+    counts = (_per_tone(tones, _CLOSE_VIEWS),)
+    for done in range(corrections):
+        pairs = _observed_pairs(recipe, [close], tones, counts, seed + done)
+        if pairs is not None:
+            recipe = _correct_detector(recipe, *pairs[0], 1 / max(1, done - _FULL_CORRECTIONS + 2))
+        on_correction(done + 1)
     return recipe
 
 
-class Estimated(NamedTuple):
-    """Estimates of real and of synthetic views, wide and close; over both for sizes."""
+def match_coverage(
+    recipe: Recipe, wide: Target, tones: Sequence[Tone], views: int, seed: int
+) -> Recipe:
+    """Correct the number of particles so that they cover as much as on the micrographs.
 
-    wide: tuple[Estimates, Estimates]
-    close: tuple[Estimates, Estimates]
+    Parameters
+    ----------
+    recipe : to correct
+    wide : views of large parts of the sample
+    tones : of the micrographs
+    views : least number of views
+    seed : of the views
 
-    @property
-    def real(self) -> Estimates:
-        """Return the estimates of real views, over both scales."""
-        return _over_scales(self.wide[0], self.close[0])
+    Returns
+    -------
+    Recipe with another number of particles.
+    """
+    count = _per_tone(tones, views)
+    pairs = _observed_pairs(recipe, [wide], tones, (count,), seed)
+    if pairs is None:
+        return recipe
+    # What the segmentation misses or adds is the same share of both.
+    ratio = pairs[0].real.coverage / pairs[0].synthetic.coverage
+    plan = plan_views(recipe, wide.geometry, tones, count, seed)
+    share = _view_coverage(recipe, wide.geometry, plan) * ratio
+    return _correct_coverage(recipe, share, expected_coverage(recipe, wide.geometry, seed))
 
-    @property
-    def synthetic(self) -> Estimates:
-        """Return the estimates of synthetic views, over both scales."""
-        return _over_scales(self.wide[1], self.close[1])
+
+def _observed_pairs(
+    recipe: Recipe,
+    targets: Sequence[Target],
+    tones: Sequence[Tone],
+    counts: Sequence[int],
+    seed: int,
+) -> list[_Pair] | None:
+    """Return estimates at each scale, or None if some synthetic views show no particles."""
+    plans = [
+        plan_views(recipe, target.geometry, tones, count, seed)
+        for target, count in zip(targets, counts, strict=False)
+    ]
+    pairs = []
+    for target, observed in zip(targets, observe_recipe(recipe, targets, plans), strict=True):
+        if target.observation.estimates is None or observed.estimates is None:
+            return None
+        pairs.append(_Pair(target.observation.estimates, observed.estimates))
+    return pairs
 
 
-def _over_scales(wide: Estimates, close: Estimates) -> Estimates:
-    """Return wide estimates with sizes as either scale has them: small particles are seen closely.
+def _per_tone(tones: Sequence[Tone], views: int) -> int:
+    """Round a number of views up to the same number for each tone."""
+    return len(tones) * -(-views // len(tones))
 
-    What is in px is longer in close views by a constant, which the difference of both sets does not
-    have.
+
+def _average_sizes(wide: Estimates, close: Estimates) -> Estimates:
+    """Return wide estimates with sizes averaged over both scales: close views show small particles.
+
+    Lengths in px are longer in close views by a constant factor, which cancels in the difference
+    between real and synthetic estimates.
     """
     return wide._replace(
         log_diameter=(wide.log_diameter + close.log_diameter) / 2,
@@ -99,36 +186,178 @@ def _over_scales(wide: Estimates, close: Estimates) -> Estimates:
     )
 
 
-def _estimated(
-    recipe: Recipe, aims: Sequence[Target], tones: Sequence[Tone], count: int, seed: int
-) -> Estimated | None:
-    """Return estimates of synthetic views, None where they show no particles."""
-    sights = [
-        (aim, drawing_of(recipe, aim, tones, views, seed))
-        for aim, views in zip(aims, (count, CLOSE_VIEWS), strict=False)
-    ]
-    pairs = []
-    for aim, found in zip(aims, look(recipe, sights), strict=True):
-        if found.estimates is None:
-            return None
-        pairs.append((aim.real.estimates, found.estimates))
-    return Estimated(pairs[0], pairs[-1])
+# Single corrections, from estimates of real and synthetic views
 
 
-def _of_each(tones: Sequence[Tone], views: int) -> int:
-    """Return a number of views, at least so many, of which as many have each tone."""
-    return len(tones) * -(-views // len(tones))
-
-
-def with_coverage(
-    recipe: Recipe, wide: Target, tones: Sequence[Tone], views: int, seed: int
-) -> Recipe:
-    """Return the recipe with as many particles as cover what the micrographs show."""
-    drawing = drawing_of(recipe, wide, tones, _of_each(tones, views), seed)
-    synthetic = look(recipe, [(wide, drawing)])[0].estimates
-    if synthetic is None:
+def _multiply(recipe: Recipe, parameter: Parameter, ratio: float, power: float = 1.0) -> Recipe:
+    """Multiply a parameter by a bounded power of a ratio."""
+    value = parameter.read(recipe)
+    if value is None:
         return recipe
-    # What the segmentation misses or adds, it does so on both.
-    share = coverage(recipe, wide, drawing) * wide.real.estimates.coverage / synthetic.coverage
-    expected = expected_coverage(recipe, wide.pixel_size_nm, wide.scale, drawing.seed)
-    return match_coverage(recipe, share, expected)
+    factor = min(max(ratio**power, 1 / _LARGEST_FACTOR), _LARGEST_FACTOR)
+    return parameter.write(recipe, parameter.clip(max(value, 1e-3) * factor))
+
+
+def _add(recipe: Recipe, parameter: Parameter, difference: float) -> Recipe:
+    value = parameter.read(recipe)
+    return recipe if value is None else parameter.write(recipe, parameter.clip(value + difference))
+
+
+def _correct_sizes(recipe: Recipe, real: Estimates, synthetic: Estimates, base: Recipe) -> Recipe:
+    """Correct size, coverage and agglomeration once.
+
+    The area that particles placed at random leave uncovered is exp(-number), so numbers follow its
+    logarithm. Discs say little about the spread of sizes, as small particles beside large ones give
+    none: it moves half of the way from that of `base` to what discs suggest.
+    """
+    larger = math.exp(real.log_diameter - synthetic.log_diameter)
+    wider = max(real.log_diameter_spread, 0.02) / max(synthetic.log_diameter_spread, 0.02)
+    nearer = (free.SIZE_SPREAD.read(base) or 1.0) / (free.SIZE_SPREAD.read(recipe) or 1.0)
+    denser = _poisson_ratio(real.coverage, synthetic.coverage)
+    recipe = _multiply(recipe, free.DIAMETER, larger)
+    recipe = _multiply(recipe, free.SIZE_SPREAD, wider * nearer, 0.5)
+    recipe = _multiply(recipe, free.DENSITY, denser / larger**2)
+    return _multiply(recipe, free.MEMBERS, real.members / synthetic.members, 0.5)
+
+
+def _correct_coverage(recipe: Recipe, wanted: float, expected: float) -> Recipe:
+    """Correct the number of particles once, for a given coverage of large samples.
+
+    Views contain few agglomerates, so their coverage differs from what the recipe gives on average.
+    """
+    return _multiply(recipe, free.DENSITY, _poisson_ratio(wanted, expected))
+
+
+def _poisson_ratio(wanted: float, present: float) -> float:
+    """Return the ratio of the numbers of particles that cover two shares of a sample."""
+    return math.log1p(-min(wanted, 0.98)) / math.log1p(-min(present, 0.98))
+
+
+def _correct_levels(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Correct the gray levels of particles and substrate once."""
+    contrast = real.particle_level / max(synthetic.particle_level, 1.0)
+    darker = (real.substrate_level - synthetic.substrate_level) / 255
+    return _add(_multiply(recipe, free.ALBEDO, contrast), free.GRAY, darker)
+
+
+def _correct_shading(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Correct the variation of gray levels between particles, at rims and on the substrate once."""
+    spread = max(real.brightness_spread, 0.01) / max(synthetic.brightness_spread, 0.01)
+    # Saturation hides both of these; small steps keep them from diverging then.
+    recipe = _multiply(recipe, free.BRIGHTNESS_SPREAD, spread, 0.2)
+    recipe = _add(recipe, free.EDGE, 0.25 * (real.rim - synthetic.rim))
+    recipe = _add(recipe, free.HALO, synthetic.halo - real.halo)
+    recipe = _multiply(recipe, free.PATCHES, real.patches / synthetic.patches, 0.7)
+    return _multiply(recipe, free.RINGS, real.rings / synthetic.rings, 0.7)
+
+
+def _correct_texture(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Correct the ridges on particles, or their mottle where there are none, once."""
+    if free.RIDGES.read(recipe) is None:
+        return _add(recipe, free.MOTTLE, 2.0 * (real.mottle - synthetic.mottle))
+    return _multiply(recipe, free.RIDGES, real.mottle / max(synthetic.mottle, 1e-3))
+
+
+def _correct_detector(
+    recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float = 1.0
+) -> Recipe:
+    """Correct point spread and noise once.
+
+    The noise variance is that of the amplifier plus, in proportion to the level, that of counting
+    (Foi et al. 2008, IEEE Trans. Image Processing 17, 1737): two levels give both.
+    """
+    blur = free.BLUR.read(recipe) or 0.0
+    squared = blur**2 + 0.6 * damping * (real.blur_variance - synthetic.blur_variance)
+    blur = math.sqrt(max(squared, 0.09 * blur**2))
+    recipe = free.BLUR.write(recipe, free.BLUR.clip(blur))
+    along = real.noise_correlation - synthetic.noise_correlation
+    across = real.line_correlation - synthetic.line_correlation
+    recipe = _add(recipe, free.ALONG, damping * along)
+    recipe = _add(recipe, free.ACROSS, damping * across)
+    return _correct_noise(recipe, real, synthetic, damping)
+
+
+def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float) -> Recipe:
+    """Correct the noise of the amplifier and that of counting."""
+    gaussian, counts = free.NOISE.read(recipe) or 0.0, free.COUNTS.read(recipe) or 0.0
+    per_level = 255 / counts if counts > 0 else 0.0
+    levels = [synthetic.substrate_level, synthetic.particle_level]
+    if recipe.detector.polarity == "dark":
+        levels = [255 - level for level in levels]
+    # Scale the variance at both levels by the ratio of the estimates.
+    variances = [
+        (gaussian**2 + per_level * level) * min(max(now / before, 0.5), 2.0) ** (damping * power)
+        for level, now, before, power in zip(
+            levels,
+            (real.substrate_noise, real.particle_noise),
+            (synthetic.substrate_noise, synthetic.particle_noise),
+            (2.0, 0.7),  # particles are few, and their own structure adds to the noise
+            strict=True,
+        )
+    ]
+    # Attribute the difference to counting, and the rest at the darker level to the amplifier.
+    apart = levels[1] - levels[0]
+    per_level = max(0.0, (variances[1] - variances[0]) / apart) if abs(apart) > 5 else per_level
+    darker = 0 if levels[0] < levels[1] else 1
+    per_level = min(per_level, variances[darker] / max(levels[darker], 1.0))
+    squared = max(variances[darker] - per_level * levels[darker], 0.0)
+    recipe = free.NOISE.write(recipe, math.sqrt(squared))
+    counts = min(255 / per_level, free.COUNTS.high) if per_level > 1e-4 else 0.0
+    return free.COUNTS.write(recipe, counts)
+
+
+# Coverage, from the scenes themselves
+
+
+def _view_coverage(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) -> float:
+    """Trace the share of synthetic views that particles cover."""
+    drawn = recipe_of_view(recipe, geometry, plan.particles)
+    edge_px = drawn.camera.render_px
+    covered = []
+    for index in range(plan.count):
+        scene = _scene(drawn, plan.seed, index)
+        surface = trace(scene, scene.view.resampled(edge_px, edge_px))
+        covered.append(float((surface.particle > 0).mean()))
+    return float(np.mean(covered))
+
+
+def expected_coverage(recipe: Recipe, geometry: ViewGeometry, seed: int) -> float:
+    """Trace the share that particles cover of samples much larger than a view.
+
+    The whole field is traced, so that it does not matter where its few agglomerates lie, with as
+    few rays as a view: it only counts whether each hits a particle.
+
+    Parameters
+    ----------
+    recipe : of the sample
+    geometry : of the views
+    seed : of the samples
+
+    Returns
+    -------
+    Mean share, at most 1.
+    """
+    far = geometry._replace(pixel_size_nm=geometry.pixel_size_nm * _SAMPLE_EDGES)
+    drawn = recipe_of_view(recipe, far, particles_in_field(recipe, far))
+    shares = []
+    for index in range(_SAMPLES):
+        scene = _scene(drawn, seed, index)
+        whole = _view_of_all(scene, drawn.camera.render_px)
+        covered_nm2 = (trace(scene, whole).particle > 0).sum() * whole.pixel_size_nm**2
+        shares.append(covered_nm2 / (drawn.field_nm**2 * math.cos(math.radians(whole.tilt_deg))))
+    return min(float(np.mean(shares)), 1.0)
+
+
+def _view_of_all(scene: Scene, edge_px: int) -> View:
+    """Return a view of all particles of a scene in the direction of its own view."""
+    center, size = scene.particles.center_nm[:, :2], scene.particles.size_nm
+    reach = np.linalg.norm(size, axis=1, keepdims=True) / 2
+    left, top = ((center - reach).min(axis=0)).tolist()
+    right, bottom = ((center + reach).max(axis=0)).tolist()
+    pixel_size_nm = max(right - left, bottom - top) / edge_px
+    return View(left, top, pixel_size_nm, edge_px, edge_px, scene.view.tilt_deg)
+
+
+def _scene(recipe: Recipe, seed: int, index: int) -> Scene:
+    """Return the scene of the sample that `render` would draw."""
+    return sample_scene(recipe, np.random.default_rng([seed, index]).spawn(1)[0])

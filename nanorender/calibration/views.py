@@ -1,4 +1,4 @@
-"""Views: squares of real and of synthetic images, cut and drawn alike, and what they show."""
+"""Views: square parts of real images, and synthetic images rendered to match them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,79 +8,118 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from nanorender.calibration.estimate import Estimates, estimates, mean_estimates
-from nanorender.calibration.likeness import (
-    Features,
-    Reference,
-    Terms,
-    coordinates,
-    features,
-    reference,
-)
-from nanorender.distributions import Constant
-from nanorender.errors import InputError
+from nanorender.calibration.estimates import direct_estimates, with_particles
+from nanorender.calibration.image_statistics import GrayImage
+from nanorender.calibration.observation import Observation, observe_like, pool_observations
+from nanorender.distributions import Constant, Distribution, Uniform
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.render import render
 
-FIELD = 2.0  # edge of the field over that of the view, so that agglomerates reach in from outside
-LEAST_FIELD = 1.4
-MOST_TILES = 12
-THREADS = 2
+_FIELD_EDGES = 2.0  # edge of the field in edges of the view: agglomerates reach in from outside
+_LEAST_FIELD_EDGES = 1.4
+_MOST_REAL_VIEWS = 12
+_LEAST_GAIN_SPREAD = 0.05  # even of one micrograph, as it is one of a series
+_DARKEST_LEVEL = 2.0  # of the substrate, above the level that the detector adds
 
-View = Float32[np.ndarray, "_ _"]
+_pool = ThreadPoolExecutor(2)  # compiled kernels release the interpreter lock
 
 
-class Scale(NamedTuple):
-    """How images are looked at.
+class ViewGeometry(NamedTuple):
+    """Size and resolution of square views.
 
-    edge_px: edge of the square views, in pixels of the micrographs
-    binning: edge of the squares of pixels that are averaged before anything is measured
-    rays: rendered pixels along a pixel of the micrographs
+    Attributes
+    ----------
+    edge_px : edge of a view, in pixels of the micrographs
+    pixel_size_nm : of the micrographs
+    binning : edge of the squares of pixels that are averaged before anything is measured
+    rays_per_px : rendered pixels along a pixel of the micrographs
     """
 
     edge_px: int
-    binning: int
-    rays: float
+    pixel_size_nm: float
+    binning: int = 1
+    rays_per_px: float = 1.0
 
 
 class Tone(NamedTuple):
     """How the gray levels of one micrograph differ from those of its series.
 
-    black: levels that are added; gain: factor on the contrast of particles
+    Attributes
+    ----------
+    black : levels added
+    gain : factor on the contrast of particles
     """
 
     black: float
     gain: float
 
 
-class Shown(NamedTuple):
-    """What a set of synthetic views shows, and the estimates of each that shows particles."""
+class Target(NamedTuple):
+    """Real views that synthetic ones are to resemble.
 
-    features: Features
-    each: tuple[Estimates | None, ...]
+    Attributes
+    ----------
+    observation : what the real views show
+    geometry : of real and synthetic views
+    """
 
-    @property
-    def estimates(self) -> Estimates | None:
-        """Return the mean of the estimates, None where no view shows particles."""
-        return mean_estimates(self.each)
-
-    @property
-    def coordinates(self) -> Float[np.ndarray, "coordinates"]:
-        """Return all of it as numbers that settings change nearly in proportion."""
-        return coordinates(self.features, self.estimates)
+    observation: Observation
+    geometry: ViewGeometry
 
 
-def gray_levels(micrograph: Micrograph) -> View:
-    """Return the image in levels from 0 to 255, whatever its bits."""
+class RenderPlan(NamedTuple):
+    """Which synthetic views to render, the same for all recipes that are compared.
+
+    Attributes
+    ----------
+    seed : of all views
+    count : number of views
+    tones : of the micrographs, taken in turn; empty to draw from the recipe's own distributions
+    particles : number in the field of a view
+    """
+
+    seed: int
+    count: int
+    tones: tuple[Tone, ...]
+    particles: int
+
+
+def gray_levels(micrograph: Micrograph) -> GrayImage:
+    """Convert an image of any bit depth to levels from 0 to 255.
+
+    Parameters
+    ----------
+    micrograph : image of unsigned integers
+
+    Returns
+    -------
+    Gray levels, where 255 is the largest value of the image's type.
+    """
     white = float(np.iinfo(micrograph.image.dtype).max)
     return micrograph.image.astype(np.float32) * np.float32(255 / white)
 
 
-def tiles(image: View, edge_px: int) -> list[View]:
-    """Return squares that cover an image with as little overlap as there can be."""
+def tiles(image: GrayImage, edge_px: int) -> list[GrayImage]:
+    """Cover an image with squares that overlap as little as possible.
+
+    Parameters
+    ----------
+    image : gray image of at least `edge_px` rows and columns
+    edge_px : edge of the squares
+
+    Returns
+    -------
+    Squares, row by row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> len(tiles(np.zeros((100, 150), np.float32), 64))
+    6
+    """
     starts = []
     for side in image.shape:
         count = max(1, -(-(side - edge_px) // edge_px) + 1)
@@ -92,8 +131,18 @@ def tiles(image: View, edge_px: int) -> list[View]:
     ]
 
 
-def binned(view: View, binning: int) -> View:
-    """Return the view with squares of pixels averaged."""
+def bin_view(view: GrayImage, binning: int) -> GrayImage:
+    """Average squares of pixels.
+
+    Parameters
+    ----------
+    view : square gray image
+    binning : edge of the averaged squares
+
+    Returns
+    -------
+    Gray image with an edge shorter by that factor; incomplete squares are dropped.
+    """
     if binning == 1:
         return view
     edge = view.shape[0] // binning
@@ -101,35 +150,66 @@ def binned(view: View, binning: int) -> View:
     return cv2.resize(whole, (edge, edge), interpolation=cv2.INTER_AREA)
 
 
-def real_views(images: Iterable[View], scale: Scale) -> list[View]:
-    """Return the tiles of images, or as many of them as are needed, evenly over all."""
-    cut = [tile for image in images for tile in tiles(image, scale.edge_px)]
-    chosen = np.unique(np.linspace(0, len(cut) - 1, min(len(cut), MOST_TILES)).round().astype(int))
-    return [binned(cut[k], scale.binning) for k in chosen]
+def real_views(images: Iterable[GrayImage], geometry: ViewGeometry) -> list[GrayImage]:
+    """Cut views from real images.
+
+    Parameters
+    ----------
+    images : gray images
+    geometry : of the views
+
+    Returns
+    -------
+    All tiles, or twelve of them spread evenly over the images.
+    """
+    cut = [tile for image in images for tile in tiles(image, geometry.edge_px)]
+    count = min(len(cut), _MOST_REAL_VIEWS)
+    chosen = np.unique(np.linspace(0, len(cut) - 1, count).round().astype(int))
+    return [bin_view(cut[k], geometry.binning) for k in chosen]
 
 
-def particles_in_field(recipe: Recipe, pixel_size_nm: float, scale: Scale) -> int:
-    """Return how many particles the field of a view holds."""
-    field_nm = FIELD * pixel_size_nm * scale.edge_px
+def particles_in_field(recipe: Recipe, geometry: ViewGeometry) -> int:
+    """Compute how many particles the field around a view holds.
+
+    Parameters
+    ----------
+    recipe : gives the number of particles per area
+    geometry : of the view
+
+    Returns
+    -------
+    Number of particles, at least 1.
+    """
+    field_nm = _FIELD_EDGES * geometry.pixel_size_nm * geometry.edge_px
     return max(1, round(recipe.particle_count.typical() * (field_nm / recipe.field_nm) ** 2))
 
 
-def as_view(recipe: Recipe, pixel_size_nm: float, scale: Scale, particles: int) -> Recipe:
-    """Return the recipe for views of a scale, with particles as dense as they are.
+def recipe_of_view(recipe: Recipe, geometry: ViewGeometry, particles: int) -> Recipe:
+    """Adapt a recipe to views, keeping the number of particles per area.
 
     The number of particles is given and the field follows from it. The same seed then gives the
-    same particles whatever the density, and what is measured changes smoothly with it.
+    same particles at any density, and what is measured changes smoothly with it.
+
+    Parameters
+    ----------
+    recipe : of the sample
+    geometry : of the views
+    particles : number in the field; more where the field would be too small for a view
+
+    Returns
+    -------
+    Recipe that renders 8-bit views.
     """
     camera = recipe.camera.model_copy(
         update={
-            "pixel_size_nm": Constant(value=pixel_size_nm),
-            "image_px": scale.edge_px,
-            "render_px": max(16, round(scale.edge_px * scale.rays)),
+            "pixel_size_nm": Constant(value=geometry.pixel_size_nm),
+            "image_px": geometry.edge_px,
+            "render_px": max(16, round(geometry.edge_px * geometry.rays_per_px)),
         }
     )
     per_nm2 = recipe.particle_count.typical() / recipe.field_nm**2
-    least = LEAST_FIELD * pixel_size_nm * scale.edge_px
-    particles = max(particles, math.ceil(per_nm2 * least**2))
+    least_field_nm = _LEAST_FIELD_EDGES * geometry.pixel_size_nm * geometry.edge_px
+    particles = max(particles, math.ceil(per_nm2 * least_field_nm**2))
     return recipe.model_copy(
         update={
             "camera": camera,
@@ -141,124 +221,138 @@ def as_view(recipe: Recipe, pixel_size_nm: float, scale: Scale, particles: int) 
     )
 
 
-def toned(recipe: Recipe, tone: Tone) -> Recipe:
-    """Return the recipe with the levels of one micrograph."""
-    levels = {"black_level": Constant(value=tone.black / 255), "gain": Constant(value=tone.gain)}
-    return recipe.model_copy(update={"detector": recipe.detector.model_copy(update=levels)})
+def plan_views(
+    recipe: Recipe, geometry: ViewGeometry, tones: Sequence[Tone], count: int, seed: int
+) -> RenderPlan:
+    """Plan the synthetic views of a recipe and of those to be compared with it.
+
+    Parameters
+    ----------
+    recipe : gives the number of particles
+    geometry : of the views
+    tones : of the micrographs; empty to draw from the recipe's own distributions
+    count : number of views
+    seed : of all views
+
+    Returns
+    -------
+    Plan of the views.
+    """
+    return RenderPlan(seed, count, tuple(tones), particles_in_field(recipe, geometry))
 
 
-class Seen(NamedTuple):
-    """What a set of real views shows."""
+def synthetic_views(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) -> list[GrayImage]:
+    """Render synthetic views.
 
-    features: Features
-    estimates: Estimates
+    Parameters
+    ----------
+    recipe : of the sample
+    geometry : of the views
+    plan : seed, tones and number of views
+
+    Returns
+    -------
+    Gray images, binned.
+    """
+    drawn = recipe_of_view(recipe, geometry, plan.particles)
+    return list(_pool.map(partial(_render_view, drawn, geometry.binning, plan), range(plan.count)))
 
 
-class Target(NamedTuple):
-    """What synthetic views are to look like.
+def _render_view(recipe: Recipe, binning: int, plan: RenderPlan, index: int) -> GrayImage:
+    if plan.tones:
+        black, gain = plan.tones[index % len(plan.tones)]
+        levels = {"black_level": Constant(value=black / 255), "gain": Constant(value=gain)}
+        recipe = _with_detector(recipe, levels)
+    return bin_view(render(recipe, plan.seed, index).image.astype(np.float32), binning)
 
-    scale: of real and synthetic views
-    pixel_size_nm: of the micrographs
-    dark: whether particles are darker than the substrate
-    real: what the micrographs show
-    reference: the same, as what others are held against
-    threshold: level halfway between substrate and particles
+
+def observe_recipe(
+    recipe: Recipe, targets: Sequence[Target], plans: Sequence[RenderPlan]
+) -> list[Observation]:
+    """Render synthetic views at several scales and observe them in the way of the targets.
+
+    Parameters
+    ----------
+    recipe : of the sample
+    targets : one for each scale
+    plans : of the views at each scale
+
+    Returns
+    -------
+    Observation at each scale.
     """
 
-    scale: Scale
-    pixel_size_nm: float
-    dark: bool
-    real: Seen
-    reference: Reference
-    threshold: float
+    def observe_view(drawn: Recipe, target: Target, plan: RenderPlan, index: int) -> Observation:
+        view = _render_view(drawn, target.geometry.binning, plan, index)
+        return observe_like(target.observation, view)
 
-
-class Drawing(NamedTuple):
-    """Which synthetic views are drawn: common to all recipes that are compared.
-
-    seed: of all of them
-    count: how many
-    tones: of micrographs, taken in turns; none where the recipe's own are drawn
-    particles: in the field of a view
-    """
-
-    seed: int
-    count: int
-    tones: tuple[Tone, ...]
-    particles: int
-
-
-def drawing_of(
-    recipe: Recipe, aim: Target, tones: Sequence[Tone], count: int, seed: int
-) -> Drawing:
-    """Return which views are drawn of a recipe and of those that are compared with it."""
-    particles = particles_in_field(recipe, aim.pixel_size_nm, aim.scale)
-    return Drawing(seed, count, tuple(tones), particles)
-
-
-def target(views: Sequence[View], scale: Scale, pixel_size_nm: float, dark: bool) -> Target:
-    """Return what `views` of a scale show, as a target.
-
-    Raises
-    ------
-    InputError
-        If no particles are found on any.
-    """
-    mean = mean_estimates([estimates(view, dark) for view in views])
-    if mean is None:
-        raise InputError("no particles stand out from the background of these micrographs")
-    threshold = (mean.substrate_level + mean.particle_level) / 2
-    threshold = 255 - threshold if dark else threshold
-    real = Seen(features(views, threshold), mean)
-    return Target(scale, pixel_size_nm, dark, real, reference(*real), threshold)
-
-
-def synthetic_views(recipe: Recipe, aim: Target, drawing: Drawing) -> list[View]:
-    """Return synthetic views of a recipe."""
-    drawn = as_view(recipe, aim.pixel_size_nm, aim.scale, drawing.particles)
-    return list(_pool.map(partial(_draw, drawn, aim.scale.binning, drawing), range(drawing.count)))
-
-
-_pool = ThreadPoolExecutor(THREADS)  # kernels let go of the interpreter
-
-
-def _draw(recipe: Recipe, binning: int, drawing: Drawing, index: int) -> View:
-    if drawing.tones:
-        recipe = toned(recipe, drawing.tones[index % len(drawing.tones)])
-    return binned(render(recipe, drawing.seed, index).image.astype(np.float32), binning)
-
-
-def shown(views: Sequence[View], aim: Target) -> Shown:
-    """Return what synthetic views show."""
-    return pooled(list(_pool.map(partial(_shown, aim), views)))
-
-
-def _shown(aim: Target, view: View) -> Shown:
-    return Shown(features([view], aim.threshold), (estimates(view, aim.dark),))
-
-
-def look(recipe: Recipe, sights: Sequence[tuple[Target, Drawing]]) -> tuple[Shown, ...]:
-    """Return what synthetic views of a recipe show, at each of several scales."""
-    drawn = [as_view(recipe, aim.pixel_size_nm, aim.scale, d.particles) for aim, d in sights]
     jobs = [
-        partial(_looked, view, aim, drawing, index)
-        for view, (aim, drawing) in zip(drawn, sights, strict=True)
-        for index in range(drawing.count)
+        partial(observe_view, drawn, target, plan, index)
+        for target, plan in zip(targets, plans, strict=True)
+        for drawn in [recipe_of_view(recipe, target.geometry, plan.particles)]
+        for index in range(plan.count)
     ]
-    each = _pool.map(partial.__call__, jobs)
-    return tuple(pooled([next(each) for _ in range(d.count)]) for _, d in sights)
+    observed = _pool.map(partial.__call__, jobs)
+    return [pool_observations([next(observed) for _ in range(plan.count)]) for plan in plans]
 
 
-def _looked(recipe: Recipe, aim: Target, drawing: Drawing, index: int) -> Shown:
-    return _shown(aim, _draw(recipe, aim.scale.binning, drawing, index))
+def estimate_tones(images: Sequence[GrayImage], dark: bool) -> tuple[Tone, ...]:
+    """Estimate the tone of each micrograph relative to the mean of all.
+
+    The contrast is the difference between particles and substrate.
+
+    Parameters
+    ----------
+    images : gray images of a series
+    dark : whether particles are darker than the substrate
+
+    Returns
+    -------
+    Tone of each image that shows particles. A series of dark particles has one neutral tone, since
+    the level that its detector adds cannot be separated from its gain.
+    """
+    found = with_particles([direct_estimates(image, dark) for image in images])
+    if dark or not found:
+        return (Tone(0.0, 1.0),)
+    substrate = np.array([estimate.substrate_level for estimate in found])
+    contrast = np.array([estimate.particle_level for estimate in found]) - substrate
+    gain = np.maximum(contrast, 1.0) / max(contrast.mean(), 1.0)
+    # The recipe's substrate must stay bright enough that no tone has to subtract levels.
+    room = max(float((substrate / gain).min()), _DARKEST_LEVEL)
+    black = np.maximum(substrate - gain * room, 0.0)
+    return tuple(Tone(float(b), float(g)) for b, g in zip(black, gain, strict=True))
 
 
-def pooled(sets: Sequence[Shown]) -> Shown:
-    """Return what several sets of views of one scale show together."""
-    sums = (np.sum(parts, axis=0) for parts in zip(*(one.features for one in sets), strict=True))
-    return Shown(Features(*sums), tuple(found for one in sets for found in one.each))
+def with_tones(recipe: Recipe, tones: Sequence[Tone]) -> Recipe:
+    """Give a recipe the distribution of tones of a series of micrographs.
+
+    Gamma and contrast are fixed at 1: albedo and gray levels are fitted in their place.
+
+    Parameters
+    ----------
+    recipe : of the sample
+    tones : of each micrograph
+
+    Returns
+    -------
+    Recipe with other detector levels.
+    """
+    black, gain = np.array(tones).T
+    levels = {
+        "black_level": _uniform_like(black / 255, 0.0),
+        "gain": _uniform_like(gain, _LEAST_GAIN_SPREAD),
+        "gamma": Constant(value=1.0),
+        "contrast": Constant(value=1.0),
+    }
+    return _with_detector(recipe, levels)
 
 
-def compared(aim: Target, synthetic: Shown) -> Terms:
-    """Return the terms of the loss of what synthetic views show."""
-    return aim.reference.terms(synthetic.coordinates)
+def _with_detector(recipe: Recipe, settings: dict[str, Distribution]) -> Recipe:
+    return recipe.model_copy(update={"detector": recipe.detector.model_copy(update=settings)})
+
+
+def _uniform_like(values: Float[np.ndarray, "n"], least_half_width: float) -> Distribution:
+    """Return a uniform distribution with the mean and standard deviation of positive values."""
+    mean, half = float(values.mean()), max(float(values.std()) * 3**0.5, least_half_width)
+    half = min(half, mean)
+    return Uniform(low=mean - half, high=mean + half) if half > 0 else Constant(value=mean)

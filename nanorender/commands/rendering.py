@@ -185,29 +185,33 @@ def calibrate(
     micrographs: Several,
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
     out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
-    sheet: Annotated[Path | None, typer.Option(help="PNG file to compare by eye.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="PNG file for a visual check.")] = None,
     evaluations: Annotated[
         int,
-        typer.Option(min=1, help="Changed recipes that are looked at; of all settings from 80 on."),
+        typer.Option(min=1, help="Candidates to render; 80 or more to fit all settings."),
     ] = 200,
     dark_particles: DarkParticles = False,
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
     seed: Seed = 0,
 ) -> None:
-    """Fit a recipe to one to ten micrographs that nobody annotated.
+    """Fit a recipe to one to ten micrographs without annotations.
 
     Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
     """
     from nanorender.calibration.calibrate import CalibrationSettings, calibrate
-    from nanorender.calibration.fitted import in_short, refuse_other_than_toml, write_fitted
-    from nanorender.calibration.sheet import refuse_other_than_png, write_sheet
+    from nanorender.calibration.fitted_recipe import (
+        loss_summary,
+        require_suffix,
+        write_fitted,
+        write_sheet,
+    )
     from nanorender.files.collection import read_micrographs
     from nanorender.recipe import read_recipe
 
-    refuse_other_than_toml(out)
+    require_suffix(out, ".toml")
     if sheet is not None:
-        refuse_other_than_png(sheet)
+        require_suffix(sheet, ".png")
     base = read_recipe(recipe)
     images = read_micrographs(micrographs, parse_reading(pixel_size_nm, crop=crop))
     settings = CalibrationSettings(
@@ -219,38 +223,8 @@ def calibrate(
         print(f"note: {note}", file=sys.stderr)
     write_fitted(fitted, recipe, [image.path.name for image in images], out)
     if sheet is not None:
-        views = {"real": fitted.real, "synthetic, fitted": fitted.synthetic}
-        write_sheet(views, fitted.features, {"before": fitted.before, "after": fitted.after}, sheet)
+        views = {"real": fitted.real_views, "synthetic, fitted": fitted.synthetic_views}
+        write_sheet(fitted, views, sheet)
         print(sheet)
-    print(in_short(fitted), file=sys.stderr)
+    print(loss_summary(fitted), file=sys.stderr)
     print(out)
-
-
-@app.command(rich_help_panel=PANEL)
-def compare(
-    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
-    synthetic: Annotated[Path, typer.Argument(help="Folder of synthetic images, or one of them.")],
-    worst: Annotated[Path | None, typer.Option(help="PNG file of the worst patches.")] = None,
-    dark_particles: DarkParticles = False,
-    crop: Crop = None,
-) -> None:
-    """Tell how alike real and synthetic images are; 0.5 of the classifier is as good as can be.
-
-    Example: nanorender compare micrographs dataset/images --worst worst.png
-    """
-    from nanorender.calibration.views import gray_levels
-    from nanorender.comparison.compare import as_text, compare, write_worst
-    from nanorender.files.collection import read_micrographs
-
-    sets = [
-        [gray_levels(image) for image in read_micrographs([folder], reading)]
-        for folder, reading in (
-            (real, parse_reading(in_pixels=True, crop=crop)),
-            (synthetic, parse_reading(in_pixels=True)),
-        )
-    ]
-    found = compare(sets[0], sets[1], dark_particles)
-    if worst is not None:
-        write_worst(found, worst)
-        print(worst)
-    print(as_text(found))

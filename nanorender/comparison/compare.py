@@ -1,10 +1,12 @@
 """Comparison of real and synthetic images: terms of the loss, and a classifier of patches.
 
-A classifier that is right half of the time cannot tell them apart (Lopez-Paz & Oquab 2017,
-classifier two-sample tests).
+A classifier that is right half of the time cannot distinguish them (Lopez-Paz & Oquab, "Revisiting
+classifier two-sample tests", ICLR 2017).
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,66 +14,93 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from nanorender.calibration.estimate import gradient
-from nanorender.calibration.likeness import Terms, local_deviation, radial_power
-from nanorender.calibration.sheet import refuse_other_than_png
-from nanorender.calibration.views import Scale, View, compared, shown, target, tiles
+from nanorender.calibration.image_statistics import (
+    GrayImage,
+    gradient,
+    local_deviation,
+    radial_power,
+)
+from nanorender.calibration.observation import (
+    LossTerms,
+    observe_like,
+    observe_reference,
+    pool_observations,
+)
+from nanorender.calibration.views import tiles
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file
 
-PATCH_PX = 128
-QUANTILES = np.linspace(0.02, 0.98, 13)
-FOLDS = 5
-WORST = 6
-MOST_PATCHES = 600
+_TILE_PX = 512  # of the loss
+_PATCH_PX = 128  # of the classifier
+_MOST_PATCHES = 600
+_QUANTILES = np.linspace(0.02, 0.98, 13)
+_FOLDS = 5
+_SHOWN_PATCHES = 6  # of either set
 
 
 class Comparison(NamedTuple):
-    """How alike two sets of images are.
+    """How similar two sets of images are.
 
-    terms: of the loss
-    accuracy: share of patches, of images that it did not learn from, which a classifier assigns
-        to the right set; sets weigh alike, so that 0.5 is what guessing reaches
-    interval: of 95 % for the accuracy, as if patches were independent
-    patches: (n) of both sets
-    synthetic: (n) whether each is synthetic
-    probability: (n) that it is synthetic, from the classifier
+    Attributes
+    ----------
+    terms : of the loss
+    accuracy : share of patches, from images not used for training, that a classifier assigns to the
+        right set, both sets weighted equally; 0.5 means the sets are indistinguishable
+    interval : 95 % confidence interval of the accuracy for independent patches
+    patches : (n) of both sets
+    synthetic : (n) 1 for synthetic patches, 0 for real ones
+    probability : (n) of being synthetic, from the classifier
     """
 
-    terms: Terms
+    terms: LossTerms
     accuracy: float
     interval: tuple[float, float]
-    patches: list[View]
+    patches: list[GrayImage]
     synthetic: Int[np.ndarray, "n"]
     probability: Float[np.ndarray, "n"]
 
 
-def compare(real: Sequence[View], synthetic: Sequence[View], dark: bool) -> Comparison:
-    """Return how alike two sets of images of 256 levels and of about the same pixel size are.
+def compare_images(
+    real: Sequence[GrayImage], synthetic: Sequence[GrayImage], dark: bool
+) -> Comparison:
+    """Compare two sets of images of similar pixel size.
+
+    Parameters
+    ----------
+    real, synthetic : gray images
+    dark : whether particles are darker than the substrate
+
+    Returns
+    -------
+    Terms of the loss and the classifier's accuracy.
 
     Raises
     ------
     InputError
-        If an image is smaller than two patches, or no particles are found on the real ones.
+        If an image is smaller than two patches, or the real images show no particles.
     """
     edge = min(min(image.shape) for image in (*real, *synthetic))
-    if edge < 2 * PATCH_PX:
+    if edge < 2 * _PATCH_PX:
         raise InputError(
-            f"the smallest image has {edge} rows or columns; comparing needs {2 * PATCH_PX}"
+            f"the smallest image has {edge} rows or columns; comparing needs at least "
+            f"{2 * _PATCH_PX}"
         )
-    scale = Scale(min(edge, 512), 1, 1.0)
-    cut = [
-        [tile for image in images for tile in tiles(image, scale.edge_px)]
+    # Compute the loss from the largest common tiles.
+    real_tiles, synthetic_tiles = (
+        [tile for image in images for tile in tiles(image, min(edge, _TILE_PX))]
         for images in (real, synthetic)
-    ]
-    aim = target(cut[0], scale, 1.0, dark)
+    )
+    reference = observe_reference(real_tiles, dark)
+    with ThreadPoolExecutor() as threads:
+        each = list(threads.map(partial(observe_like, reference), synthetic_tiles))
+    # Train classifiers on patches and test them on those of other images.
     patches, kind, group = _patches(real, synthetic)
-    probability = _probabilities(np.stack([_description(p) for p in patches]), kind, group)
+    probability = _probabilities(np.stack([_features(p) for p in patches]), kind, group)
     right = (probability > 0.5) == (kind == 1)
     accuracy = float((right[kind == 1].mean() + right[kind == 0].mean()) / 2)
     margin = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / len(kind)))
     return Comparison(
-        terms=compared(aim, shown(cut[1], aim)),
+        terms=reference.loss_terms(pool_observations(each).features),
         accuracy=accuracy,
         interval=(max(accuracy - margin, 0.0), min(accuracy + margin, 1.0)),
         patches=patches,
@@ -81,28 +110,24 @@ def compare(real: Sequence[View], synthetic: Sequence[View], dark: bool) -> Comp
 
 
 def _patches(
-    real: Sequence[View], synthetic: Sequence[View]
-) -> tuple[list[View], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    real: Sequence[GrayImage], synthetic: Sequence[GrayImage]
+) -> tuple[list[GrayImage], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
     """Return patches, the set and the group of each; as many of either set, evenly spread.
 
-    Patches of one image are one group, or of one half of it where a set has a single image.
+    The patches of an image form a group, or those of each half where a set has a single image.
     """
-    halves = min(len(real), len(synthetic)) < 2
-    sets = []
+    in_halves = min(len(real), len(synthetic)) < 2
+    cut = []
     for images in (real, synthetic):
-        rows = []
-        for number, image in enumerate(images):
-            middle = image.shape[1] // 2
-            parts = (image[:, :middle], image[:, middle:]) if halves else (image,)
-            rows += [
-                (patch, 2 * number + half)
-                for half, part in enumerate(parts)
-                for patch in tiles(part, PATCH_PX)
-            ]
-        sets.append(rows)
-    count = min(*map(len, sets), MOST_PATCHES // 2)
+        parts = [
+            part
+            for image in images
+            for part in np.hsplit(image, [image.shape[1] // 2] if in_halves else [])
+        ]
+        cut.append([(patch, k) for k, part in enumerate(parts) for patch in tiles(part, _PATCH_PX)])
+    count = min(*map(len, cut), _MOST_PATCHES // 2)
     patches, kind, group = [], [], []
-    for which, rows in enumerate(sets):
+    for which, rows in enumerate(cut):
         for k in np.linspace(0, len(rows) - 1, count).round().astype(int):
             patches.append(rows[k][0])
             kind.append(which)
@@ -110,23 +135,22 @@ def _patches(
     return patches, np.array(kind), np.array(group)
 
 
-def _description(patch: View) -> Float[np.ndarray, "features"]:
-    """Return what the classifier sees: quantiles of levels, slopes and contrast, and spectrum."""
-    parts = [np.quantile(patch, QUANTILES)]
-    parts += [np.log(np.quantile(gradient(patch, s), QUANTILES) + 0.1) for s in (1.0, 2.0)]
-    parts += [np.log(np.quantile(local_deviation(patch, w), QUANTILES) + 0.1) for w in (5, 17)]
-    parts.append(np.log(radial_power(patch) + 1e-6))
-    return np.concatenate(parts)
+def _features(patch: GrayImage) -> Float[np.ndarray, "features"]:
+    """Return quantiles of levels, gradients and local contrast, and the spectrum of a patch."""
+    parts = [np.quantile(patch, _QUANTILES)]
+    parts += [np.log(np.quantile(gradient(patch, s), _QUANTILES) + 0.1) for s in (1.0, 2.0)]
+    parts += [np.log(np.quantile(local_deviation(patch, w), _QUANTILES) + 0.1) for w in (5, 17)]
+    return np.concatenate([*parts, np.log(radial_power(patch) + 1e-6)])
 
 
 def _probabilities(
-    described: Float[np.ndarray, "n features"],
+    features: Float[np.ndarray, "n features"],
     kind: Int[np.ndarray, "n"],
     group: Int[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
-    """Return the probability that each patch is synthetic, by classifiers that never saw its group.
+    """Return the probability that each patch is synthetic, from classifiers without its group.
 
-    Logistic regression: it cannot learn patches by heart, and its weights need no tuning here.
+    Logistic regression cannot memorize patches, and its regularization needs no tuning here.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -134,46 +158,57 @@ def _probabilities(
     from sklearn.preprocessing import StandardScaler
 
     groups = min(len(np.unique(group[kind == which])) for which in (0, 1))
-    folds = StratifiedGroupKFold(min(FOLDS, groups), shuffle=True, random_state=0)
+    folds = StratifiedGroupKFold(min(_FOLDS, groups), shuffle=True, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-    chances = cross_val_predict(
-        model, described, kind, groups=group, cv=folds, method="predict_proba"
+    predicted = cross_val_predict(
+        model, features, kind, groups=group, cv=folds, method="predict_proba"
     )
-    return np.asarray(chances)[:, 1]
+    return np.asarray(predicted)[:, 1]
 
 
-def as_text(comparison: Comparison) -> str:
-    """Return the comparison as lines."""
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """Format a comparison as text.
+
+    Parameters
+    ----------
+    comparison : of two sets of images
+
+    Returns
+    -------
+    One line for each term, the loss and the classifier.
+    """
     low, high = comparison.interval
-    lines = [f"{name:10} {value:.3f}" for name, value in comparison.terms._asdict().items()]
-    lines.append(f"{'loss':10} {comparison.terms.loss():.3f}")
-    lines.append(
-        f"classifier {comparison.accuracy:.3f} of {len(comparison.patches)} patches right "
-        f"({low:.3f} to {high:.3f}); 0.5 is guessing"
-    )
-    return "\n".join(lines)
+    return [
+        *(f"{name:10} {value:.3f}" for name, value in comparison.terms._asdict().items()),
+        f"{'loss':10} {comparison.terms.loss():.3f}",
+        f"{'classifier':10} {comparison.accuracy:.3f} of {len(comparison.patches)} patches right "
+        f"({low:.3f} to {high:.3f}); 0.5 means the sets are indistinguishable",
+    ]
 
 
-def write_worst(comparison: Comparison, path: Path) -> None:
-    """Write a PNG of the patches that most surely give real and synthetic images away.
+def write_worst_patches(comparison: Comparison, path: Path) -> None:
+    """Write the real and the synthetic patches that the classifier recognizes most surely.
+
+    Parameters
+    ----------
+    comparison : of two sets of images
+    path : PNG file
 
     Raises
     ------
     InputError
-        If the file's name does not end in .png, or it cannot be written.
+        If the file cannot be written.
     """
-    refuse_other_than_png(path)
-    figure = Figure(figsize=(1.7 * WORST, 4.2), layout="constrained")
-    grid = figure.subplots(2, WORST, squeeze=False)
+    figure = Figure(figsize=(1.7 * _SHOWN_PATCHES, 4.2), layout="constrained")
+    grid = figure.subplots(2, _SHOWN_PATCHES, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
     for which, (line, name) in enumerate(zip(grid, ("real", "synthetic"), strict=True)):
         rows = np.flatnonzero(comparison.synthetic == which)
-        sure = np.abs(comparison.probability[rows] - (1 - which))
-        worst = rows[np.argsort(-sure, kind="stable")[:WORST]]
-        for axes in line:
-            axes.set_axis_off()
+        certainty = np.abs(comparison.probability[rows] - (1 - which))
+        worst = rows[np.argsort(-certainty, kind="stable")[:_SHOWN_PATCHES]]
         for axes, k in zip(line, worst, strict=False):
             axes.imshow(comparison.patches[k], cmap="gray", vmin=0, vmax=255)
-            chance = comparison.probability[k]
-            axes.set_title(f"{name}: {chance:.0%} synthetic", fontsize=7)
+            axes.set_title(f"{name}: {comparison.probability[k]:.0%} synthetic", fontsize=7)
     with atomic_file(path) as part:
         figure.savefig(part, format="png", dpi=110)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from nanorender.calibration.parameters import DIAMETER, MATCHED, SEARCHED, SIZE_SPREAD, spread_of
+from nanorender.calibration.parameters import (
+    DIAMETER,
+    MATCHED,
+    SEARCHED,
+    SIZE_SPREAD,
+    log_deviation,
+)
 from nanorender.recipe import Recipe, preset_names, read_recipe
 
 EVERY = SEARCHED + MATCHED
@@ -34,7 +40,7 @@ def test_another_diameter_keeps_the_proportions_of_populations():
     for before, after in zip(recipe.particles, larger.particles, strict=True):
         ratio = after.diameter_nm.typical() / before.diameter_nm.typical()
         assert ratio == pytest.approx(2)
-        assert spread_of(after.diameter_nm) == pytest.approx(spread_of(before.diameter_nm))
+        assert log_deviation(after.diameter_nm) == pytest.approx(log_deviation(before.diameter_nm))
 
 
 def test_another_spread_widens_populations_and_leaves_them_where_they_are():
@@ -42,7 +48,7 @@ def test_another_spread_widens_populations_and_leaves_them_where_they_are():
     wider = SIZE_SPREAD.write(recipe, 1.5 * SIZE_SPREAD.read(recipe))
     for before, after in zip(recipe.particles, wider.particles, strict=True):
         assert after.diameter_nm.typical() == pytest.approx(before.diameter_nm.typical(), rel=0.02)
-        ratio = spread_of(after.diameter_nm) / spread_of(before.diameter_nm)
+        ratio = log_deviation(after.diameter_nm) / log_deviation(before.diameter_nm)
         assert ratio == pytest.approx(1.5, rel=0.1)
 
 

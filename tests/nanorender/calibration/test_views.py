@@ -1,21 +1,22 @@
 import numpy as np
 import pytest
+from pictures import discs, noise
 
+from nanorender.calibration.observation import observe_like, observe_reference, pool_observations
 from nanorender.calibration.views import (
-    Drawing,
-    Scale,
+    RenderPlan,
+    Target,
     Tone,
-    as_view,
-    binned,
-    look,
+    ViewGeometry,
+    bin_view,
+    estimate_tones,
+    observe_recipe,
     particles_in_field,
-    pooled,
-    shown,
+    recipe_of_view,
     synthetic_views,
-    target,
     tiles,
+    with_tones,
 )
-from nanorender.errors import InputError
 from nanorender.recipe import read_recipe
 from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
@@ -32,58 +33,79 @@ def test_tiles_cover_an_image(shape):
 def test_binning_averages_squares():
     view = np.random.default_rng(0).random((9, 9)).astype(np.float32)
     expected = view[:8, :8].reshape(4, 2, 4, 2).mean(axis=(1, 3))
-    assert binned(view, 2) == pytest.approx(expected, abs=1e-6)
-    assert binned(view, 1) is view
+    assert bin_view(view, 2) == pytest.approx(expected, abs=1e-6)
+    assert bin_view(view, 1) is view
 
 
 def test_a_view_keeps_the_density_whatever_its_number_of_particles():
     recipe = read_recipe("sio2")
     density = recipe.particle_count.typical() / recipe.field_nm**2
     for particles in (200, 400):
-        view = as_view(recipe, 5.0, Scale(256, 1, 1.0), particles)
+        view = recipe_of_view(recipe, ViewGeometry(256, 5.0), particles)
         assert view.particle_count.typical() / view.field_nm**2 == pytest.approx(density)
 
 
 def test_the_same_seed_gives_the_same_particles_at_another_density():
-    recipe, scale = read_recipe("sio2"), Scale(256, 1, 1.0)
-    count = particles_in_field(recipe, 5.0, scale)
+    recipe, geometry = read_recipe("sio2"), ViewGeometry(256, 5.0)
+    count = particles_in_field(recipe, geometry)
     denser = recipe.model_copy(update={"field_nm": recipe.field_nm / 1.1})
     sizes = [
-        sample_scene(as_view(r, 5.0, scale, count), np.random.default_rng(0)).particles.size_nm
+        sample_scene(recipe_of_view(r, geometry, count), np.random.default_rng(0)).particles.size_nm
         for r in (recipe, denser)
     ]
     assert np.array_equal(*sizes)
 
 
-def test_views_without_particles_are_no_target():
-    with pytest.raises(InputError, match="no particles stand out"):
-        target([np.full((128, 128), 30, np.float32)], Scale(128, 1, 1.0), 5.0, False)
+PLAN = RenderPlan(1, 3, (Tone(0.0, 1.0), Tone(5.0, 1.1)), 60)
 
 
-SPHERES = Drawing(1, 3, (Tone(0.0, 1.0), Tone(5.0, 1.1)), 60)
-
-
-def spheres_seen():
+def spheres_target():
     """Return a recipe and what its own views show, as a target."""
     recipe = read_recipe("sio2")
-    aim = Scale(192, 1, 1.0)
-    first = as_view(recipe, 7.0, aim, 60)
+    geometry = ViewGeometry(192, 7.0)
+    first = recipe_of_view(recipe, geometry, 60)
     images = [render(first, 0, index).image.astype(np.float32) for index in range(2)]
-    return recipe, target(images, aim, 7.0, False)
+    return recipe, Target(observe_reference(images, False), geometry)
 
 
-def test_a_look_at_two_scales_shows_what_the_views_of_each_do():
-    recipe, aim = spheres_seen()
-    wide = aim._replace(scale=Scale(192, 2, 0.5))
-    seen = look(recipe, [(wide, SPHERES), (aim, SPHERES._replace(count=1))])
-    for found, which, count in zip(seen, (wide, aim), (3, 1), strict=True):
-        views = synthetic_views(recipe, which, SPHERES._replace(count=count))
-        assert len(found.each) == len(views) == count
-        assert np.array_equal(found.coordinates, shown(views, which).coordinates)
+def test_observations_at_two_scales_are_those_of_the_views_of_each():
+    recipe, close = spheres_target()
+    wide = close._replace(geometry=ViewGeometry(192, 7.0, 2, 0.5))
+    targets, plans = (wide, close), (PLAN, PLAN._replace(count=1))
+    found = observe_recipe(recipe, targets, plans)
+    for observed, target, plan in zip(found, targets, plans, strict=True):
+        views = synthetic_views(recipe, target.geometry, plan)
+        assert len(observed.view_estimates) == len(views) == plan.count
+        expected = pool_observations([observe_like(target.observation, view) for view in views])
+        assert np.array_equal(observed.features, expected.features)
 
 
-def test_sets_of_views_show_together_what_all_of_their_views_do():
-    recipe, aim = spheres_seen()
-    views = synthetic_views(recipe, aim, SPHERES)
-    parts = [shown(views[:1], aim), shown(views[1:], aim)]
-    assert pooled(parts).coordinates == pytest.approx(shown(views, aim).coordinates)
+def image(substrate, particle):
+    return (discs(levels=(substrate, particle)) + noise((512, 512), 2.0, (0, 0))).astype(np.float32)
+
+
+def test_tones_give_every_micrograph_its_levels_back():
+    levels = [(40.0, 140.0), (50.0, 130.0), (36.0, 156.0)]
+    tones = estimate_tones([image(*pair) for pair in levels], False)
+    # All share one substrate and one contrast, up to what black and gain of each say.
+    substrate = [(s - tone.black) / tone.gain for (s, _), tone in zip(levels, tones, strict=True)]
+    contrast = [(p - s) / tone.gain for (s, p), tone in zip(levels, tones, strict=True)]
+    assert substrate == pytest.approx([substrate[0]] * 3, abs=1)
+    assert contrast == pytest.approx([100] * 3, abs=2)
+    assert min(tone.black for tone in tones) == pytest.approx(0, abs=1e-9)
+
+
+def test_one_micrograph_still_leaves_some_variation():
+    recipe = with_tones(read_recipe("tio2"), estimate_tones([image(40, 140)], False))
+    gain = recipe.detector.gain
+    assert (gain.low, gain.high) == pytest.approx((0.95, 1.05))
+    assert recipe.detector.black_level.typical() == 0
+    assert recipe.detector.gamma.typical() == 1
+
+
+def test_a_series_spreads_as_its_micrographs_do():
+    tones = estimate_tones([image(40, 140), image(50, 150)], False)
+    black = with_tones(read_recipe("tio2"), tones).detector.black_level
+    values = np.array([tone.black for tone in tones]) / 255
+    assert black.typical() == pytest.approx(values.mean(), rel=0.01)
+    assert (black.low, black.high) == pytest.approx((values.min(), values.max()), abs=0.002)

@@ -1,21 +1,25 @@
 import tomllib
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
-from test_match import SEEN
+from pictures import noisy_discs
 
 from nanorender.calibration.calibrate import Calibration
-from nanorender.calibration.fitted import (
+from nanorender.calibration.fitted_recipe import (
     fitted_toml,
-    in_short,
-    refuse_other_than_toml,
+    loss_summary,
+    require_suffix,
     write_fitted,
+    write_sheet,
 )
-from nanorender.calibration.likeness import Terms
+from nanorender.calibration.observation import LossTerms, observe_reference
 from nanorender.calibration.parameters import ALBEDO, BLUR, DIAMETER, MEMBERS, RINGS
 from nanorender.errors import InputError
 from nanorender.recipe import preset_names, read_recipe
+
+REAL, SYNTHETIC = noisy_discs(2, 3.0, 0), noisy_discs(2, 4.0, 5)
 
 
 def calibration(name):
@@ -25,9 +29,21 @@ def calibration(name):
         recipe = parameter.write(recipe, factor * (parameter.read(recipe) or 0.1))
     if MEMBERS.read(recipe) is not None:
         recipe = MEMBERS.write(recipe, 3.0)
-    before, after = Terms(*[0.4] * 7), Terms(*[0.1] * 7)
+    before, after = LossTerms(*[0.4] * 7), LossTerms(*[0.1] * 7)
     fitted = {"diameter_nm": (DIAMETER.read(base), DIAMETER.read(recipe))}
-    return Calibration(recipe, before, after, 0.07, fitted, (SEEN, SEEN), 7, [], [], {}, ())
+    return Calibration(
+        recipe=recipe,
+        before=before,
+        after=after,
+        noise_floor=0.07,
+        fitted=fitted,
+        evaluations=7,
+        real=observe_reference(REAL, False),
+        synthetic=observe_reference(SYNTHETIC, False),
+        real_views=REAL,
+        synthetic_views=SYNTHETIC,
+        notes=(),
+    )
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -49,7 +65,7 @@ def test_the_file_says_what_was_fitted_and_keeps_the_other_comments():
     lines = text.splitlines()
     assert "2 micrographs: a.tif, b.tif" in lines[0]
     assert any("Loss before 0.333, after 0.095" in line for line in lines)
-    assert any("differ by 0.070" in line for line in lines)
+    assert any("Noise floor at this sample size: 0.070" in line for line in lines)
     assert any("diameter_nm: 218.9 -> 284.6" in line for line in lines)
     albedo = next(line for line in lines if line.startswith("albedo"))
     assert albedo.endswith("# fitted; was 0.34")
@@ -58,13 +74,23 @@ def test_the_file_says_what_was_fitted_and_keeps_the_other_comments():
     assert np.isclose(tomllib.loads(text)["materials"]["oxide"]["albedo"], 0.306, rtol=1e-3)
 
 
-def test_the_loss_in_short_says_what_chance_alone_makes():
+def test_the_loss_summary_states_the_noise_floor():
     fitted = calibration("tio2")
-    assert in_short(fitted) == "loss 0.333 -> 0.095 (0.070 by chance alone)"
-    assert in_short(replace(fitted, chance=None)) == "loss 0.333 -> 0.095"
+    assert loss_summary(fitted) == ("loss 0.333 -> 0.095. Noise floor at this sample size: 0.070")
+    assert loss_summary(replace(fitted, noise_floor=None)) == "loss 0.333 -> 0.095"
 
 
-def test_a_file_that_is_no_toml_is_refused_before_the_work(tmp_path):
-    for path in (tmp_path / "mine.txt", tmp_path / "nowhere" / "mine.toml"):
-        with pytest.raises(InputError, match=r"must end in \.toml"):
-            refuse_other_than_toml(path)
+def test_paths_that_cannot_be_written_are_refused_before_the_work(tmp_path):
+    with pytest.raises(InputError, match=r"mine\.txt must end in \.toml"):
+        require_suffix(tmp_path / "mine.txt", ".toml")
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
+        require_suffix(tmp_path / "nowhere" / "mine.toml", ".toml")
+
+
+def test_a_sheet_has_a_row_for_each_set_and_one_of_plots(tmp_path):
+    fitted = calibration("tio2")
+    write_sheet(fitted, {"real": REAL, "synthetic": SYNTHETIC}, tmp_path / "both.png")
+    write_sheet(fitted, {"synthetic": SYNTHETIC}, tmp_path / "one.png")
+    both, one = (cv2.imread(str(tmp_path / name)) for name in ("both.png", "one.png"))
+    assert both.shape[1] == one.shape[1]
+    assert both.shape[0] / one.shape[0] == pytest.approx(1.5, rel=0.01)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pictures import discs, noise
 
-from nanorender.calibration.polarity import refuse_unfit
+from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.recipe import read_recipe
@@ -27,12 +27,12 @@ def bright():
 
 
 def test_micrographs_of_particles_are_accepted():
-    refuse_unfit([micrograph(bright())] * 3, dark=False)
-    refuse_unfit([micrograph(255 - bright())], dark=True)
+    refuse_unsuitable([micrograph(bright())] * 3, dark=False)
+    refuse_unsuitable([micrograph(255 - bright())], dark=True)
 
 
 def test_a_crowded_layer_of_bright_particles_is_not_taken_for_dark_ones():
-    refuse_unfit(
+    refuse_unsuitable(
         [micrograph(discs(diameter_px=31, spacing_px=32) + noise((512, 512), 3, (0, 0)))],
         dark=False,
     )
@@ -40,18 +40,18 @@ def test_a_crowded_layer_of_bright_particles_is_not_taken_for_dark_ones():
 
 def test_one_image_without_particles_among_others_is_accepted():
     empty = 40 + noise((512, 512), 3.0, (0, 0))
-    refuse_unfit([micrograph(bright()), micrograph(empty)], dark=False)
+    refuse_unsuitable([micrograph(bright()), micrograph(empty)], dark=False)
 
 
 def test_a_flat_image_is_refused_by_its_name():
     flat = micrograph(np.full((256, 256), 9), "flat.tif")
     with pytest.raises(InputError, match=r"flat\.tif is flat: every pixel is 9"):
-        refuse_unfit([micrograph(bright()), flat], dark=False)
+        refuse_unsuitable([micrograph(bright()), flat], dark=False)
 
 
 def test_noise_without_particles_is_refused():
     with pytest.raises(InputError, match="no particles stand out"):
-        refuse_unfit([micrograph(90 + noise((512, 512), 8.0, (0.2, 0.1)))], dark=False)
+        refuse_unsuitable([micrograph(90 + noise((512, 512), 8.0, (0.2, 0.1)))], dark=False)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_noise_without_particles_is_refused():
 def test_the_other_polarity_is_refused_with_the_way_out(dark, hint):
     image = bright() if dark else 255 - bright()
     with pytest.raises(InputError, match=hint):
-        refuse_unfit([micrograph(image)], dark=dark)
+        refuse_unsuitable([micrograph(image)], dark=dark)
 
 
 def test_too_small_and_too_many_images_are_refused():
     with pytest.raises(InputError, match="64 x 64 pixels; calibration needs at least 128 x 128"):
-        refuse_unfit([micrograph(bright()[:64, :64])], dark=False)
+        refuse_unsuitable([micrograph(bright()[:64, :64])], dark=False)
     with pytest.raises(InputError, match="11 micrographs were given; give 1 to 10"):
-        refuse_unfit([micrograph(bright())] * 11, dark=False)
+        refuse_unsuitable([micrograph(bright())] * 11, dark=False)
 
 
 @pytest.mark.parametrize(("name", "pixel_size_nm"), [("powder", 110.0), ("sio2", 3.0)])
@@ -79,11 +79,11 @@ def test_a_crowd_of_particles_is_told_from_its_inverse(name, pixel_size_nm):
     # Most of the image is particles, so that which part is larger says nothing.
     recipe = read_recipe(name).at_scale(pixel_size_nm, 512)
     image = render(recipe.model_copy(update={"field_nm": recipe.field_nm * 0.6}), 1, 0).image
-    refuse_unfit([micrograph(image)], dark=False)
+    refuse_unsuitable([micrograph(image)], dark=False)
     with pytest.raises(InputError, match="give --dark-particles"):
-        refuse_unfit([micrograph(255 - image)], dark=False)
+        refuse_unsuitable([micrograph(255 - image)], dark=False)
     with pytest.raises(InputError, match="leave out --dark-particles"):
-        refuse_unfit([micrograph(image)], dark=True)
+        refuse_unsuitable([micrograph(image)], dark=True)
 
 
 @pytest.mark.skipif(
@@ -95,9 +95,9 @@ def test_genuine_micrographs_are_told_from_their_inverses():
     for path in paths:
         upright = read_micrograph(path)
         inverse = replace(upright, image=np.iinfo(upright.image.dtype).max - upright.image)
-        refuse_unfit([upright], dark=False)
-        refuse_unfit([inverse], dark=True)
+        refuse_unsuitable([upright], dark=False)
+        refuse_unsuitable([inverse], dark=True)
         with pytest.raises(InputError, match="give --dark-particles"):
-            refuse_unfit([inverse], dark=False)
+            refuse_unsuitable([inverse], dark=False)
         with pytest.raises(InputError, match="leave out --dark-particles"):
-            refuse_unfit([upright], dark=True)
+            refuse_unsuitable([upright], dark=True)

@@ -1,38 +1,41 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pictures import discs, noise
 
-from nanorender.calibration.estimate import estimates
-from nanorender.calibration.likeness import features, reference
+from nanorender.calibration.estimates import direct_estimates
+from nanorender.calibration.image_statistics import image_statistics
+from nanorender.calibration.observation import Observation
 from nanorender.calibration.parameters import ALBEDO, BLUR, DIAMETER, GRAY, RIDGE_SPACING
-from nanorender.calibration.search import LEAP_SCENES, search
-from nanorender.calibration.views import Shown
+from nanorender.calibration.response_surface import REARRANGING_SCENES, search_settings
 from nanorender.recipe import read_recipe
 
 FREE = (ALBEDO, GRAY)
 MODEL = 2 * len(FREE)  # evaluations
 
 
-def look(recipe, number):
+def observe(recipe, number):
     """Show discs whose levels are the recipe's, and noise of the number's own."""
     levels = [255 * parameter.read(recipe) for parameter in (GRAY, ALBEDO)]
     image = discs(24, edge_px=256, levels=levels) + noise((256, 256), 3.0, (0, 0), number)
     image = np.clip(image, 0, 255)
-    return (Shown(features([image], 60.0), (estimates(image, False),)),)
+    return [
+        Observation(image_statistics(image, 60.0), (direct_estimates(image, False),), False, 60.0)
+    ]
 
 
 def recipe_of(albedo, gray):
     return GRAY.write(ALBEDO.write(read_recipe("tio2"), albedo), gray)
 
 
-def held_against(recipe):
-    (shown,) = look(recipe, 999)
-    return [reference(shown.features, shown.estimates)]
+def references_of(recipe):
+    return observe(recipe, 999)
 
 
-def test_the_search_finds_the_levels_of_what_it_is_held_against():
+def test_the_search_finds_the_levels_of_the_reference():
     start, hidden = recipe_of(0.40, 0.12), recipe_of(0.44, 0.10)
-    found = search(start, FREE, look, held_against(hidden), 4 * MODEL + 1, 0)
+    found = search_settings(start, FREE, observe, references_of(hidden), 4 * MODEL + 1, 0)
     assert found.evaluations == 4 * MODEL
     for parameter in FREE:
         apart = parameter.read(start) - parameter.read(hidden)
@@ -43,29 +46,35 @@ def test_the_search_finds_the_levels_of_what_it_is_held_against():
 def test_the_search_goes_on_from_where_a_model_ends():
     start, hidden = recipe_of(0.40, 0.12), recipe_of(0.40, 0.20)  # 8 steps: one is in reach
     once, often = (
-        search(start, (GRAY,), look, held_against(hidden), 2 * models, 0) for models in (2, 4)
+        search_settings(start, (GRAY,), observe, references_of(hidden), 2 * models, 0)
+        for models in (2, 4)
     )
     assert GRAY.read(once.recipe) == pytest.approx(0.13, abs=0.001)
     assert GRAY.read(often.recipe) == pytest.approx(0.15, abs=0.002)
 
 
 def test_the_same_seed_finds_the_same():
-    references = held_against(recipe_of(0.44, 0.10))
-    found = [search(recipe_of(0.4, 0.12), FREE, look, references, 2 * MODEL, 3) for _ in range(2)]
+    references = references_of(recipe_of(0.44, 0.10))
+    found = [
+        search_settings(recipe_of(0.4, 0.12), FREE, observe, references, 2 * MODEL, 3)
+        for _ in range(2)
+    ]
     assert found[0] == found[1]
 
 
 def test_what_images_do_not_show_stays_as_the_recipe_has_it():
     start = recipe_of(0.40, 0.12)
     free = (GRAY, BLUR)
-    found = search(start, free, look, held_against(recipe_of(0.40, 0.13)), 2 * MODEL, 0)
+    found = search_settings(
+        start, free, observe, references_of(recipe_of(0.40, 0.13)), 2 * MODEL, 0
+    )
     assert GRAY.read(found.recipe) == pytest.approx(0.13, abs=0.002)
     assert BLUR.read(found.recipe) == pytest.approx(BLUR.read(start), rel=0.02)
 
 
 def test_a_recipe_that_is_alike_already_is_not_made_worse():
     start = recipe_of(0.40, 0.12)
-    found = search(start, FREE, look, held_against(start), 2 * MODEL, 0)
+    found = search_settings(start, FREE, observe, references_of(start), 2 * MODEL, 0)
     assert ALBEDO.read(found.recipe) == pytest.approx(0.40, abs=0.004)
     assert GRAY.read(found.recipe) == pytest.approx(0.12, abs=0.001)
 
@@ -74,23 +83,23 @@ def test_where_a_model_is_wrong_less_is_moved():
     """Beyond 0.44 discs turn dark here, which no slope at 0.40 tells."""
 
     def cliff(recipe, number):
-        return look(ALBEDO.write(recipe, 0.05) if ALBEDO.read(recipe) > 0.44 else recipe, number)
+        return observe(ALBEDO.write(recipe, 0.05) if ALBEDO.read(recipe) > 0.44 else recipe, number)
 
     start = recipe_of(0.40, 0.12)
-    found = search(start, (ALBEDO,), cliff, held_against(recipe_of(0.48, 0.12)), 6 * 2, 0)
+    found = search_settings(start, (ALBEDO,), cliff, references_of(recipe_of(0.48, 0.12)), 6 * 2, 0)
     assert 0.405 < ALBEDO.read(found.recipe) < 0.44
 
 
 def test_parameters_stay_within_their_bounds():
     start = recipe_of(0.99, 0.12)
-    found = search(start, FREE, look, held_against(recipe_of(1.0, 0.0)), 3 * MODEL, 0)
+    found = search_settings(start, FREE, observe, references_of(recipe_of(1.0, 0.0)), 3 * MODEL, 0)
     assert ALBEDO.read(found.recipe) <= ALBEDO.high
     assert GRAY.read(found.recipe) >= GRAY.low
 
 
 def test_with_few_evaluations_the_first_parameters_are_changed():
     start, hidden = recipe_of(0.40, 0.12), recipe_of(0.44, 0.10)
-    found = search(start, FREE, look, held_against(hidden), 2 * MODEL - 1, 0)
+    found = search_settings(start, FREE, observe, references_of(hidden), 2 * MODEL - 1, 0)
     assert ALBEDO.read(found.recipe) > ALBEDO.read(start)
     assert GRAY.read(found.recipe) == GRAY.read(start)
 
@@ -98,7 +107,7 @@ def test_with_few_evaluations_the_first_parameters_are_changed():
 @pytest.mark.parametrize(("free", "evaluations"), [(FREE, 2), ((RIDGE_SPACING,), 50), ((), 50)])
 def test_without_evaluations_or_parameters_the_recipe_is_kept(free, evaluations):
     start = recipe_of(0.40, 0.12)
-    assert search(start, free, look, held_against(start), evaluations, 0) == (start, 0)
+    assert search_settings(start, free, observe, references_of(start), evaluations, 0) == (start, 0)
 
 
 def test_what_moves_particles_is_changed_more_and_on_more_views():
@@ -106,31 +115,31 @@ def test_what_moves_particles_is_changed_more_and_on_more_views():
 
     def spy(recipe, number):
         seen.append((number, DIAMETER.read(recipe), GRAY.read(recipe)))
-        return look(recipe, number)
+        return observe(recipe, number)
 
     start = recipe_of(0.40, 0.12)
-    model = 2 * LEAP_SCENES + 2
-    search(start, (DIAMETER, GRAY), spy, held_against(start), 2 * model, 0)
+    model = 2 * REARRANGING_SCENES + 2
+    search_settings(start, (DIAMETER, GRAY), spy, references_of(start), 2 * model, 0)
     first = seen[:model]
     sizes = {number: abs(np.log(d / DIAMETER.read(start))) for number, d, _ in first}
     assert [number for number, _, _ in first].count(0) == 2  # up and down on the same views
-    for number in range(LEAP_SCENES):
+    for number in range(REARRANGING_SCENES):
         assert sizes[number] == pytest.approx(1.5 * DIAMETER.step)
-    assert sizes[LEAP_SCENES] == pytest.approx(0, abs=1e-9)
+    assert sizes[REARRANGING_SCENES] == pytest.approx(0, abs=1e-9)
 
 
 def test_progress_counts_what_was_rendered():
     counted = []
     start = recipe_of(0.40, 0.12)
-    search(start, FREE, look, held_against(start), 2 * MODEL, 0, counted.append)
+    search_settings(start, FREE, observe, references_of(start), 2 * MODEL, 0, counted.append)
     assert counted == list(range(1, 2 * MODEL + 1))
 
 
 def test_without_particles_in_view_the_search_goes_by_what_else_is_seen():
     def blind(recipe, number):
-        (shown,) = look(recipe, number)
-        return (shown._replace(each=(None,)),)
+        (observation,) = observe(recipe, number)
+        return [replace(observation, view_estimates=(None,))]
 
     start = recipe_of(0.40, 0.12)
-    found = search(start, FREE, blind, held_against(recipe_of(0.44, 0.10)), 2 * MODEL, 0)
+    found = search_settings(start, FREE, blind, references_of(recipe_of(0.44, 0.10)), 2 * MODEL, 0)
     assert ALBEDO.read(found.recipe) > ALBEDO.read(start)

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 from pictures import discs, noise
 
-from nanorender.calibration.estimate import estimates, mean_estimates
+from nanorender.calibration.estimates import direct_estimates, mean_estimates
 
 
 @pytest.mark.parametrize("correlations", [(0.0, 0.0), (0.3, 0.1), (0.1, 0.4)])
 @pytest.mark.parametrize("deviation", [1.5, 6.0])
 def test_noise_is_found_with_its_correlations(deviation, correlations):
     image = np.clip(np.round(discs() + noise((512, 512), deviation, correlations)), 0, 255)
-    found = estimates(image.astype(np.uint8), False)
+    found = direct_estimates(image.astype(np.uint8), False)
     assert found.substrate_noise == pytest.approx(deviation, rel=0.08)
     assert found.noise_correlation == pytest.approx(correlations[0], abs=0.07)
     assert found.line_correlation == pytest.approx(correlations[1], abs=0.07)
@@ -19,7 +19,7 @@ def test_noise_is_found_with_its_correlations(deviation, correlations):
 @pytest.mark.parametrize("diameter_px", [20, 32, 48])
 def test_discs_are_found_with_their_size_levels_and_coverage(diameter_px):
     image = discs(diameter_px) + noise((512, 512), 2.0, (0, 0))
-    found = estimates(image, False)
+    found = direct_estimates(image, False)
     assert np.exp(found.log_diameter) == pytest.approx(diameter_px, abs=1.5)
     assert found.log_diameter_spread < 0.03
     assert found.coverage == pytest.approx(np.pi / 4 * (diameter_px / 64) ** 2, rel=0.12)
@@ -29,7 +29,7 @@ def test_discs_are_found_with_their_size_levels_and_coverage(diameter_px):
 
 
 def test_discs_that_touch_are_counted_together():
-    found = estimates(discs(diameter_px=34, spacing_px=32, edge_px=256), False)
+    found = direct_estimates(discs(diameter_px=34, spacing_px=32, edge_px=256), False)
     assert found.members == pytest.approx(64)
 
 
@@ -43,7 +43,7 @@ def test_discs_that_overlap_are_found_with_their_size_by_the_line_between_them()
             image[away > 0] = 140.0
             dark = np.where(away > 0, away, np.minimum(dark, -away))
     image -= 50.0 * (image > 90) * np.exp(-((dark / 1.5) ** 2))  # contacts and outlines
-    found = estimates(cv2.GaussianBlur(image, (0, 0), 0.7), False)
+    found = direct_estimates(cv2.GaussianBlur(image, (0, 0), 0.7), False)
     assert found.discs == pytest.approx(5 * 11, abs=6)
     assert np.exp(found.log_diameter) == pytest.approx(25, abs=4)  # what is seen of them
     assert found.members == pytest.approx(11, abs=2)
@@ -59,14 +59,14 @@ def test_blur_adds_to_the_variance_of_lines(sharp):
 
     def variance(blur_px):
         image = cv2.GaussianBlur(bodies + 400 * ring, (0, 0), blur_px)
-        return estimates(image, False).blur_variance
+        return direct_estimates(image, False).blur_variance
 
     assert variance(np.sqrt(sharp**2 + 0.5)) - variance(sharp) == pytest.approx(0.5, abs=0.25)
 
 
 def test_dark_particles_give_the_estimates_of_bright_ones():
     image = np.round(discs() + noise((512, 512), 3.0, (0, 0))).clip(0, 255).astype(np.uint8)
-    bright, dark = estimates(image, False), estimates(255 - image, True)
+    bright, dark = direct_estimates(image, False), direct_estimates(255 - image, True)
     assert np.array(dark) == pytest.approx(np.array(bright))
 
 
@@ -75,17 +75,17 @@ def test_brighter_rims_and_darker_ground_beside_particles_are_told():
     depth = cv2.distanceTransform((plain > 90).astype(np.uint8), cv2.DIST_L2, 5)
     away = cv2.distanceTransform((plain <= 90).astype(np.uint8), cv2.DIST_L2, 5)
     changed = plain + 30 * ((depth > 0) & (depth < 5)) - 12 * ((away > 0) & (away < 5))
-    before, after = estimates(plain, False), estimates(changed, False)
+    before, after = direct_estimates(plain, False), direct_estimates(changed, False)
     assert after.rim - before.rim > 0.15
     assert before.halo - after.halo > 0.1
 
 
 def test_an_image_of_one_level_has_no_estimates():
-    assert estimates(np.full((128, 128), 7, np.uint8), False) is None
+    assert direct_estimates(np.full((128, 128), 7, np.uint8), False) is None
 
 
 def test_the_mean_of_sizes_weighs_images_by_what_they_show():
-    many, few = estimates(discs(20, 32), False), estimates(discs(32, 256), False)
+    many, few = direct_estimates(discs(20, 32), False), direct_estimates(discs(32, 256), False)
     mean = mean_estimates([many, few])
     assert abs(mean.log_diameter - many.log_diameter) < abs(mean.log_diameter - few.log_diameter)
     assert mean.coverage == pytest.approx((many.coverage + few.coverage) / 2)
@@ -96,6 +96,6 @@ def test_dim_particles_are_no_patches_of_the_ground():
     dim = plain.copy()
     for y, x in ((128, 128), (256, 384), (384, 128)):
         cv2.circle(dim, (x, y), 14, 60.0, -1)
-    before, after = estimates(plain, False), estimates(dim, False)
+    before, after = direct_estimates(plain, False), direct_estimates(dim, False)
     assert after.patches == pytest.approx(before.patches, abs=0.01)
     assert after.halo == pytest.approx(before.halo, abs=0.01)
