@@ -64,7 +64,7 @@ def image_statistics(
     [0.5, 0.5]
     """
     levels = np.asarray(image, np.float32)
-    octaves = [levels]
+    octaves: list[np.ndarray] = [levels]
     for _ in range(OCTAVES - 1):
         finer = octaves[-1]
         octaves.append(cv2.resize(finer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))

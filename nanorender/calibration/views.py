@@ -1,7 +1,7 @@
 """Views: square parts of real images, and synthetic images rendered to match them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -347,7 +347,7 @@ def with_tones(recipe: Recipe, tones: Sequence[Tone]) -> Recipe:
     return _with_detector(recipe, levels)
 
 
-def _with_detector(recipe: Recipe, settings: dict[str, Distribution]) -> Recipe:
+def _with_detector(recipe: Recipe, settings: Mapping[str, Distribution]) -> Recipe:
     return recipe.model_copy(update={"detector": recipe.detector.model_copy(update=settings)})
 
 
