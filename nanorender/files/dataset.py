@@ -1,14 +1,14 @@
-"""The dataset folder: images with their labels and truth tables, and how they were made.
+"""Dataset folders: images with label maps and truth tables, and how they were made.
 
     dataset.json           name, seed, number of samples, hash of the recipe, versions
-    recipe.toml            every setting
-    images/000000.tif      gray image; ImageJ opens it calibrated in nm
-    labels/000000.tif      label map: 0 background, label k of the truth table
-    truth/000000.csv       one row for each particle
-    parts/, height/ ...    what else the recipe asks to be written, see `outputs.OUTPUTS`
-    sums/000000.sha256     checksums of the others, as ``sha256sum -c`` reads them
+    recipe.toml            all settings
+    images/000000.tif      gray image, calibrated in nm
+    labels/000000.tif      label map: 0 background, label k is row k - 1 of the truth table
+    truth/000000.csv       one row per particle
+    parts/, height/ ...    further outputs of the recipe, see `outputs.OUTPUTS`
+    sums/000000.sha256     checksums of the other files, for ``sha256sum --check``
 
-A sample is whole once its checksums are there: they are written last.
+A sample is complete once its checksums exist: they are written last.
 """
 
 import csv
@@ -40,25 +40,36 @@ _SUM_NAME = re.compile(r"(\d{6,9})\.sha256")
 
 
 class DatasetInfo(Settings):
-    """What dataset.json says.
-
-    name: the recipe's
-    seed: sample i is drawn from (seed, i) alone
-    count: how many samples there are to be
-    recipe_sha256: of recipe.toml
-    versions: of the packages that made it first
-    """
+    """Content of dataset.json."""
 
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
+    """Version of the layout of the folder."""
     name: str
+    """Description of the recipe."""
     seed: int = Field(ge=0)
+    """Seed of all samples; sample i depends on (recipe, seed, i) only."""
     count: int = Field(ge=0, le=MOST_SAMPLES)
+    """Number of samples, once all are made."""
     recipe_sha256: str
+    """SHA-256 of recipe.toml."""
     versions: dict[str, str]
+    """Versions of the packages by which the dataset was created."""
 
 
 class SamplePaths(NamedTuple):
-    """The files of a sample, in the order in which they are written."""
+    """Files of a sample, in the order in which they are written.
+
+    Attributes
+    ----------
+    labels
+        Label map.
+    truth
+        Truth table.
+    image
+        Gray image.
+    sums
+        Checksums of the other files.
+    """
 
     labels: Path
     truth: Path
@@ -67,7 +78,25 @@ class SamplePaths(NamedTuple):
 
 
 def sample_paths(folder: Path, index: int) -> SamplePaths:
-    """Return the files of sample `index`, whether they are there or not."""
+    """Name the files of a sample, whether they exist or not.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+    index
+        Number of the sample, from 0.
+
+    Returns
+    -------
+    SamplePaths
+        The files.
+
+    Examples
+    --------
+    >>> sample_paths(Path("dataset"), 7).image.as_posix()
+    'dataset/images/000007.tif'
+    """
     name = f"{index:06d}"
     return SamplePaths(
         folder / "labels" / f"{name}.tif",
@@ -78,15 +107,30 @@ def sample_paths(folder: Path, index: int) -> SamplePaths:
 
 
 def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: int) -> DatasetInfo:
-    """Make a dataset folder, or go on with one of the same recipe and seed.
+    """Create a dataset folder, or continue one of the same recipe and seed.
 
-    A larger `count` than before extends the dataset; a smaller one leaves it as it is.
+    Parameters
+    ----------
+    folder
+        New, empty, or an existing dataset.
+    name
+        Description of the recipe.
+    recipe_toml
+        All settings as TOML.
+    seed
+        Seed of all samples.
+    count
+        Number of samples; extends an existing dataset if larger than before.
+
+    Returns
+    -------
+    DatasetInfo
+        Content of dataset.json.
 
     Raises
     ------
     InputError
-        If the folder holds something else, or samples of another recipe or seed, or cannot be
-        written.
+        If the folder holds anything else, or recipe or seed differ.
     """
     info = DatasetInfo(
         name=name,
@@ -109,7 +153,7 @@ def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: 
 
 
 def _make_folders(folder: Path) -> None:
-    """Make an empty dataset's folders; refuse a folder that holds anything else."""
+    """Create the folders of an empty dataset; refuse a folder that holds anything else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         expected = {*SAMPLE_FOLDERS, "recipe.toml"}
@@ -123,16 +167,26 @@ def _make_folders(folder: Path) -> None:
 
 
 def open_dataset(folder: Path) -> DatasetInfo:
-    """Return what a dataset folder says of itself.
+    """Read dataset.json.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+
+    Returns
+    -------
+    DatasetInfo
+        Its content.
 
     Raises
     ------
     InputError
-        If it is no dataset of this format.
+        If the folder is not a dataset of this format.
     """
     path = folder / "dataset.json"
     if not path.exists():
-        raise InputError(f"{folder} is no dataset: it has no dataset.json")
+        raise InputError(f"{folder} is not a dataset: it has no dataset.json")
     try:
         return DatasetInfo.model_validate_json(read_text(path))
     except ValidationError as error:
@@ -141,15 +195,31 @@ def open_dataset(folder: Path) -> DatasetInfo:
 
 
 def read_recipe_text(folder: Path) -> str:
-    """Return a dataset's recipe.toml; raises InputError if it has none."""
+    """Read recipe.toml.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+
+    Returns
+    -------
+    str
+        The TOML text.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
     return read_text(folder / "recipe.toml")
 
 
 def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml: str) -> None:
-    """Refuse another recipe or seed for a folder, and show the first setting that differs."""
+    """Refuse another recipe or seed for a folder, and name the first setting that differs."""
     if before.seed != now.seed:
         raise InputError(
-            f"{folder} was made with seed {before.seed}, not {now.seed}; give a new folder or "
+            f"{folder} was made with seed {before.seed}, got {now.seed}; give a new folder or "
             f"--seed {before.seed}"
         )
     if before.recipe_sha256 == now.recipe_sha256:
@@ -157,24 +227,25 @@ def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml
     there = dict(_flat("", tomllib.loads(read_recipe_text(folder))))
     here = dict(_flat("", tomllib.loads(recipe_toml)))
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    shown = "its text"
+    shown = "the text of recipe.toml differs"
     if keys:
         first = keys[0]
-        shown = f"'{first}' is {there.get(first, 'absent')} there, {here.get(first, 'absent')} here"
+        shown = f"'{first}' was {there.get(first, 'absent')}, got {here.get(first, 'absent')}"
     others = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
     raise InputError(f"{folder} was made with another recipe: {shown}{others}; give a new folder")
 
 
 def _flat(prefix: str, value: object) -> Iterator[tuple[str, object]]:
-    """Yield the settings of a parsed TOML file with their dotted keys."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for number, inner in enumerate(value):
-            yield from _flat(f"{prefix}[{number}]", inner)
-    else:
-        yield prefix, value
+    """Yield the settings of a parsed TOML file by their dotted keys."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+        case [dict(), *_]:
+            for number, inner in enumerate(value):
+                yield from _flat(f"{prefix}[{number}]", inner)
+        case _:
+            yield prefix, value
 
 
 def write_sample(
@@ -186,18 +257,30 @@ def write_sample(
     pixel_size_nm: float,
     outputs: Mapping[str, Shaped[np.ndarray, "..."]] = MappingProxyType({}),
 ) -> None:
-    """Write a sample; it is whole when this returns, and not before.
+    """Write the files of a sample, its checksums last.
 
     Parameters
     ----------
+    folder
+        The dataset.
+    index
+        Number of the sample, from 0.
+    image
+        (h, w) gray values.
+    labels
+        (h, w) label map.
+    truth
+        Columns of the truth table by name.
+    pixel_size_nm
+        Edge length of a pixel.
     outputs
-        More arrays, (h, w) or (pages, h, w), by the names of their folders. Whole numbers are
-        written as labels are.
+        Further arrays, (h, w) or (pages, h, w), by the names of their folders. Integers are
+        written as label maps.
 
     Raises
     ------
     InputError
-        If there are more particles than labels, or the disk is full or read-only.
+        If a label does not fit into the file, or a file cannot be written.
     """
     paths = sample_paths(folder, index)
     write_labels(paths.labels, labels, pixel_size_nm)
@@ -212,7 +295,7 @@ def write_sample(
 
 
 def _csv(truth: Mapping[str, np.ndarray]) -> str:
-    """Return columns as CSV, numbers with the fewest digits that keep them."""
+    """Format columns as CSV, numbers with the fewest digits that keep their value."""
     columns = [
         (column.astype(np.int8) if column.dtype == bool else column).tolist()
         for column in truth.values()
@@ -225,12 +308,22 @@ def _csv(truth: Mapping[str, np.ndarray]) -> str:
 
 
 def complete_samples(folder: Path) -> list[int]:
-    """Return the numbers of the samples that are whole, in order.
+    """List the complete samples of a dataset.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+
+    Returns
+    -------
+    list of int
+        Numbers of the samples, ascending.
 
     Raises
     ------
     InputError
-        If the folder is no dataset.
+        If the folder is not a dataset.
     """
     open_dataset(folder)
     try:
@@ -241,12 +334,24 @@ def complete_samples(folder: Path) -> list[int]:
 
 
 def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "n"]]:
-    """Return a sample's truth table as columns: int64 where all values are whole, else float64.
+    """Read the truth table of a sample.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+    index
+        Number of the sample, from 0.
+
+    Returns
+    -------
+    dict of str to array
+        Columns by name, int64 if all values are whole, else float64.
 
     Raises
     ------
     InputError
-        If it is missing or no table of numbers.
+        If the file is missing or not a table of numbers.
     """
     path = sample_paths(folder, index).truth
     try:
@@ -254,10 +359,11 @@ def read_truth_table(folder: Path, index: int) -> dict[str, Shaped[np.ndarray, "
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
         return {name: _numbers(column) for name, column in zip(header, columns, strict=True)}
     except (ValueError, csv.Error) as error:
-        raise InputError(f"{path} is no table of numbers: {error}") from None
+        raise InputError(f"{path} is not a table of numbers: {error}") from None
 
 
 def _numbers(column: tuple[str, ...]) -> np.ndarray:
+    """Convert a column of text to int64, or to float64 if a value is not whole."""
     try:
         return np.array([int(value) for value in column], dtype=np.int64)
     except (ValueError, OverflowError):

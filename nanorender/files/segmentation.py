@@ -1,10 +1,10 @@
-"""Folders of label maps of micrographs, each beside a record of how it was made."""
+"""Segmentation results: folders of label maps, each with a record of how it was made."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Int32, Integer
 from pydantic import PositiveFloat, ValidationError, field_validator
 
 from nanorender.errors import InputError
@@ -17,55 +17,58 @@ from nanorender.settings import Settings, read_text
 
 
 class SegmentationRecord(Settings):
-    """What <name>.json beside <name>.tif says.
-
-    image: the micrograph's file
-    image_sha256: of that file
-    crop: top, bottom, left, right of what was segmented, in pixels of the file
-    pixel_size_nm: None where it is unknown
-    pixel_size_source: where it comes from
-    model_sha256: of the model file
-    training_pixel_sizes_nm: smallest and largest of the images that the network learned from
-    least_trained_nm: diameter of the smallest particles that it learned from, if known
-    separation: how particles were parted, every parameter
-    version: of this package
-    """
+    """Content of the JSON file beside a label map."""
 
     image: Path
+    """File of the micrograph."""
     image_sha256: str
+    """SHA-256 of that file."""
     crop: tuple[int, int, int, int]
+    """Top, bottom, left and right of the segmented part in pixels of the file."""
     pixel_size_nm: PixelSizeNm | None = None
+    """Edge length of a pixel, None if unknown."""
     pixel_size_source: str
+    """Header, file or user that the pixel size comes from."""
     model_sha256: str
+    """SHA-256 of the model file."""
     training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat]
+    """Smallest and largest pixel size of the training images."""
     least_trained_nm: PositiveFloat | None = None
+    """Diameter of the smallest particles in the training images, None if unknown."""
     separation: dict[str, str | bool | int | float]
+    """Parameters of the separation of particles."""
     version: str
+    """Version of this package."""
 
     @field_validator("separation")
     @classmethod
-    def _says_what_is_lost(cls, separation: dict) -> dict:
-        # Reports compute from it under which size nothing can be found.
+    def _check_pixel_counts(cls, separation: dict) -> dict:
+        # Reports compute the smallest detectable particle from these two.
         for value in (separation.get("area_opening_px", 0), separation.get("grow_px", 0)):
             if not isinstance(value, int | float) or not 0 <= value < 2**31:
-                raise ValueError("area_opening_px and grow_px must be numbers of pixels")
+                raise ValueError("area_opening_px and grow_px must be from 0 to 2147483647")
         return separation
 
     def read_micrograph(self) -> Micrograph:
-        """Return the micrograph as it was segmented.
+        """Read the micrograph as it was segmented.
+
+        Returns
+        -------
+        Micrograph
+            The image with the crop and pixel size of the record.
 
         Raises
         ------
         InputError
-            If the file is gone, or is another one than then.
+            If the file is missing or has changed.
         """
         try:
             same = self.image.is_file() and file_sha256(self.image) == self.image_sha256
-        except OSError:  # not to be read, or no name of a file
+        except OSError:  # not readable, or not a valid file name
             same = False
         if not same:
             raise InputError(
-                f"{self.image} is gone or has changed since it was segmented; put it back or "
+                f"{self.image} is missing or has changed since it was segmented; restore it or "
                 "segment it again"
             )
         return read_micrograph(self.image, self.pixel_size_nm, self.crop)
@@ -74,12 +77,26 @@ class SegmentationRecord(Settings):
 def write_segmentation(
     folder: Path, labels: Integer[np.ndarray, "h w"], record: SegmentationRecord
 ) -> Path:
-    """Write a label map and then its record, which says that both are whole; return the former.
+    """Write a label map and, when it is complete, its record.
+
+    Parameters
+    ----------
+    folder
+        Folder of label maps, created if missing.
+    labels
+        (h, w) label map.
+    record
+        How it was made; names the file after the micrograph.
+
+    Returns
+    -------
+    Path
+        The file of the label map.
 
     Raises
     ------
     InputError
-        If the files cannot be written.
+        If a file cannot be written.
     """
     path = folder / f"{record.image.stem}.tif"
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,12 +107,22 @@ def write_segmentation(
 
 
 def read_record(label_path: Path) -> SegmentationRecord | None:
-    """Return the record beside a label map, or None where there is none.
+    """Read the record beside a label map.
+
+    Parameters
+    ----------
+    label_path
+        File of the label map.
+
+    Returns
+    -------
+    SegmentationRecord or None
+        None if there is no record.
 
     Raises
     ------
     InputError
-        If there is one that cannot be understood.
+        If the record is invalid.
     """
     path = label_path.with_suffix(".json")
     if not path.exists():
@@ -104,12 +131,22 @@ def read_record(label_path: Path) -> SegmentationRecord | None:
         return SegmentationRecord.model_validate_json(read_text(path))
     except (InputError, ValidationError):
         raise InputError(
-            f"{path} is no record of a segmentation; segment the image again"
+            f"{path} is not a valid segmentation record; segment the image again"
         ) from None
 
 
 def find_label_maps(folder: Path) -> list[Path]:
-    """Return the label maps in a folder, by name.
+    """List the label maps in a folder.
+
+    Parameters
+    ----------
+    folder
+        Folder of label maps.
+
+    Returns
+    -------
+    list of Path
+        TIFF files, sorted by name.
 
     Raises
     ------
@@ -117,23 +154,33 @@ def find_label_maps(folder: Path) -> list[Path]:
         If the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give the one that 'nanorender segment' wrote")
+        raise InputError(f"{folder} is not a folder; give one written by 'nanorender segment'")
     paths = sorted(path for path in folder.glob("*.tif") if not path.name.startswith("."))
     if not paths:
         raise InputError(f"{folder} holds no label maps (*.tif); run 'nanorender segment' first")
     return paths
 
 
-def read_segmented(path: Path) -> tuple[Integer[np.ndarray, "h w"], Micrograph]:
-    """Return a label map and its micrograph, cropped and scaled as when it was segmented.
+def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
+    """Read a label map and its micrograph, cropped and scaled as when it was segmented.
 
-    A map from elsewhere than `nanorender segment` is its own micrograph, particles light, with the
-    TIFF's own calibration.
+    A label map without record stands in for its micrograph: bright particles, and the pixel size
+    of the TIFF's calibration.
+
+    Parameters
+    ----------
+    path
+        File of the label map.
+
+    Returns
+    -------
+    tuple of array and Micrograph
+        (h, w) labels, and the image.
 
     Raises
     ------
     InputError
-        If a file cannot be read, has changed, or the two differ in size.
+        If a file cannot be read or has changed, or the two differ in size.
     """
     labels, calibrated_nm = read_labels(path)
     record = read_record(path)
@@ -144,12 +191,28 @@ def read_segmented(path: Path) -> tuple[Integer[np.ndarray, "h w"], Micrograph]:
         return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
     micrograph = replace(record.read_micrograph(), pixel_size_source=record.pixel_size_source)
     if micrograph.image.shape != labels.shape:
-        raise InputError(f"{path} is not of the size of {micrograph.path}; segment it again")
+        raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     return labels, micrograph
 
 
-def read_label_map(path: Path) -> tuple[Integer[np.ndarray, "h w"], float | None]:
-    """Return a label map and its pixel size in nm: the record's, or else the file's own."""
+def read_label_map(path: Path) -> tuple[Int32[np.ndarray, "h w"], float | None]:
+    """Read a label map and its pixel size.
+
+    Parameters
+    ----------
+    path
+        File of the label map.
+
+    Returns
+    -------
+    tuple of array and float or None
+        (h, w) labels, and the pixel size in nm of the record, or of the file if it has none.
+
+    Raises
+    ------
+    InputError
+        If the label map or its record cannot be read.
+    """
     labels, calibrated_nm = read_labels(path)
     record = read_record(path)
     return labels, calibrated_nm if record is None else record.pixel_size_nm

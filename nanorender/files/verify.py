@@ -1,4 +1,4 @@
-"""Whether a dataset still is what was written: checksums, sizes, labels against truth tables."""
+"""Verification of datasets: checksums, image sizes, and labels against truth tables."""
 
 import re
 from collections.abc import Callable
@@ -23,10 +23,14 @@ _FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
 
 
 class Verification(NamedTuple):
-    """The outcome.
+    """Outcome of a verification.
 
-    samples: how many whole samples were looked at
-    problems: one line each; none if the dataset is sound
+    Attributes
+    ----------
+    samples
+        Number of complete samples.
+    problems
+        One line each, empty if the dataset is intact.
     """
 
     samples: int
@@ -38,34 +42,42 @@ def verify(
 ) -> Verification:
     """Check every sample of a dataset, and that none is missing.
 
-    `on_progress` is called with how many samples have been looked at, and of how many.
+    Parameters
+    ----------
+    folder
+        The dataset.
+    on_progress
+        Called with the number of samples checked, and their total.
+
+    Returns
+    -------
+    Verification
+        What was found.
 
     Raises
     ------
     InputError
-        If the folder is no dataset.
+        If the folder is not a dataset.
     """
     info = open_dataset(folder)
     problems = []
     if text_sha256(read_recipe_text(folder)) != info.recipe_sha256:
-        problems.append("recipe.toml is not the one that dataset.json names; it was changed")
-    whole = complete_samples(folder)
-    wanted = [index for index in whole if index < info.count]
+        problems.append("recipe.toml was changed: its checksum differs from that in dataset.json")
+    complete = complete_samples(folder)
+    wanted = [index for index in complete if index < info.count]
     missing = info.count - len(wanted)
     if missing:
         first = next((place for place, index in enumerate(wanted) if place != index), len(wanted))
         problems.append(f"{missing} of {info.count} samples are missing, the first is {first:06d}")
-    for done, index in enumerate(whole):
-        on_progress(done, len(whole))
-        problems += [
-            f"sample {index:06d}: {problem}" for problem in _sample_problems(folder, index)
-        ]
-    on_progress(len(whole), len(whole))
-    return Verification(len(whole), tuple(problems))
+    for done, index in enumerate(complete):
+        on_progress(done, len(complete))
+        problems += [f"sample {index:06d}: {line}" for line in _sample_problems(folder, index)]
+    on_progress(len(complete), len(complete))
+    return Verification(len(complete), tuple(problems))
 
 
 def _sample_problems(folder: Path, index: int) -> list[str]:
-    """Return what is wrong with a sample."""
+    """List the problems of a sample."""
     try:
         return _changed_files(folder, index) or _contradictions(folder, index)
     except InputError as error:
@@ -73,7 +85,7 @@ def _sample_problems(folder: Path, index: int) -> list[str]:
 
 
 def _changed_files(folder: Path, index: int) -> list[str]:
-    """Return the files of a sample whose checksums are not as recorded."""
+    """List the files of a sample whose checksums differ from those recorded."""
     paths = sample_paths(folder, index)
     recorded = parse_checksums(read_text(paths.sums))
     changed = []
@@ -89,22 +101,24 @@ def _changed_files(folder: Path, index: int) -> list[str]:
 
 
 def _contradictions(folder: Path, index: int) -> list[str]:
-    """Return where image, labels and truth table of a sample contradict each other."""
+    """List contradictions between labels and truth table of a sample."""
     _, labels, pixel_size_nm, _ = read_sample(folder, index)
     truth = read_truth_table(folder, index)
-    problems = []
     if pixel_size_nm is None:
         return ["the image has no pixel size"]
     counts = np.bincount(labels.ravel())
     counts[0] = 0
-    shown = np.flatnonzero(counts)
+    present = np.flatnonzero(counts)
     if "label" not in truth:
-        problems.append("its truth table has no column 'label'")
-    elif not np.array_equal(shown, truth["label"]):
-        problems.append(f"{shown.size} labels are drawn, {truth['label'].size} are in the table")
-    elif "visible_area_nm2" in truth:
+        return ["the truth table has no column 'label'"]
+    if not np.array_equal(present, truth["label"]):
+        return [
+            f"the label map has {present.size} labels, the truth table {truth['label'].size} rows, "
+            "and they differ"
+        ]
+    if "visible_area_nm2" in truth:
         area_px = truth["visible_area_nm2"] / pixel_size_nm**2
-        if not np.allclose(area_px, counts[shown], rtol=1e-6):
-            worst = shown[np.argmax(np.abs(area_px - counts[shown]))]
-            problems.append(f"the area of label {worst} is not that in the table")
-    return problems
+        if not np.allclose(area_px, counts[present], rtol=1e-6):
+            worst = present[np.argmax(np.abs(area_px - counts[present]))]
+            return [f"the area of label {worst} differs from that in the truth table"]
+    return []

@@ -120,9 +120,9 @@ def test_impossible_numbers_are_refused(tmp_path, count, seed, workers):
 def test_another_seed_or_recipe_is_refused_and_changes_nothing(quick, tmp_path):
     generate(tiny(), 2, SEED, tmp_path / "a", workers=1)
     generate(tiny(), 2, SEED, tmp_path / "b", workers=1)
-    with pytest.raises(InputError, match=f"seed {SEED}, not 6"):
+    with pytest.raises(InputError, match=f"seed {SEED}, got 6"):
         generate(tiny(), 9, 6, tmp_path / "a", workers=1)
-    with pytest.raises(InputError, match=r"'camera\.image_px' is 64 there, 80 here"):
+    with pytest.raises(InputError, match=r"'camera\.image_px' was 64, got 80"):
         generate(tiny().at_scale(12.0, 80), 9, SEED, tmp_path / "a", workers=1)
     assert_same(tmp_path / "a", tmp_path / "b")
 

@@ -134,11 +134,11 @@ def test_the_same_recipe_and_seed_go_on_and_more_samples_extend(folder):
 @pytest.mark.parametrize(
     ("old", "new", "shown"),
     [
-        ("tilt_deg = 0", "tilt_deg = 5", r"'camera\.tilt_deg' is 0 there, 5 here;"),
-        ("tilt_deg = 0", "", r"'camera\.tilt_deg' is 0 there, absent here;"),
-        ("'silica'", "'silver'", r"'particles\[0\]\.material' is silica there, silver here;"),
-        ("tilt_deg = 0", "tilt_deg = 5\nx = 1", r"0 there, 5 here \(and 1 more\)"),
-        ("tilt_deg = 0", "tilt_deg = 0 # flat", "its text"),
+        ("tilt_deg = 0", "tilt_deg = 5", r"'camera\.tilt_deg' was 0, got 5;"),
+        ("tilt_deg = 0", "", r"'camera\.tilt_deg' was 0, got absent;"),
+        ("'silica'", "'silver'", r"'particles\[0\]\.material' was silica, got silver;"),
+        ("tilt_deg = 0", "tilt_deg = 5\nx = 1", r"was 0, got 5 \(and 1 more\)"),
+        ("tilt_deg = 0", "tilt_deg = 0 # flat", "the text of recipe"),
     ],
 )
 def test_another_recipe_is_refused_with_the_difference_shown(folder, old, new, shown):
@@ -148,7 +148,7 @@ def test_another_recipe_is_refused_with_the_difference_shown(folder, old, new, s
 
 
 def test_another_seed_is_refused_with_both_shown(folder):
-    with pytest.raises(InputError, match="seed 7, not 8"):
+    with pytest.raises(InputError, match="seed 7, got 8"):
         create_dataset(folder, "squares", RECIPE, 8, 3)
 
 
@@ -169,7 +169,7 @@ def test_a_creation_that_was_killed_half_way_is_taken_up(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "is no dataset"),
+        (None, "is not a dataset"),
         ("{", "damaged or of another version"),
         ('{"format": 2, "name": "", "seed": 0, "count": 1}', "of another version"),
         ("[1, 2]", "damaged"),
@@ -231,7 +231,7 @@ def test_a_damaged_truth_table_is_refused(folder):
     path = sample_paths(folder, 0).truth
     for text in ("", "label,a\n1\n", "label\none\n"):
         path.write_text(text)
-        with pytest.raises(InputError, match="is no table of numbers"):
+        with pytest.raises(InputError, match="is not a table of numbers"):
             read_truth_table(folder, 0)
 
 
@@ -246,7 +246,7 @@ def test_missing_samples_are_found(folder):
 
 def test_a_changed_recipe_is_found(folder):
     (folder / "recipe.toml").write_text(RECIPE + "\n")
-    assert "recipe.toml is not the one" in verify(folder).problems[0]
+    assert "recipe.toml was changed" in verify(folder).problems[0]
 
 
 @pytest.mark.parametrize("kind", ["labels", "truth", "image"])
@@ -264,9 +264,15 @@ def test_changed_missing_and_cut_off_files_are_found(folder, kind):
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
-        (lambda image, labels, truth: labels.__setitem__((labels == 2), 1), "1 labels are drawn"),
+        (
+            lambda image, labels, truth: labels.__setitem__((labels == 2), 1),
+            "the label map has 1 labels",
+        ),
         (lambda image, labels, truth: labels.__setitem__((5, 5), 0), "area of label 1"),
-        (lambda image, labels, truth: truth.update(label=np.array([1, 3])), "2 labels are drawn"),
+        (
+            lambda image, labels, truth: truth.update(label=np.array([1, 3])),
+            "the label map has 2 labels",
+        ),
     ],
 )
 def test_labels_that_contradict_the_truth_table_are_found(folder, spoil, problem):

@@ -56,7 +56,7 @@ def test_a_micrograph_that_has_changed_is_refused(record):
 def test_a_spoiled_record_is_refused(record, tmp_path):
     path = write_segmentation(tmp_path / "labels", np.zeros((30, 60), np.int32), record)
     path.with_suffix(".json").write_text("{}")
-    with pytest.raises(InputError, match="no record"):
+    with pytest.raises(InputError, match="not a valid"):
         read_record(path)
 
 
@@ -81,11 +81,11 @@ def test_a_record_with_numbers_that_cannot_be_is_refused(record, tmp_path, key, 
     path = write_segmentation(tmp_path / "labels", np.zeros((30, 60), np.int32), record)
     said = json.loads(path.with_suffix(".json").read_text()) | {key: value}
     path.with_suffix(".json").write_text(json.dumps(said))
-    with pytest.raises(InputError, match="is no record of a segmentation"):
+    with pytest.raises(InputError, match="is not a valid segmentation record"):
         read_record(path)
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "/", "/dev/zero"])
 def test_a_record_that_names_no_file_is_refused(record, name):
-    with pytest.raises(InputError, match="is gone or has changed"):
+    with pytest.raises(InputError, match="is missing or has changed"):
         record.model_copy(update={"image": Path(name)}).read_micrograph()
