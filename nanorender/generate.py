@@ -19,7 +19,7 @@ from nanorender.files.dataset import (
     create_dataset,
     write_sample,
 )
-from nanorender.outputs import outputs
+from nanorender.outputs import compute_outputs
 from nanorender.recipe import Recipe
 from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
@@ -125,7 +125,9 @@ def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
     """Render one sample and write it into a dataset folder; raises InputError as `generate`."""
     recipe = _recipe(recipe_toml)
     sample = render(recipe, seed, index)
-    more = outputs(sample, recipe.outputs) if recipe.outputs else {}
+    more = {}
+    if recipe.outputs:
+        more = compute_outputs(sample.scene, sample.particle, recipe.outputs)
     truth, pixel_size_nm = sample.truth, sample.pixel_size_nm
     write_sample(folder, index, sample.image, sample.labels, truth, pixel_size_nm, more)
 

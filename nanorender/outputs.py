@@ -1,67 +1,142 @@
-"""What can be written of a sample beside its image and labels, traced at the image's resolution."""
+"""Additional files of a sample, traced in the pixels of the image.
+
+To add one, write a function of a `TracedSample` and enter it in `OUTPUTS`: recipes, the help of
+the command line and the documentation read this registry. The command line imports it before
+anything else, so it imports neither NumPy nor the renderer.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float32, Int32, Shaped, UInt8
+if TYPE_CHECKING:
+    from numpy import ndarray
 
-from nanorender.labeling.layers import amodal_layers
-from nanorender.recipe import OutputName
-from nanorender.render import Sample
-from nanorender.tracing.instances import build_instances
-from nanorender.tracing.raymarch import Surface, trace
+    from nanorender.scenes.scene import Scene
+    from nanorender.tracing.instances import Instances
+    from nanorender.tracing.raymarch import Surface
+else:
+    ndarray = Scene = Instances = Surface = Any
+
+
+class TracedSample(NamedTuple):
+    """A sample traced in the pixels of its image.
+
+    Attributes
+    ----------
+    scene : the particles and the view
+    instances : the scene's, built for the view
+    surface : the visible surface in the pixels of the image
+    particle : (k) row in the scene of each row of the truth table
+    """
+
+    scene: Scene
+    instances: Instances
+    surface: Surface
+    particle: ndarray
 
 
 class Output(NamedTuple):
-    """One kind of file of a dataset.
+    """One kind of additional file.
 
-    meaning: what a pixel says, for the help and the README
-    of: the array that a sample and its surface at the image's resolution give
+    Attributes
+    ----------
+    meaning : of a pixel's value
+    compute : returns an array (h, w) or (pages, h, w)
     """
 
     meaning: str
-    of: Callable[[Sample, Surface], Shaped[np.ndarray, "..."]]
+    compute: Callable[[TracedSample], Any]
 
 
-def _visible(sample: Sample, surface: Surface) -> Int32[np.ndarray, "h w"]:
+def _visible(sample: TracedSample) -> Any:
+    """Return labels (h, w) as in the truth table."""
+    import numpy as np
+
     numbers = np.zeros(len(sample.scene.particles.template) + 1, np.int32)
-    numbers[sample.particle + 1] = sample.truth["label"]
-    return numbers[surface.particle]
+    numbers[sample.particle + 1] = np.arange(1, len(sample.particle) + 1)
+    return numbers[sample.surface.particle]
 
 
-def _amodal(sample: Sample, surface: Surface) -> Int32[np.ndarray, "p h w"]:
-    instances = build_instances(sample.scene, sample.scene.view)
-    return amodal_layers(instances, sample.scene.view, surface.particle, sample.particle)
+def _amodal(sample: TracedSample) -> Any:
+    """Return labels (pages, h, w) of whole particles."""
+    from nanorender.labeling.layers import amodal_layers
+
+    view, seen = sample.scene.view, sample.surface.particle
+    return amodal_layers(sample.instances, view, seen, sample.particle)
 
 
-def _parts(sample: Sample, surface: Surface) -> UInt8[np.ndarray, "h w"]:
-    return np.where(surface.particle > 0, surface.part + 1, 0).astype(np.uint8)
+def _parts(sample: TracedSample) -> Any:
+    """Return the primitive (h, w), uint8, from 1; 0 on the substrate."""
+    return ((sample.surface.part + 1) * (sample.surface.particle > 0)).astype("uint8")
 
 
-def _agglomerates(sample: Sample, surface: Surface) -> Int32[np.ndarray, "h w"]:
-    return np.append(0, sample.scene.particles.agglomerate + 1).astype(np.int32)[surface.particle]
+def _agglomerates(sample: TracedSample) -> Any:
+    """Return the agglomerate (h, w), int32, from 1; 0 on the substrate."""
+    import numpy as np
+
+    numbers = np.append(0, sample.scene.particles.agglomerate + 1).astype(np.int32)
+    return numbers[sample.surface.particle]
 
 
-def _height(sample: Sample, surface: Surface) -> Float32[np.ndarray, "h w"]:
-    return surface.height_nm
-
-
-def _normals(sample: Sample, surface: Surface) -> Float32[np.ndarray, "3 h w"]:
-    return surface.normal
-
-
-OUTPUTS: dict[OutputName, Output] = {
-    "visible": Output("label of the particle that is seen, before borders were widened", _visible),
-    "amodal": Output("label of a whole particle; those that overlap are on other pages", _amodal),
-    "parts": Output("primitive of the template that is seen, from 1: a rod's shaft or tip", _parts),
+OUTPUTS: dict[str, Output] = {
+    "visible": Output("label of the visible particle, before borders are widened", _visible),
+    "amodal": Output("label of whole particles; overlapping ones are on different pages", _amodal),
+    "parts": Output("visible primitive of the template, from 1: a rod's shaft or tip", _parts),
     "agglomerates": Output("agglomerate, as in the truth table plus one", _agglomerates),
-    "height": Output("height above the substrate in nm", _height),
-    "normals": Output("x, y and z of the unit normal, a page each", _normals),
+    "height": Output("height above the substrate in nm", lambda sample: sample.surface.height_nm),
+    "normals": Output("x, y, z of the unit normal, one page each", lambda s: s.surface.normal),
 }
 
 
-def outputs(sample: Sample, names: Sequence[OutputName]) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return the arrays of a sample by the names of their outputs, (h, w) or (pages, h, w)."""
-    surface = trace(sample.scene, sample.scene.view)
-    return {name: OUTPUTS[name].of(sample, surface) for name in names}
+def check_outputs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of outputs without repetitions.
+
+    Parameters
+    ----------
+    names
+        Names in `OUTPUTS`.
+
+    Returns
+    -------
+    tuple of str
+        The names in their order, each once.
+
+    Raises
+    ------
+    ValueError
+        If there is no output of one of the names.
+
+    Examples
+    --------
+    >>> check_outputs(["parts", "height", "parts"])
+    ('parts', 'height')
+    """
+    for name in names:
+        if name not in OUTPUTS:
+            raise ValueError(f"unknown output '{name}'; choose from {', '.join(OUTPUTS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def compute_outputs(scene: Scene, particle: ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Compute additional arrays of a sample.
+
+    Parameters
+    ----------
+    scene
+        The scene of a rendered sample.
+    particle
+        (k) row in the scene of each row of the sample's truth table.
+    names
+        Names in `OUTPUTS`.
+
+    Returns
+    -------
+    dict of arrays
+        By name, each (h, w) or (pages, h, w) in the pixels of the image.
+    """
+    from nanorender.tracing.instances import build_instances
+    from nanorender.tracing.raymarch import trace_instances
+
+    instances = build_instances(scene, scene.view)
+    sample = TracedSample(scene, instances, trace_instances(instances, scene.view), particle)
+    return {name: OUTPUTS[name].compute(sample) for name in names}

@@ -2,9 +2,9 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nanorender.distributions import scaled
 from nanorender.errors import InputError
@@ -14,10 +14,9 @@ from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
 from nanorender.imaging.materials import Material, Substrate
 from nanorender.labeling.labels import LabelSettings
+from nanorender.outputs import OUTPUTS, check_outputs
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
-
-OutputName = Literal["visible", "amodal", "parts", "agglomerates", "height", "normals"]
 
 
 class Recipe(SceneSettings):
@@ -34,7 +33,11 @@ class Recipe(SceneSettings):
     lighting: Lighting = Lighting()
     detector: DetectorSettings = DetectorSettings()
     labels: LabelSettings = LabelSettings()
-    outputs: tuple[OutputName, ...] = ()
+    outputs: Annotated[
+        tuple[str, ...],
+        AfterValidator(check_outputs),
+        Field(description=f"additional files of each sample: {', '.join(OUTPUTS)}"),
+    ] = ()
 
     @model_validator(mode="after")
     def _materials_exist(self) -> "Recipe":
@@ -57,13 +60,11 @@ class Recipe(SceneSettings):
         InputError
             If there is no output of one of the names.
         """
-        chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-        for name in chosen:
-            if name not in get_args(OutputName):
-                raise InputError(
-                    f"there is no output '{name}'; choose of {', '.join(get_args(OutputName))}"
-                )
-        return self.model_copy(update={"outputs": tuple(dict.fromkeys(chosen))})
+        chosen = [name.strip() for name in names.split(",") if name.strip()]
+        try:
+            return self.model_copy(update={"outputs": check_outputs(chosen)})
+        except ValueError as error:
+            raise InputError(str(error)) from None
 
     def at_scale(self, pixel_size_nm: float, image_px: int) -> "Recipe":
         """Return the recipe for images of `image_px` pixels of about `pixel_size_nm`.

@@ -26,6 +26,7 @@ from nanorender.commands.options import (
     parse_reading,
 )
 from nanorender.commands.progress import ProgressCallback, counted, progress
+from nanorender.outputs import OUTPUTS
 from nanorender.provenance.record import recorded
 
 app = typer.Typer()
@@ -84,9 +85,7 @@ def generate(
     image_px: Annotated[int, typer.Option(help="Edge of images drawn to scale.")] = 512,
     outputs: Annotated[
         str | None,
-        typer.Option(
-            help="More files of each sample: visible,amodal,parts,agglomerates,height,normals."
-        ),
+        typer.Option(help=f"Additional files of each sample: {','.join(OUTPUTS)}."),
     ] = None,
     shard: Shard = "1/1",
     scheduler: Scheduler = None,

@@ -3,13 +3,19 @@ import hashlib
 import numpy as np
 import pytest
 import tifffile
+from typer.testing import CliRunner
 
+from nanorender.commands.rendering import app
 from nanorender.errors import InputError
 from nanorender.files.verify import verify
 from nanorender.generate import generate
-from nanorender.outputs import OUTPUTS, outputs
-from nanorender.recipe import read_recipe
+from nanorender.outputs import OUTPUTS, compute_outputs
+from nanorender.recipe import Recipe, read_recipe
 from nanorender.render import render
+
+
+def outputs(sample, names):
+    return compute_outputs(sample.scene, sample.particle, names)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,17 @@ def test_visible_masks_are_disjoint_and_amodal_masks_contain_them(sample):
     assert hidden > 0
 
 
-def test_an_unknown_output_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="no output 'depth'; choose of visible, amodal, parts"):
+def test_an_unknown_output_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="unknown output 'depth'; choose from visible"):
         read_recipe("ag").with_outputs("parts,depth")
+
+
+def test_a_recipe_with_an_unknown_output_is_refused():
+    text = read_recipe("ag").to_toml().replace('"parts"', '"depth"')
+    with pytest.raises(InputError, match="unknown output 'depth'; choose from visible"):
+        Recipe.from_toml(text, "a recipe")
+
+
+def test_the_help_of_generate_lists_all_outputs():
+    shown = CliRunner().invoke(app, ["generate", "--help"], env={"COLUMNS": "200"}).output
+    assert ",".join(OUTPUTS) in shown
