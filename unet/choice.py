@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.checksums import file_sha256
-from nanorender.report.overlay import displayed
+from nanorender.report.overlay import to_uint8
 from nanorender.report.page import page_template
 from nanorender.report.rois import outlines, svg_path
 from nanorender.separation.separate import Separation, separate
@@ -103,7 +103,7 @@ def write_page(
         for image, of_image in zip(validation, windows, strict=True):
             if turn < len(of_image) and len(crops) < CROPS:
                 places.append((image, of_image[turn]))
-                crops.append(_crop(image.name, displayed(image.image)[of_image[turn]]))
+                crops.append(_crop(image.name, to_uint8(image.image)[of_image[turn]]))
     candidates = {}
     for done, code in enumerate(sorted(codes)):
         on_progress(done, len(codes))

@@ -23,7 +23,7 @@ from sklearn.neighbors import NearestNeighbors
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file, write_text
 from nanorender.files.micrograph import Micrograph
-from nanorender.report.overlay import displayed
+from nanorender.report.overlay import to_uint8
 from nanorender.statistics.nanoscale import wilson_interval
 
 PATCH_PX = 144  # Mill et al. (2021)
@@ -96,7 +96,7 @@ def tiled_patches(images: Sequence[Micrograph], count: int) -> list[_NamedPatch]
     """
     found = []
     for image in images:
-        gray = displayed(image.image)
+        gray = to_uint8(image.image)
         corners = product(*(range(0, edge - PATCH_PX + 1, PATCH_PX) for edge in gray.shape))
         found += [(image.name, _patch(gray, *corner)) for corner in corners]
     chosen = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
@@ -124,7 +124,7 @@ def random_patches(
         room = [edge - PATCH_PX + 1 for edge in image.image.shape]
         if min(room) < 1 or number == 0:
             continue
-        gray = displayed(image.image)
+        gray = to_uint8(image.image)
         corners = rng.integers(room, size=(number, 2)).tolist()
         found += [(image.name, _patch(gray, *corner)) for corner in corners]
     return found

@@ -1,7 +1,5 @@
-"""Figures of size distributions and numbered overlays, as PNG and SVG that depend on data alone."""
+"""Figures of size distributions and numbered overlays, as reproducible PNG and SVG files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.report.overlay import number_places, overlay
 from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.fits import Fit
+from nanorender.statistics.summary import Summary
 
-INK = "#24292f"  # of text and axes; the report replaces it by the color of its own text
+INK = "#24292f"  # color of text and axes; the report replaces it by the color of its own text
 MEASURED, FIT, TRUE = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito, as in the overlays
 MAX_BINS = 60
 STYLE: dict[Any, Any] = {
@@ -36,54 +36,42 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class SizeDistribution:
-    """What the size figures show; every length in `unit`.
-
-    Attributes
-    ----------
-    sizes: (n,) of the particles
-    weights: (n,) what each particle adds to its size class, 1 for a plain count
-    quantity: what the sizes are, in words
-    amount: what the classes add up, in words: number of particles, share of the volume
-    cumulative: what the cumulative curve shows, in words
-    floor: the size under which nothing could be seen
-    percentiles: by their share in percent
-    fit: of the sizes by number
-    true_sizes: (k,) of the annotation or the rendered scene, to compare with
-    """
-
-    sizes: Float[np.ndarray, "n"]
-    weights: Float[np.ndarray, "n"]
-    quantity: str
-    unit: str
-    amount: str = "number of particles"
-    cumulative: str = "cumulative share by number, $Q_0$"
-    floor: float | None = None
-    percentiles: Mapping[int, Estimate] = field(default_factory=dict)
-    fit: Fit | None = None
-    true_sizes: Float[np.ndarray, "k"] | None = None
-
-
 @matplotlib.rc_context(STYLE)
-def size_histogram(distribution: SizeDistribution) -> Figure:
-    """Return the number of particles per size class, with the fit, percentiles and true counts."""
-    sizes = distribution.sizes
-    figure, axes = _figure(distribution)
-    edges = _class_edges(distribution)
+def size_histogram(summary: Summary, true_sizes: Float[np.ndarray, "k"] | None = None) -> Figure:
+    """Draw the number or volume of particles per size class, with fit, percentiles and true counts.
+
+    Parameters
+    ----------
+    summary : statistics to show
+    true_sizes : (k,) true sizes to compare with, in the unit of the summary
+
+    Returns
+    -------
+    figure
+    """
+    figure, axes = _figure(summary)
+    sizes, weights = summary.sample.sizes, summary.sample.weights
+    amount = "number of particles"
+    if (weights != 1).any():
+        amount = "number of particles, frame-corrected"
+    if summary.settings.weighting == "volume":
+        amount = "share of the volume (%)"
+        weights = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
+    edges = _class_edges(sizes, true_sizes)
     width = edges[1] - edges[0]
     label = f"measured (N = {len(sizes)})"
     style = {"color": MEASURED, "alpha": 0.35, "edgecolor": MEASURED, "label": label}
-    axes.hist(sizes, edges.tolist(), weights=distribution.weights, **style)
-    if distribution.true_sizes is not None:
-        counts, _ = np.histogram(distribution.true_sizes, edges)
-        label = f"true (N = {len(distribution.true_sizes)})"
+    axes.hist(sizes, edges.tolist(), weights=weights, **style)
+    if true_sizes is not None:
+        counts, _ = np.histogram(true_sizes, edges)
+        label = f"true (N = {len(true_sizes)})"
         axes.stairs(counts, edges, color=TRUE, linewidth=1.6, label=label)
-    if distribution.fit is not None:
-        along = _along(edges[-1])
-        expected = distribution.fit.density(along) * width * distribution.weights.sum()
-        axes.plot(along, expected, color=FIT, linewidth=1.4, label=distribution.fit.name)
-    for share, percentile in _known(distribution.percentiles).items():
+    fit = shown_fit(summary)
+    if fit is not None:
+        grid = _size_grid(edges[-1])
+        expected = fit.density(grid) * width * weights.sum()
+        axes.plot(grid, expected, color=FIT, linewidth=1.4, label=fit.name)
+    for share, percentile in _percentiles(summary).items():
         axes.axvline(percentile.value, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
         axes.annotate(
             f"D{share}",
@@ -92,72 +80,96 @@ def size_histogram(distribution: SizeDistribution) -> Figure:
             ha="center",
             va="bottom",
         )
-    axes.set_ylabel(f"{distribution.amount} per class")
+    axes.set_ylabel(f"{amount} per class")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    _finish(axes, distribution)
+    _finish(axes, summary, edges[-1])
     return figure
 
 
 @matplotlib.rc_context(STYLE)
-def cumulative_curve(distribution: SizeDistribution) -> Figure:
-    """Return the share of particles up to each size, with percentile intervals, fit and truth."""
-    figure, axes = _figure(distribution)
-    if len(distribution.sizes):
+def cumulative_curve(summary: Summary, true_sizes: Float[np.ndarray, "k"] | None = None) -> Figure:
+    """Draw the share of particles up to each size, with percentile intervals, fit and true sizes.
+
+    Parameters
+    ----------
+    summary : statistics to show
+    true_sizes : (k,) true sizes to compare with, in the unit of the summary
+
+    Returns
+    -------
+    figure
+    """
+    figure, axes = _figure(summary)
+    sizes = summary.sample.sizes
+    largest = _class_edges(sizes, true_sizes)[-1]
+    if len(sizes):
         style = {"color": MEASURED, "linewidth": 1.6, "label": "measured"}
-        axes.ecdf(distribution.sizes, distribution.weights, **style)
-    if distribution.true_sizes is not None and len(distribution.true_sizes):
-        axes.ecdf(distribution.true_sizes, color=TRUE, linewidth=1.2, label="true")
-    if distribution.fit is not None:
-        along = _along(_class_edges(distribution)[-1])
-        shares = distribution.fit.cumulative(along)
-        axes.plot(along, shares, color=FIT, linewidth=1.2, label=distribution.fit.name)
-    for share, percentile in _known(distribution.percentiles).items():
+        axes.ecdf(sizes, summary.sample.weights, **style)
+    if true_sizes is not None and len(true_sizes):
+        axes.ecdf(true_sizes, color=TRUE, linewidth=1.2, label="true")
+    fit = shown_fit(summary)
+    if fit is not None:
+        grid = _size_grid(largest)
+        axes.plot(grid, fit.cumulative(grid), color=FIT, linewidth=1.2, label=fit.name)
+    for share, percentile in _percentiles(summary).items():
         interval = [percentile.low, percentile.high]
         axes.plot(interval, [share / 100] * 2, color=INK, linewidth=1.2, marker="|", markersize=7)
-        axes.annotate(
-            f"D{share} ",
-            (percentile.low, share / 100),
-            ha="right",
-            va="center",
-        )
-    axes.set_ylabel(distribution.cumulative)
+        axes.annotate(f"D{share} ", (percentile.low, share / 100), ha="right", va="center")
+    symbol = "$Q_3$" if summary.settings.weighting == "volume" else "$Q_0$"
+    axes.set_ylabel(f"cumulative share by {summary.settings.weighting}, {symbol}")
     axes.set_ylim(0, 1.02)
-    _finish(axes, distribution)
+    _finish(axes, summary, largest)
     return figure
 
 
-def _figure(distribution: SizeDistribution) -> tuple[Figure, Axes]:
-    """Return an empty figure, its x axis named."""
+def shown_fit(summary: Summary) -> Fit | None:
+    """Choose the fit to draw: fits are by number, so there is none over sizes by volume.
+
+    Parameters
+    ----------
+    summary : statistics to show
+
+    Returns
+    -------
+    the chosen fit, or None
+    """
+    return None if summary.settings.weighting == "volume" else summary.fit
+
+
+def _figure(summary: Summary) -> tuple[Figure, Axes]:
+    """Empty figure with a labeled size axis."""
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_xlabel(f"{distribution.quantity} ({distribution.unit})")
+    axes.set_xlabel(f"{SIZE_QUANTITIES[summary.settings.quantity]} ({summary.unit})")
     return figure, axes
 
 
-def _along(largest: float) -> Float[np.ndarray, "m"]:
-    """Return sizes at which a fit is drawn; logarithms of them are taken."""
+def _size_grid(largest: float) -> Float[np.ndarray, "m"]:
+    """Positive sizes at which a fit is drawn."""
     return np.linspace(largest / 400, largest, 400)
 
 
-def _known(percentiles: Mapping[int, Estimate]) -> dict[int, Estimate]:
-    """Return the percentiles that are numbers: there are none without particles."""
+def _percentiles(summary: Summary) -> dict[int, Estimate]:
+    """Finite percentiles by their share in percent; there are none without particles."""
+    percentiles = {share: summary.sizes[f"d{share}"] for share in (10, 50, 90)}
     return {share: each for share, each in percentiles.items() if np.isfinite(each.value)}
 
 
-def _class_edges(distribution: SizeDistribution) -> Float[np.ndarray, "n"]:
-    """Return equal size classes over all sizes, measured and true, starting at a whole class.
+def _class_edges(
+    sizes: Float[np.ndarray, "n"], true_sizes: Float[np.ndarray, "k"] | None
+) -> Float[np.ndarray, "m"]:
+    """Edges of equal size classes that cover measured and true sizes, at multiples of the width.
 
     Width after Freedman and Diaconis (Z. Wahrscheinlichkeitstheorie 57, 453, 1981), rounded up to
-    1, 2 or 5 times a power of ten, and wider where there would be too many classes.
+    1, 2 or 5 times a power of ten, and wider if there would be more than MAX_BINS classes.
     """
-    true = distribution.true_sizes
-    both = distribution.sizes if true is None else np.concatenate([distribution.sizes, true])
+    both = sizes if true_sizes is None else np.concatenate([sizes, true_sizes])
     if not len(both):
         return np.array([0.0, 1.0])
     low, high = both.min(), both.max()
-    reference = distribution.sizes if len(distribution.sizes) else both
+    reference = sizes if len(sizes) else both
     quartiles = np.percentile(reference, [25, 75])
     width = 2 * (quartiles[1] - quartiles[0]) / len(reference) ** (1 / 3)
     width = max(width, (high - low) / MAX_BINS, high * 1e-3)
@@ -167,20 +179,20 @@ def _class_edges(distribution: SizeDistribution) -> Float[np.ndarray, "n"]:
     return np.arange(first, last + 1) * width
 
 
-def _finish(axes: Axes, distribution: SizeDistribution) -> None:
-    """Shade the sizes under the floor, set the range of sizes and write the legend."""
-    right = _class_edges(distribution)[-1]
-    if distribution.floor is not None:
+def _finish(axes: Axes, summary: Summary, right: float) -> None:
+    """Shade undetectable sizes, set the range of sizes and add the legend."""
+    if summary.floor is not None:
+        floor = summary.floor.value
         axes.axvspan(
             0,
-            distribution.floor,
+            floor,
             facecolor="none",
             edgecolor="#8c959f",
             hatch="////",
             linewidth=0,
-            label=f"not detectable, < {distribution.floor:.3g} {distribution.unit}",
+            label=f"not detectable, < {floor:.3g} {summary.unit}",
         )
-        right = max(right, 2 * distribution.floor)
+        right = max(right, 2 * floor)
     axes.set_xlim(0, 1.02 * right)
     if axes.get_legend_handles_labels()[0]:
         axes.figure.legend(loc="outside lower center", ncols=2)
@@ -189,7 +201,17 @@ def _finish(axes: Axes, distribution: SizeDistribution) -> None:
 def numbered_overlay(
     image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> Figure:
-    """Return the colored overlay of the image, pixel for pixel, every particle numbered."""
+    """Draw the colored overlay of an image, pixel for pixel, with numbered particles.
+
+    Parameters
+    ----------
+    image : (h, w) gray image
+    labels : (h, w) label map
+
+    Returns
+    -------
+    figure of the size of the image, for `save_pixels`
+    """
     height, width = image.shape
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
     FigureCanvasAgg(figure)
@@ -199,27 +221,31 @@ def numbered_overlay(
     size = float(np.clip(max(height, width) / 160, 5, 11))
     outline = [withStroke(linewidth=size / 5, foreground="black")]
     for label, x, y in number_places(labels):
-        axes.text(
-            x,
-            y,
-            str(int(label)),
-            color="white",
-            fontsize=size,
-            ha="center",
-            va="center",
-            path_effects=outline,
-        )
+        style = {"color": "white", "fontsize": size, "path_effects": outline}
+        axes.text(x, y, str(int(label)), ha="center", va="center", **style)
     return figure
 
 
 @matplotlib.rc_context(STYLE)
 def save(figure: Figure, stem: Path) -> None:
-    """Write the figure as `stem`.png and `stem`.svg; the same figure gives the same bytes."""
+    """Save a figure as PNG and SVG; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+    stem : path of the files without .png and .svg
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(stem.with_name(stem.name + ".png"), dpi=200, metadata={"Software": None})
     figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
 
 
 def save_pixels(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG file, pixel for pixel."""
+    """Save a figure as a PNG file, pixel for pixel.
+
+    Parameters
+    ----------
+    figure : as `numbered_overlay` returns it
+    path : of the file
+    """
     figure.savefig(path, metadata={"Software": None})

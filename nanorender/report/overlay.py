@@ -83,7 +83,7 @@ def palette(count: int) -> UInt8[np.ndarray, "count 3"]:
     return np.array([*OKABE_ITO, *extra][:count], np.uint8).reshape(count, 3)
 
 
-def displayed(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+def to_uint8(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """Return the gray image in 8 bits: as it is, or 16 bits stretched from darkest to brightest."""
     if image.dtype == np.uint8:
         return image
@@ -99,7 +99,7 @@ def overlay(
     rgb = palette(int(colors.max()) + 1)[colors][labels].astype(np.float32)
     opacity = np.where(labels > 0, FILL, 0.0)
     opacity[inner_edges(labels, max(1, round(max(labels.shape) / OUTLINES_ACROSS)))] = 1.0
-    gray = displayed(image)[..., None].astype(np.float32)
+    gray = to_uint8(image)[..., None].astype(np.float32)
     blend = gray + opacity[..., None].astype(np.float32) * (rgb - gray)
     return np.round(blend).astype(np.uint8)
 

@@ -1,62 +1,91 @@
-"""The HTML page of a report: one self-contained file with its pictures, table and script."""
+"""The HTML page of a report: one self-contained file with its pictures, tables and script."""
 
 import base64
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import jinja2
 import numpy as np
-import pandas as pd
 from jaxtyping import Int, Integer
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from nanorender.report.figures import INK
-from nanorender.report.overlay import displayed, neighbor_colors, number_places, palette
+from nanorender.measuring.measure import MEASUREMENTS
+from nanorender.measuring.sizes import SIZE_QUANTITIES
+from nanorender.report.figures import INK, shown_fit
+from nanorender.report.formatting import FILTERS
+from nanorender.report.overlay import neighbor_colors, number_places, palette, to_uint8
 from nanorender.report.rois import outlines, svg_path
+from nanorender.scoring.results import ImageResult, particle_table
+from nanorender.scoring.scores import MIN_TRUE_AREA_PX
+from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.groups import Group
+from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
+from nanorender.statistics.sampling import FRAME_RULES
 
-LARGEST_PX = 2048  # longer sides of micrographs are reduced to this in the page
+LARGEST_PX = 2048  # micrographs with a longer side are reduced to this size in the page
 JPEG_QUALITY = 88
-NUMERIC = re.compile(r"(-?[\d.,]+(e[+-]?\d+)?( ?%)?)?")
-MOST_ROWS = 10_000  # of the particle table in the page; the CSV file has them all
+MAX_ROWS = 10_000  # of the particle table in the page; the CSV file has them all
+LIBRARIES = (
+    "nanorender",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+    "numba",
+    "pandas",
+    "matplotlib",
+    "roifile",
+)
+# Columns of the particle table in the page, without their unit; the CSV file has all columns.
+PAGE_COLUMNS = (
+    "equivalent_diameter",
+    "min_feret",
+    "max_feret",
+    "inscribed_diameter",
+    "area",
+    "circularity",
+    "aspect_ratio",
+    "touches_frame",
+)
+CONTACT_COLUMNS = {
+    "neighbors": "number of particles in contact",
+    "agglomerate": "number of the group of particles connected by contacts",
+}
 
 
 @dataclass(frozen=True)
-class Cells:
-    """A table as text: names of columns, and rows of cells."""
+class Provenance:
+    """Information needed to repeat a study.
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    Attributes
+    ----------
+    title : heading of the report
+    command : command line that wrote the report
+    parameters : parameters of every stage by name, possibly nested
+    """
 
-    def is_numeric(self, column: int) -> bool:
-        """Return whether the column holds numbers, so that it is set flush right."""
-        cells = [row[column] for row in self.rows]
-        return any(cells) and all(NUMERIC.fullmatch(cell) for cell in cells)
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """One figure of the summary as it is printed, and how it was obtained."""
-
-    name: str
-    value: str
-    interval: str
-    how: str
+    title: str
+    command: str
+    parameters: Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A figure of the page: its drawing and a caption."""
+class ParticleOutline:
+    """Outline of a particle in an overlay, in pixels.
 
-    svg: Markup
-    caption: str
-
-
-@dataclass(frozen=True)
-class Particle:
-    """One outline of an overlay, in pixels: SVG path, box "x y width height", place of number."""
+    Attributes
+    ----------
+    label : of the particle
+    path : data of the SVG path
+    box : bounding box as "x y width height"
+    color : index into the palette
+    x, y : position of the number
+    """
 
     label: int
     path: str
@@ -68,92 +97,66 @@ class Particle:
 
 @dataclass(frozen=True)
 class Picture:
-    """A micrograph in the page; `extent` is its size in words."""
+    """A micrograph with the outlines of its particles.
 
-    name: str
-    extent: str
+    Attributes
+    ----------
+    width, height : size in pixels
+    uri : the micrograph as a data URI
+    font_size : of the numbers, in pixels
+    outlines : of the particles
+    """
+
     width: int
     height: int
     uri: str
     font_size: float
-    particles: Sequence[Particle]
+    outlines: Sequence[ParticleOutline]
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of the particle table: its image's number, its label, its box, its cells."""
+def library_versions() -> dict[str, str]:
+    """List the installed versions of the libraries that the analysis uses.
 
-    image: int
-    label: int
-    box: str
-    cells: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Page:
-    """Everything that the page says, as text.
-
-    `interval` names the column of intervals; `scores` is None where no truth is known, and
-    `scoring` says how they were obtained; `particle_columns` are those after image and label.
+    Returns
+    -------
+    version by name
     """
-
-    title: str
-    subtitle: str
-    notes: Sequence[str]
-    interval: str
-    key_figures: Sequence[KeyFigure]
-    plots: Sequence[Plot]
-    pictures: Sequence[Picture]
-    images: Cells
-    groups: Cells
-    scores: Cells | None
-    scoring: str
-    particle_columns: Sequence[str]
-    rows: Sequence[Row]
-    remark: str
-    definitions: Cells
-    parameters: Cells
-    versions: Cells
-    command: str
-    files: Cells
+    return {name: version(name) for name in LIBRARIES}
 
 
-def number(value: object) -> str:
-    """Return a value as printed: four significant digits, nothing where it is unknown."""
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
-            return ""
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.4g}".removesuffix(".")
-    return "" if value is None else str(value)
+def picture(image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]) -> Picture:
+    """Encode a micrograph as JPEG and its particles as outlines.
 
+    Parameters
+    ----------
+    image : (h, w) gray image
+    labels : (h, w) label map
 
-def picture(
-    name: str, extent: str, image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
-) -> Picture:
-    """Return the micrograph as a JPEG and its particles as outlines."""
+    Returns
+    -------
+    the picture
+    """
     colors = neighbor_colors(labels)
     places = {int(label): (x, y) for label, x, y in number_places(labels)}
     particles = [
-        Particle(label, svg_path(pieces), _box(pieces), int(colors[label]), *places[label])
+        ParticleOutline(label, svg_path(pieces), _box(pieces), int(colors[label]), *places[label])
         for label, pieces in outlines(labels).items()
     ]
     height, width = image.shape
     font_size = round(max(width, height) / 90, 1)
-    return Picture(name, extent, width, height, _jpeg_uri(image), font_size, particles)
+    return Picture(width, height, _jpeg_uri(image), font_size, particles)
 
 
 def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> str:
-    """Return the box around the outlines of a particle as "x y width height" in pixels."""
+    """Bounding box of the outlines of a particle as "x y width height" in pixels."""
     corners = np.concatenate(pieces)
     low, high = corners.min(axis=0), corners.max(axis=0)
     return " ".join(str(value) for value in (*low, *(high - low)))
 
 
 def _jpeg_uri(image: Integer[np.ndarray, "h w"]) -> str:
-    """Return the gray image as a data URI, reduced where it is larger than a page needs."""
-    gray = displayed(image)
+    """Gray image as a data URI, reduced to LARGEST_PX."""
+    gray = to_uint8(image)
     reduction = LARGEST_PX / max(gray.shape)
     if reduction < 1:
         gray = cv2.resize(gray, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
@@ -161,44 +164,92 @@ def _jpeg_uri(image: Integer[np.ndarray, "h w"]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
-def particle_rows(
-    tables: Sequence[pd.DataFrame], pictures: Sequence[Picture], columns: Sequence[str]
-) -> list[Row]:
-    """Return the first `MOST_ROWS` rows of the particle tables, with the given columns."""
-    rows = []
-    for index, (table, shown) in enumerate(zip(tables, pictures, strict=True)):
-        boxes = {particle.label: particle.box for particle in shown.particles}
-        wanted = table.loc[:, ["label", *columns]].head(MOST_ROWS - len(rows))
-        for label, *values in wanted.itertuples(index=False, name=None):
-            cells = [shown.name, *map(number, values)]
-            rows.append(Row(index, label, boxes[label], cells))
-    return rows
+def inline_svg(name: str, svg: str) -> Markup:
+    """Prepare an SVG file of matplotlib for a page, in the colors of the page's text and paper.
 
+    Parameters
+    ----------
+    name : prefix of the identifiers, which must be unique in a page
+    svg : text of the file
 
-def plot(name: str, svg: str, description: str, caption: str) -> Plot:
-    """Return a figure in the colors of the page's text and paper, from matplotlib's SVG file.
-
-    `name` sets its identifiers apart from those of other figures: each may occur once in a page.
+    Returns
+    -------
+    the <svg> element
     """
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", drawing)
     drawing = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", drawing)
-    drawing = drawing.replace(INK, "currentColor").replace("#ffffff", "none")
-    label = f'<svg role="img" aria-label="{escape(description)}"'
-    return Plot(Markup(drawing.replace("<svg", label, 1)), caption)
+    return Markup(drawing.replace(INK, "currentColor").replace("#ffffff", "none"))
 
 
-def html(page: Page) -> str:
-    """Return the page as HTML; every text in it is escaped."""
-    most = max((p.color for shown in page.pictures for p in shown.particles), default=0)
-    colors = ["#" + bytes(color).hex() for color in palette(most + 1)]
+def render_page(
+    results: Sequence[ImageResult],
+    groups: Sequence[Group],
+    provenance: Provenance,
+    figures: Mapping[str, Markup],
+) -> str:
+    """Render the page of a report.
+
+    Parameters
+    ----------
+    results : images, label maps and particle tables
+    groups : size statistics of every image, sample and all images
+    provenance : title, command and parameters
+    figures : <svg> elements "size_histogram" and "cumulative_curve"
+
+    Returns
+    -------
+    HTML, with every text escaped
+    """
+    summary = groups[-1].summary
+    table = particle_table(results)
+    columns = [
+        name
+        for stem in PAGE_COLUMNS
+        for name in table.columns
+        if name in (stem, f"{stem}_{summary.unit}", f"{stem}_{summary.unit}2")
+    ]
+    rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
+    pictures = [picture(result.image, result.labels) for result in results]
+    most = max((each.color for shown in pictures for each in shown.outlines), default=0)
     template = page_template(Path(__file__).parent / "templates" / "report.html.jinja")
-    return template.render(page=page, colors=colors)
+    return template.render(
+        provenance=provenance,
+        summary=summary,
+        groups=groups,
+        results=results,
+        score_rows=_score_rows(results),
+        pictures=pictures,
+        figures=figures,
+        fit=shown_fit(summary),
+        columns=columns,
+        rows=list(rows.itertuples(index=False, name=None)),
+        n_particles=len(table),
+        image_index={result.name: index for index, result in enumerate(results)},
+        definitions=_column_definitions(results[0].pixel_size_nm),
+        versions=library_versions(),
+        colors=["#" + bytes(color).hex() for color in palette(most + 1)],
+        statistics=STATISTICS,
+        size_titles=SIZE_QUANTITIES,
+        frame_rule=FRAME_RULES[summary.settings.frame_correction],
+        limit_nm=LIMIT_NM,
+        decisive_share=DECISIVE_SHARE,
+        min_true_area_px=MIN_TRUE_AREA_PX,
+    )
 
 
 def page_template(path: Path) -> jinja2.Template:
-    """Return the template of a page: every text put into it is escaped, and none may be missing."""
+    """Load the template of a page: texts are escaped, and a missing variable is an error.
+
+    Parameters
+    ----------
+    path : of the template
+
+    Returns
+    -------
+    the template
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(path.parent),
         autoescape=True,
@@ -206,4 +257,28 @@ def page_template(path: Path) -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters.update(FILTERS)
     return environment.get_template(path.name)
+
+
+def _column_definitions(pixel_size_nm: float | None) -> dict[str, str]:
+    """Meaning of each column of the particle table: the first line of its function's docstring."""
+    definitions = {}
+    for measurement in MEASUREMENTS:
+        summary = (inspect.getdoc(measurement.function) or "").partition("\n")[0]
+        text = summary.removeprefix("Return ").removesuffix(".").replace("`", "")
+        definitions[measurement.column(pixel_size_nm)] = text[:1].lower() + text[1:]
+    return definitions | CONTACT_COLUMNS
+
+
+def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:
+    """Scores of each annotated image and their mean, in the order of the page's columns."""
+    rows = {}
+    for result in results:
+        if result.scores is not None:
+            pixels, objects = result.scores.pixels, result.scores.objects
+            ratio = objects.n_predicted / objects.n_truth if objects.n_truth else float("nan")
+            by_pixel = (pixels.precision, pixels.recall, pixels.accuracy, pixels.f1)
+            by_particle = (objects.precision, objects.recall, objects.f1, ratio)
+            rows[result.name] = np.array(by_pixel + by_particle)
+    return rows | {"mean": np.mean(list(rows.values()), axis=0)} if rows else {}

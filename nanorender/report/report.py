@@ -1,4 +1,4 @@
-"""The report of a study: an HTML page, with its figures, tables and outlines as files beside it."""
+"""The report of a study: an HTML page with figures, tables and outlines as files beside it."""
 
 import json
 import math
@@ -13,30 +13,45 @@ import numpy as np
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
-from nanorender.report import figures, page
-from nanorender.report.contents import Provenance, contents, versions
-from nanorender.report.findings import Findings, findings
+from nanorender.report.figures import (
+    cumulative_curve,
+    numbered_overlay,
+    save,
+    save_pixels,
+    size_histogram,
+)
+from nanorender.report.page import Provenance, inline_svg, library_versions, render_page
 from nanorender.report.rois import write_rois
 from nanorender.scoring.results import ImageResult, particle_table
-from nanorender.statistics.groups import Groups, statistics_table
+from nanorender.statistics.groups import Group, statistics_table
 
 TABLES = ("summary.json", "statistics.csv", "particles.csv")
 FILES = frozenset((*TABLES, "index.html", "figures", "rois", RECORD_NAME))
+PLOTS = {"size_histogram": size_histogram, "cumulative_curve": cumulative_curve}
 
 
 def report(
     folder: Path,
     results: Sequence[ImageResult],
-    groups: Groups,
+    groups: Sequence[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Write the report into `folder` and return the path of its page, `index.html`.
+    """Write a report: index.html, tables, figures and outlines for ImageJ.
 
-    Beside the page come summary.json, statistics.csv, particles.csv, figures/ (PNG and SVG) and
-    rois/ (ImageJ).
-    The folder appears when all of it is written; an earlier report in its place is replaced.
-    `on_progress` is called with how many images are drawn, and of how many.
+    The folder appears once all files are written. An earlier report in it is replaced.
+
+    Parameters
+    ----------
+    folder : of the report
+    results : images, label maps and particle tables
+    groups : size statistics of every image, sample and all images, in this order
+    provenance : title, command and parameters
+    on_progress : called with the number of images drawn and their total
+
+    Returns
+    -------
+    path of the page, index.html
 
     Raises
     ------
@@ -52,56 +67,64 @@ def report(
 def _check(folder: Path, results: Sequence[ImageResult]) -> None:
     """Raise InputError unless the report can be written."""
     if not results:
-        raise InputError("a report needs at least one image; check the folder of labels")
+        raise InputError("a report needs at least one image; check the folder of label maps")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; name a folder for the report")
+        raise InputError(f"{folder} is a file; choose a folder for the report")
     others = {path.name for path in folder.iterdir()} - FILES if folder.is_dir() else ()
     if others:
         raise InputError(
-            f"{folder} holds {min(others)}, which is no report's; name a new folder or an earlier "
-            "report's"
+            f"{folder} contains {min(others)}, which is not part of a report; choose a new folder "
+            "or one with an earlier report"
         )
     name, images = Counter(result.name for result in results).most_common(1)[0]
     if images > 1:
-        raise InputError(f"several images are named '{name}'; rename them to tell them apart")
+        raise InputError(f"{images} images are named '{name}'; rename them")
 
 
 def _write(
     folder: Path,
     results: Sequence[ImageResult],
-    groups: Groups,
+    groups: Sequence[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Write all files of the report into a new folder."""
-    found = findings(groups, results)
+    # Draw the figures.
+    summary = groups[-1].summary
     drawings, rois = folder / "figures", folder / "rois"
     drawings.mkdir(parents=True)
     rois.mkdir()
-    figures.save(figures.size_histogram(found.sizes), drawings / "size_histogram")
-    figures.save(figures.cumulative_curve(found.sizes), drawings / "cumulative_curve")
+    true_sizes = None
+    true_tables = [each.true_table for each in results if each.true_table is not None]
+    # True counts are comparable only if every image is annotated and particles count by number.
+    if len(true_tables) == len(results) and summary.settings.weighting == "number":
+        column = f"{summary.settings.quantity}_{summary.unit}"
+        true_sizes = np.concatenate([table[column].to_numpy(float) for table in true_tables])
+    elements = {}
+    for name, plot in PLOTS.items():
+        save(plot(summary, true_sizes), drawings / name)
+        svg = (drawings / f"{name}.svg").read_text(encoding="utf-8")
+        elements[name] = inline_svg(name, svg)
+    # Draw the particles of each image.
     for done, result in enumerate(results):
         on_progress(done, len(results))
-        overlay = figures.numbered_overlay(result.image, result.labels)
-        figures.save_pixels(overlay, drawings / f"{result.name}_overlay.png")
+        figure = numbered_overlay(result.image, result.labels)
+        save_pixels(figure, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels)
+    # Write the tables and the page.
     particle_table(results).to_csv(folder / "particles.csv", index=False)
     statistics_table(groups).to_csv(folder / "statistics.csv", index=False)
-    record = json.dumps(_record(results, found, provenance), indent=2, allow_nan=False)
+    record = json.dumps(_record(results, groups, provenance), indent=2, allow_nan=False)
     (folder / "summary.json").write_text(record + "\n", encoding="utf-8")
-    plots = [
-        page.plot(name, (drawings / f"{name}.svg").read_text(encoding="utf-8"), *words)
-        for name, words in found.captions.items()
-    ]
-    text = page.html(contents(results, found, provenance, plots))
-    (folder / "index.html").write_text(text, encoding="utf-8")
+    page = render_page(results, groups, provenance, elements)
+    (folder / "index.html").write_text(page, encoding="utf-8")
     on_progress(len(results), len(results))
 
 
 def _record(
-    results: Sequence[ImageResult], found: Findings, provenance: Provenance
+    results: Sequence[ImageResult], groups: Sequence[Group], provenance: Provenance
 ) -> dict[str, object]:
-    """Return what summary.json holds: numbers that are not known are null."""
+    """Content of summary.json; unknown numbers are null."""
     images = [
         {
             "name": result.name,
@@ -117,23 +140,27 @@ def _record(
     ]
     record = {
         "title": provenance.title,
-        "summary": found.record,
+        "summary": groups[-1].summary.to_dict(),
         "images": images,
         "parameters": provenance.parameters,
-        "versions": versions(provenance),
+        "versions": library_versions(),
         "command": provenance.command,
     }
-    return _plain(record)
+    return _json_value(record)
 
 
-def _plain(value: object) -> Any:
-    """Return the value in the types of JSON."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _json_value(value: object) -> Any:
+    """Convert to the types of JSON."""
+    match value:
+        case Mapping():
+            return {str(name): _json_value(part) for name, part in value.items()}
+        case list() | tuple() | np.ndarray():
+            return [_json_value(part) for part in value]
+        case np.generic():
+            return _json_value(value.item())
+        case float():
+            return value if math.isfinite(value) else None
+        case str() | int() | bool() | None:
+            return value
+        case _:
+            return str(value)

@@ -4,18 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from nanorender import __version__
 from nanorender.files.segmentation import find_label_maps, read_record
-from nanorender.report.contents import Provenance
+from nanorender.report.page import Provenance
 from nanorender.report.report import report
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import samples_by_name, summarize_groups
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, size_floor
-from nanorender.statistics.summary import Statistics, summarize
-
-VERSIONS = {"nanorender": __version__}
+from nanorender.statistics.summary import Statistics
 
 
 class Heading(NamedTuple):
@@ -57,15 +52,12 @@ def write_report(
         FieldOfView(result.name, result.image.shape[1], result.image.shape[0], result.pixel_size_nm)
         for result in results
     ]
-    # Intervals come from resampling: a fixed seed gives the same report every time.
-    rng = np.random.default_rng(0)
     table = particle_table(results)
-    summary = summarize(table, fields, settings, rng, _floor(labels))
     names = [result.name for result in results]
     sample_of = {} if heading.samples is None else samples_by_name(names, heading.samples)
-    groups = summarize_groups(table, fields, sample_of, settings, summary)
+    groups = summarize_groups(table, fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
-    provenance = Provenance(heading.title, heading.command, parameters, VERSIONS)
+    provenance = Provenance(heading.title, heading.command, parameters)
     return report(folder, results, groups, provenance, on_progress)
 
 

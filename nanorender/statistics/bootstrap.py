@@ -1,41 +1,65 @@
-"""Weighted size statistics, and how much they vary when particles or images are drawn again.
+"""Weighted size statistics with percentile bootstrap intervals.
 
-Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 6 and 13: percentile
-intervals. Every resample is a row of weights, so that thousands are worked on in one array.
+Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 6 and 13. A resample is
+a row of weights, so that one array operation evaluates a statistic on thousands of resamples.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 
-# Weights held at once, to bound the memory of a batch of resamples.
+# Limits the memory of a batch of resamples: number of weights held at once.
 BATCH_ENTRIES = 4_000_000
 MODE_CLASSES = 256
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its confidence interval; not numbers where there is nothing to estimate."""
+    """A value with its confidence interval; all NaN where there is no data.
+
+    Attributes
+    ----------
+    value
+    low, high : limits of the interval
+    """
 
     value: float
     low: float
     high: float
 
+    def scaled(self, factor: float) -> "Estimate":
+        """Convert to another unit.
+
+        Parameters
+        ----------
+        factor : new units per old unit
+
+        Returns
+        -------
+        the value and both limits, multiplied
+
+        Examples
+        --------
+        >>> Estimate(0.5, 0.25, 0.75).scaled(100)
+        Estimate(value=50.0, low=25.0, high=75.0)
+        """
+        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+
 
 @dataclass(frozen=True)
 class SizeSample:
-    """Sizes of particles, each with a weight, from several images.
+    """Weighted particle sizes from one or more images.
 
     Attributes
     ----------
-    sizes: (n,) positive
-    weights: (n,) positive
-    image_of: (n,) image of each particle, 0 to images - 1
-    images: number of images, those without particles included
+    sizes : (n,) positive
+    weights : (n,) positive
+    image_of : (n,) index of each particle's image, 0 to images - 1
+    images : number of images, including those without particles
     """
 
     sizes: Float[np.ndarray, "n"]
@@ -43,21 +67,16 @@ class SizeSample:
     image_of: Int[np.ndarray, "n"]
     images: int
 
-    def ascending(self) -> "SizeSample":
-        """Return the sample from the smallest to the largest particle."""
-        order = np.argsort(self.sizes, kind="stable")
-        return SizeSample(self.sizes[order], self.weights[order], self.image_of[order], self.images)
-
 
 @dataclass(frozen=True)
 class Resampling:
-    """How a sample is drawn again.
+    """Bootstrap design.
 
     Attributes
     ----------
-    unit: what is drawn: single particles, or images with all of their particles
-    count: number of resamples
-    confidence: of the intervals, 0.95 for instance
+    unit : what is drawn with replacement, single particles or images with all their particles
+    count : number of resamples
+    confidence : level of the intervals, such as 0.95
     """
 
     unit: Literal["particles", "images"]
@@ -66,125 +85,221 @@ class Resampling:
 
     @property
     def tails(self) -> tuple[float, float]:
-        """Shares of the resamples below the two ends of an interval."""
+        """Quantiles of the resampled values that limit the interval."""
         return (1 - self.confidence) / 2, (1 + self.confidence) / 2
 
 
-# Statistics of ascending sizes (n,) under rows of weights (b, n): (b,) each.
+# Ascending sizes (n,) and resampled weights (b, n) give the statistic of each resample (b,).
 Statistic = Callable[[Float[np.ndarray, "n"], Float[np.ndarray, "b n"]], Float[np.ndarray, "b"]]
 
 
 def quantile(share: float) -> Statistic:
-    """Return the statistic "smallest size up to which the weights reach `share` of their sum"."""
+    """Make a statistic of a weighted quantile (the inverse of the cumulative distribution).
+
+    Parameters
+    ----------
+    share : fraction of the total weight, 0 to 1
+
+    Returns
+    -------
+    function that returns the smallest size at which the cumulative weight reaches `share`
+
+    Examples
+    --------
+    >>> quantile(0.5)(np.array([10.0, 20.0, 30.0]), np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 8.0]]))
+    array([20., 30.])
+    """
 
     def statistic(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
         total = np.cumsum(weights, axis=1)
-        # Sums of weights are exact to about 1e-12 only: a share met by rounding is met.
+        # Cumulative weights are exact to about 1e-12 only: tolerate rounding below the share.
         below = (total < share * total[:, -1:] * (1 - 1e-12)).sum(axis=1)
         return sizes[np.minimum(below, len(sizes) - 1)]
 
     return statistic
 
 
-def mean(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted mean."""
+def _mean(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean."""
     return weights @ sizes / weights.sum(axis=1)
 
 
-def standard_deviation(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted standard deviation with n - 1 in the denominator."""
-    center = mean(sizes, weights)
-    # Centered on one value for all rows first: the difference of large squares would cancel.
+def _standard_deviation(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted standard deviation with n - 1 in the denominator."""
+    center = _mean(sizes, weights)
+    # Subtract one common value from all rows first: differences of large squares would cancel.
     shift = sizes - center.mean()
     second = weights @ shift**2 / weights.sum(axis=1) - (weights @ shift / weights.sum(axis=1)) ** 2
     return np.sqrt(np.maximum(second, 0) * len(sizes) / max(len(sizes) - 1, 1))
 
 
-def geometric_standard_deviation(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the exponential of the standard deviation of the logarithms."""
-    return np.exp(standard_deviation(np.log(sizes), weights))
+def _geometric_standard_deviation(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Exponential of the standard deviation of the logarithms."""
+    return np.exp(_standard_deviation(np.log(sizes), weights))
 
 
-def span(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return (D90 - D10) / D50."""
+def _span(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(D90 - D10) / D50."""
     low, middle, high = (quantile(share)(sizes, weights) for share in (0.1, 0.5, 0.9))
     return (high - low) / middle
 
 
-def mode(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the size of the highest density.
+def _mode(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Size of the highest density.
 
-    Gaussian kernels on the logarithms, bandwidth after Silverman, "Density Estimation" (1986),
-    equation 3.31, evaluated on fixed classes; the density is then taken per unit of length.
+    Gaussian kernel density of the logarithms, bandwidth after Silverman, "Density Estimation"
+    (1986), equation 3.31, evaluated on fixed classes and converted to density per unit length.
     """
+    # Choose the bandwidth.
     logs = np.log(sizes)
     quartiles = np.quantile(logs, (0.25, 0.75))
     spread = min(logs.std(), (quartiles[1] - quartiles[0]) / 1.349) or logs.std()
-    if spread < 1e-9:  # all alike, but for rounding
+    if spread < 1e-9:  # all sizes are equal up to rounding
         return np.full(len(weights), sizes[0])
     bandwidth = 0.9 * spread * len(sizes) ** -0.2
+    # Add up the weights in classes.
     low, high = logs[0] - 3 * bandwidth, logs[-1] + 3 * bandwidth
     classes = np.minimum(((logs - low) / (high - low) * MODE_CLASSES).astype(int), MODE_CLASSES - 1)
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
     counts = np.zeros((len(weights), MODE_CLASSES))
     counts[:, classes[starts]] = np.add.reduceat(weights, starts, axis=1)
+    # Smooth, and find the maximum of the density per unit length.
     density = ndimage.gaussian_filter1d(counts, bandwidth / (high - low) * MODE_CLASSES, axis=1)
     centers = np.exp(low + (np.arange(MODE_CLASSES) + 0.5) * (high - low) / MODE_CLASSES)
     return centers[np.argmax(density / centers, axis=1)]
 
 
-STATISTICS: dict[str, Statistic] = {
-    "d10": quantile(0.1),
-    "d50": quantile(0.5),
-    "d90": quantile(0.9),
-    "mean": mean,
-    "mode": mode,
-    "standard_deviation": standard_deviation,
-    "geometric_standard_deviation": geometric_standard_deviation,
-    "span": span,
+class SizeStatistic(NamedTuple):
+    """An entry of the registry of size statistics.
+
+    Attributes
+    ----------
+    compute : ascending sizes (n,) and weights (b, n) to values (b,)
+    title : name in the report
+    definition : how it is obtained, for the report
+    is_length : whether it has the unit of the sizes
+    """
+
+    compute: Statistic
+    title: str
+    definition: str
+    is_length: bool = True
+
+
+STATISTICS = {
+    "d10": SizeStatistic(quantile(0.1), "D10", "10 % of the particles are smaller"),
+    "d50": SizeStatistic(quantile(0.5), "Median, D50", "half of the particles are smaller"),
+    "d90": SizeStatistic(quantile(0.9), "D90", "90 % of the particles are smaller"),
+    "mean": SizeStatistic(_mean, "Mean", "arithmetic mean"),
+    "mode": SizeStatistic(_mode, "Mode", "most frequent size, by kernel density of the logarithms"),
+    "standard_deviation": SizeStatistic(
+        _standard_deviation, "Standard deviation", "with n - 1 in the denominator"
+    ),
+    "geometric_standard_deviation": SizeStatistic(
+        _geometric_standard_deviation,
+        "Geometric standard deviation",
+        "exponential of the standard deviation of the logarithms",
+        is_length=False,
+    ),
+    "span": SizeStatistic(_span, "Span", "(D90 - D10) / D50", is_length=False),
 }
 
 
 def draw_counts(
     rng: np.random.Generator, resamples: int, count: int
 ) -> Int[np.ndarray, "resamples count"]:
-    """Return how often each of `count` things is drawn in `count` draws, for each resample."""
+    """Draw with replacement, as counts.
+
+    Parameters
+    ----------
+    rng : source of the draws
+    resamples : number of rows
+    count : number of items, and of draws per row
+
+    Returns
+    -------
+    how often each item is drawn in each resample
+
+    Examples
+    --------
+    >>> draw_counts(np.random.default_rng(0), 3, 5).sum(axis=1)
+    array([5, 5, 5])
+    """
     drawn = rng.integers(0, count, (resamples, count))
     drawn += np.arange(resamples)[:, None] * count
     return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
 
 
-def interval(drawn: Float[np.ndarray, "b"], resampling: Resampling) -> tuple[float, float]:
-    """Return the percentile interval of resampled values."""
-    low, high = np.quantile(drawn, resampling.tails)
+def percentile_interval(
+    values: Float[np.ndarray, "b"], resampling: Resampling
+) -> tuple[float, float]:
+    """Find the percentile interval of resampled values.
+
+    Parameters
+    ----------
+    values : the statistic of each resample
+    resampling : gives the confidence level
+
+    Returns
+    -------
+    lower and upper limit
+
+    Examples
+    --------
+    >>> percentile_interval(np.arange(101.0), Resampling("particles", 101, 0.9))
+    (5.0, 95.0)
+    """
+    low, high = np.quantile(values, resampling.tails)
     return float(low), float(high)
 
 
-def estimates(
+def bootstrap_statistics(
     sample: SizeSample, resampling: Resampling, rng: np.random.Generator
 ) -> dict[str, Estimate]:
-    """Return every statistic of STATISTICS with its percentile interval."""
+    """Estimate every statistic of STATISTICS with its percentile interval.
+
+    Parameters
+    ----------
+    sample : sizes and weights
+    resampling : number of resamples, what is drawn, confidence level
+    rng : source of the draws
+
+    Returns
+    -------
+    estimates by the names in STATISTICS, all NaN for an empty sample
+
+    Examples
+    --------
+    >>> sample = SizeSample(np.array([10.0, 20.0, 30.0]), np.ones(3), np.zeros(3, int), images=1)
+    >>> resampling = Resampling("particles", count=200, confidence=0.95)
+    >>> bootstrap_statistics(sample, resampling, np.random.default_rng(0))["mean"]
+    Estimate(value=20.0, low=10.0, high=30.0)
+    """
     if not len(sample.sizes):
         return {name: Estimate(*[float("nan")] * 3) for name in STATISTICS}
-    sample = sample.ascending()
+    order = np.argsort(sample.sizes, kind="stable")
+    sample = SizeSample(
+        sample.sizes[order], sample.weights[order], sample.image_of[order], sample.images
+    )
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in STATISTICS}
     batch = max(1, min(resampling.count, BATCH_ENTRIES // len(sample.sizes)))
     for start in range(0, resampling.count, batch):
         rows = min(batch, resampling.count - start)
         weights = _draw_weights(sample, resampling, rows, rng)
         for name, statistic in STATISTICS.items():
-            drawn[name].append(statistic(sample.sizes, weights))
-    found = {}
+            drawn[name].append(statistic.compute(sample.sizes, weights))
+    estimates = {}
     for name, statistic in STATISTICS.items():
-        value = float(statistic(sample.sizes, sample.weights[None])[0])
-        found[name] = Estimate(value, *interval(np.concatenate(drawn[name]), resampling))
-    return found
+        value = float(statistic.compute(sample.sizes, sample.weights[None])[0])
+        limits = percentile_interval(np.concatenate(drawn[name]), resampling)
+        estimates[name] = Estimate(value, *limits)
+    return estimates
 
 
 def _draw_weights(
     sample: SizeSample, resampling: Resampling, rows: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "rows n"]:
-    """Return the weights of resamples; those of images that hold no particle are left out."""
+    """Weights of resamples; resamples of images without any particle are left out."""
     if resampling.unit == "particles":
         return draw_counts(rng, rows, len(sample.sizes)) * sample.weights
     counts = draw_counts(rng, rows, sample.images)[:, sample.image_of]

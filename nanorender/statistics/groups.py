@@ -1,57 +1,73 @@
-"""The statistics of each image and each sample beside those of all, as one table."""
+"""Size statistics of every image, every sample and all images, as one table."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from nanorender.errors import InputError
-from nanorender.report.page import Cells, number
-from nanorender.statistics.bootstrap import Estimate
-from nanorender.statistics.sampling import FieldOfView
-from nanorender.statistics.summary import Statistics, Summary, summarize, summarize_by_image
+from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.sampling import FieldOfView, SizeFloor
+from nanorender.statistics.summary import Statistics, Summary, summarize
 
-DASH = "\u2013"  # of ranges in the table
-SHOWN = ("d10", "d50", "d90", "mean", "geometric_standard_deviation")
+# Intervals come from resampling: a fixed seed gives the same report every time.
+SEED = 0
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Summaries of the images by their names, of samples by theirs, and of all images."""
+class Group(NamedTuple):
+    """A set of particles that is summarized.
 
-    images: Mapping[str, Summary]
-    samples: Mapping[str, Summary]
-    all: Summary
+    Attributes
+    ----------
+    level : what the group is
+    name : of the image or sample, or "all images"
+    summary : its size statistics
+    """
 
-    def named(self) -> list[tuple[str, str, Summary]]:
-        """Return (level, name, summary) of every group, images first."""
-        rows = [("image", name, each) for name, each in self.images.items()]
-        rows += [("sample", name, each) for name, each in self.samples.items()]
-        return [*rows, ("all", "all images", self.all)]
+    level: Literal["image", "sample", "all"]
+    name: str
+    summary: Summary
 
 
 def samples_by_name(images: Sequence[str], pattern: str) -> dict[str, str]:
-    """Return the sample of each image: the part of its name that a regular expression finds.
+    """Find the sample of each image by a regular expression.
 
-    The first parenthesis counts where there is one.
+    Parameters
+    ----------
+    images : names of the images
+    pattern : matches the sample within the name; its first group counts if it has one
+
+    Returns
+    -------
+    sample of each image by the image's name
 
     Raises
     ------
     InputError
-        If the pattern is none, or is not found in a name.
+        If the pattern is invalid or does not match a name.
+
+    Examples
+    --------
+    >>> samples_by_name(["e171_1", "e171_2", "food_1"], "^[^_]+")
+    {'e171_1': 'e171', 'e171_2': 'e171', 'food_1': 'food'}
     """
     try:
-        searched = re.compile(pattern)
+        compiled = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"'{pattern}' is no regular expression: {error}") from None
+        raise InputError(
+            f"'{pattern}' is not a valid regular expression: {error}; correct it"
+        ) from None
     samples = {}
     for image in images:
-        found = searched.search(image)
-        sample = found and found.group(1 if searched.groups else 0)
+        found = compiled.search(image)
+        sample = found and found.group(1 if compiled.groups else 0)
         if not sample:
-            raise InputError(f"'{pattern}' is not found in the name '{image}'; give one that is")
+            raise InputError(
+                f"the pattern '{pattern}' does not match the image name '{image}'; change the "
+                "pattern so that it finds the sample in every name"
+            )
         samples[image] = sample
     return samples
 
@@ -61,38 +77,63 @@ def summarize_groups(
     fields: Sequence[FieldOfView],
     sample_of: Mapping[str, str],
     settings: Statistics,
-    summary: Summary,
-) -> Groups:
-    """Return the statistics of every image and sample beside the `summary` of all.
+    floor: SizeFloor | None = None,
+) -> list[Group]:
+    """Compute the size statistics of every image, every sample and all images.
 
     Parameters
     ----------
-    table: rows of `measure` of all images, with an "image" column
-    fields: one for each image
-    sample_of: sample of each image by its name; empty if there are no samples
-    settings: as of the summary
-    summary: of all images
+    table : rows of `measure` of all images, with an "image" column
+    fields : field of view of each image
+    sample_of : sample of each image by the image's name; empty if there are no samples
+    settings : settings of the statistics
+    floor : smallest detectable size, for the record
+
+    Returns
+    -------
+    images, then samples, then all images as the last group
+
+    Raises
+    ------
+    InputError
+        If a particle's image is not among the fields, or the table lacks a column.
     """
-    images = summarize_by_image(table, fields, settings, np.random.default_rng(0), summary.floor)
-    samples = {}
-    for name in dict.fromkeys(sample_of.values()):
-        members = [field for field in fields if sample_of[field.image] == name]
+    groups = []
+    streams = np.random.default_rng(SEED).spawn(len(fields))
+    for field, stream in zip(fields, streams, strict=True):
+        rows = table.loc[table["image"] == field.image]
+        summary = summarize(rows, [field], settings, stream, floor)
+        groups.append(Group("image", field.image, summary))
+    for sample in dict.fromkeys(sample_of.values()):
+        members = [field for field in fields if sample_of[field.image] == sample]
         rows = table.loc[table["image"].isin([field.image for field in members])]
-        rng = np.random.default_rng(0)
-        samples[name] = summarize(rows, members, settings, rng, summary.floor)
-    return Groups(images, samples, summary)
+        rng = np.random.default_rng(SEED)
+        groups.append(Group("sample", sample, summarize(rows, members, settings, rng, floor)))
+    summary = summarize(table, fields, settings, np.random.default_rng(SEED), floor)
+    return [*groups, Group("all", "all images", summary)]
 
 
-def statistics_table(groups: Groups) -> pd.DataFrame:
-    """Return one row a group: counts, sizes and nanoscale shares, each with its interval."""
-    return pd.DataFrame([_row(*named) for named in groups.named()])
+def statistics_table(groups: Sequence[Group]) -> pd.DataFrame:
+    """Tabulate the statistics of groups.
+
+    Parameters
+    ----------
+    groups : as `summarize_groups` returns them
+
+    Returns
+    -------
+    one row per group: counts, sizes and nanoscale shares, each with its interval
+    """
+    return pd.DataFrame([_row(group) for group in groups])
 
 
-def _row(level: str, name: str, summary: Summary) -> dict[str, object]:
+def _row(group: Group) -> dict[str, object]:
+    """Row of the statistics table."""
+    summary = group.summary
     unit = summary.unit
     row: dict[str, object] = {
-        "level": level,
-        "name": name,
+        "level": group.level,
+        "name": group.name,
         "images": summary.images,
         "particles": summary.particles,
         "left_out": summary.left_out,
@@ -101,55 +142,13 @@ def _row(level: str, name: str, summary: Summary) -> dict[str, object]:
     estimates = {f"number_density_per_{unit}2": summary.number_density}
     estimates["coverage"] = summary.coverage
     for key, estimate in summary.sizes.items():
-        pure = key in ("geometric_standard_deviation", "span")
-        estimates[key if pure else f"{key}_{unit}"] = estimate
+        estimates[f"{key}_{unit}" if STATISTICS[key].is_length else key] = estimate
     for share in summary.nanoscale:
-        name = f"share_below_100nm_{share.quantity}"
-        estimates[name] = Estimate(share.value, share.low, share.high)
+        estimates[f"share_below_100nm_{share.quantity}"] = share
     for key, estimate in estimates.items():
         row |= {key: estimate.value, f"{key}_low": estimate.low, f"{key}_high": estimate.high}
-    settings = summary.settings
     return row | {
-        "quantity": settings.quantity,
-        "weighting": settings.weighting,
+        "quantity": summary.settings.quantity,
+        "weighting": summary.settings.weighting,
         "intervals": summary.interval_method,
     }
-
-
-def shown_groups(groups: Groups) -> Cells:
-    """Return what the page shows of them: a size distribution a row."""
-    unit = groups.all.unit
-    columns = [name.upper() if name.startswith("d") else name for name in SHOWN]
-    heads = [f"{name} ({unit})" for name in columns[:-1]] + ["geometric SD"]
-    rows = []
-    for level, name, summary in groups.named():
-        cells = [_with_interval(summary.sizes[key]) for key in SHOWN]
-        shares = [_percent(share.value, share.low, share.high) for share in summary.nanoscale[:1]]
-        rows.append((name, level, str(summary.particles), *cells, *shares))
-    nano = ["min Feret below 100 nm"] if groups.all.nanoscale else []
-    return Cells(("Name", "Level", "N", *heads, *nano), rows)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    value, low, high = rounded(estimate)
-    return f"{value} ({low}{DASH}{high})" if low else value
-
-
-def _percent(value: float, low: float, high: float) -> str:
-    value_, low_, high_ = rounded(Estimate(100 * value, 100 * low, 100 * high))
-    return f"{value_} % ({low_}{DASH}{high_})" if value_ else ""
-
-
-def rounded(estimate: Estimate) -> tuple[str, str, str]:
-    """Return value and ends of the interval, to two digits of the interval's half-width.
-
-    As the Guide to the Expression of Uncertainty in Measurement (JCGM 100:2008), 7.2.6, asks; a
-    value without an interval has four significant digits.
-    """
-    half = (estimate.high - estimate.low) / 2
-    if not (np.isfinite(half) and half > 0 and np.isfinite(estimate.value)):
-        return number(estimate.value), number(estimate.low), number(estimate.high)
-    digits = 1 - int(np.floor(np.log10(half)))
-    ends = (estimate.value, estimate.low, estimate.high)
-    value, low, high = (f"{round(each, digits):.{max(digits, 0)}f}" for each in ends)
-    return value, low, high

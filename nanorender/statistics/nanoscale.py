@@ -1,8 +1,8 @@
-"""The share of particles below 100 nm and what it says under the EU's definition of nanomaterial.
+"""Share of particles below 100 nm, for the EU's definition of nanomaterial.
 
-Commission Recommendation of 10 June 2022 on the definition of nanomaterial (2022/C 229/01): half
-or more of the particles, by number, with an external dimension of 1 nm to 100 nm. The verdict is
-on the particles that were seen, not on the material.
+Commission Recommendation of 10 June 2022 on the definition of nanomaterial (2022/C 229/01): 50 %
+or more of the particles, by number, with an external dimension of 1 nm to 100 nm. The verdict
+applies to the particles in the images, not to the material.
 """
 
 from dataclasses import dataclass
@@ -11,76 +11,113 @@ from typing import Literal
 import numpy as np
 from scipy.stats import norm
 
-from nanorender.statistics.bootstrap import Resampling, SizeSample, draw_counts, interval
+from nanorender.statistics.bootstrap import (
+    Estimate,
+    Resampling,
+    SizeSample,
+    draw_counts,
+    percentile_interval,
+)
 
 LIMIT_NM = 100.0
 DECISIVE_SHARE = 0.5
 
-Verdict = Literal["above", "below", "undecided"]
-
 
 @dataclass(frozen=True)
-class NanoscaleShare:
-    """Share by number of the particles smaller than LIMIT_NM, with its interval.
+class NanoscaleShare(Estimate):
+    """Share by number of the particles smaller than LIMIT_NM, 0 to 1, with its interval.
 
     Attributes
     ----------
-    quantity: the size that was compared with the limit
-    value, low, high: share and confidence interval, 0 to 1
-    verdict: "above" if the whole interval reaches DECISIVE_SHARE, "below" if none of it does
-    method: how the interval was obtained
+    quantity : the size that was compared with the limit, such as "min_feret"
+    verdict : "above" if the whole interval reaches DECISIVE_SHARE, "below" if none of it does
+    method : how the interval was obtained
     """
 
     quantity: str
-    value: float
-    low: float
-    high: float
-    verdict: Verdict
+    verdict: Literal["above", "below", "undecided"]
     method: str
 
 
 def nanoscale_share(
     quantity: str, sample: SizeSample, resampling: Resampling, rng: np.random.Generator
 ) -> NanoscaleShare:
-    """Return the share of particles whose `quantity` is below LIMIT_NM; sizes in nm.
+    """Estimate the share of particles smaller than LIMIT_NM.
 
-    Over images the interval is a bootstrap, over particles that of Wilson, J. Am. Statistical
-    Association 22 (1927) 209, weighted particles counting with their effective number (Kish,
-    "Survey Sampling", 1965).
+    If images are resampled, the interval is a bootstrap percentile interval. If particles are, it
+    is that of Wilson, J. Am. Statistical Association 22 (1927) 209, with the effective number of
+    weighted particles (Kish, "Survey Sampling", 1965).
+
+    Parameters
+    ----------
+    quantity : name of the size
+    sample : sizes in nm, weighted by number
+    resampling : what is resampled, confidence level
+    rng : source of the draws
+
+    Returns
+    -------
+    the share with its interval and verdict
+
+    Examples
+    --------
+    >>> sizes = np.repeat([50.0, 150.0], [80, 20])
+    >>> sample = SizeSample(sizes, np.ones(100), np.zeros(100, int), images=1)
+    >>> resampling = Resampling("particles", count=100, confidence=0.95)
+    >>> share = nanoscale_share("min_feret", sample, resampling, np.random.default_rng(0))
+    >>> share.value, share.verdict
+    (0.8, 'above')
     """
     weights = sample.weights
     if not len(weights):
-        return _judged(quantity, float("nan"), (0.0, 1.0), "no particles")
+        return _with_verdict(quantity, float("nan"), (0.0, 1.0), "no particles")
     small = sample.sizes < LIMIT_NM
     share = float(np.average(small, weights=weights))
     if resampling.unit == "particles":
         effective = float(weights.sum() ** 2 / (weights**2).sum())
-        ends = wilson_interval(share, effective, resampling.confidence)
-        return _judged(quantity, share, ends, "Wilson score interval")
+        interval = wilson_interval(share, effective, resampling.confidence)
+        return _with_verdict(quantity, share, interval, "Wilson score interval")
     total = np.bincount(sample.image_of, weights, sample.images)
     below = np.bincount(sample.image_of, weights * small, sample.images)
     counts = draw_counts(rng, resampling.count, sample.images)
     counts = counts[counts @ total > 0]
-    ends = interval(counts @ below / (counts @ total), resampling)
-    return _judged(quantity, share, ends, "bootstrap over images")
+    interval = percentile_interval(counts @ below / (counts @ total), resampling)
+    return _with_verdict(quantity, share, interval, "bootstrap over images")
 
 
 def wilson_interval(share: float, count: float, confidence: float) -> tuple[float, float]:
-    """Return the interval of a share of `count` independent trials."""
+    """Find the score interval of a binomial proportion (Wilson 1927).
+
+    Parameters
+    ----------
+    share : observed proportion, 0 to 1
+    count : number of independent trials
+    confidence : level of the interval, such as 0.95
+
+    Returns
+    -------
+    lower and upper limit, within 0 to 1
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0.5, 100, 0.95)
+    >>> round(low, 3), round(high, 3)
+    (0.404, 0.596)
+    """
     z = float(norm.ppf((1 + confidence) / 2))
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     return max(float(center - half), 0.0), min(float(center + half), 1.0)
 
 
-def _judged(
+def _with_verdict(
     quantity: str, share: float, interval: tuple[float, float], method: str
 ) -> NanoscaleShare:
-    """Return the share with its verdict."""
+    """Compare the interval of a share with DECISIVE_SHARE."""
     low, high = interval
-    verdict: Verdict = "undecided"
+    verdict = "undecided"
     if low >= DECISIVE_SHARE:
         verdict = "above"
     elif high < DECISIVE_SHARE:
         verdict = "below"
-    return NanoscaleShare(quantity, share, low, high, verdict, method)
+    return NanoscaleShare(share, low, high, quantity, verdict, method)

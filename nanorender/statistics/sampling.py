@@ -1,27 +1,26 @@
-"""What the field of view does to a count: particles cut by the frame, and sizes never seen."""
+"""Effects of the field of view: particles cut by the frame, and the smallest detectable size."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-FrameCorrection = Literal["keep", "drop", "miles_lantuejoul"]
-
-# Something narrower than two pixels is not resolved (Nyquist and Shannon).
-LEAST_RESOLVED_PX = 2.0
+# Structures narrower than two pixels are not resolved (Nyquist and Shannon).
+MIN_RESOLVED_PX = 2.0
 
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """The part of the sample that one image shows.
+    """The area that one image shows.
 
     Attributes
     ----------
-    image: name of the image, as in the table's "image" column
-    width_px, height_px: of the image
-    pixel_size_nm: None where it is unknown
+    image : name of the image, as in the "image" column of the particle table
+    width_px, height_px : size of the image
+    pixel_size_nm : None if unknown
     """
 
     image: str
@@ -31,45 +30,94 @@ class FieldOfView:
 
     @property
     def area(self) -> float:
-        """Area in nm2, or in px2 where the pixel size is unknown."""
+        """Area in nm2, or in px2 if the pixel size is unknown."""
         edge = 1.0 if self.pixel_size_nm is None else self.pixel_size_nm
         return self.width_px * self.height_px * edge**2
 
 
-def frame_weights(
-    table: pd.DataFrame, field: FieldOfView, correction: FrameCorrection
-) -> Float[np.ndarray, "n"]:
-    """Return the weight of each particle of one image; 0 leaves it out.
+def _keep(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
+    """Count every particle once."""
+    return np.ones(len(table))
 
-    "keep" counts particles cut by the frame with the size of what is seen; "drop" leaves them
-    out, which large ones suffer more often; "miles_lantuejoul" leaves them out and weights each
-    other particle by the inverse probability W H / ((W - w) (H - h)) that one of its width w and
-    height h lies wholly in the frame: Miles, in "Stochastic Geometry" (1974), 228; Lantuejoul,
+
+def _drop(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
+    """Leave out particles cut by the frame; large ones are cut more often."""
+    return (~table["touches_frame"].to_numpy(bool)).astype(float)
+
+
+def _miles_lantuejoul(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
+    """Weight whole particles by W H / ((W - w) (H - h)).
+
+    This is the inverse probability that a particle of width w and height h lies entirely within a
+    frame of width W and height H: Miles, in "Stochastic Geometry" (1974), 228; Lantuejoul,
     Mikroskopie 37 (1980) 266; as in ISO 13322-1.
     """
-    if correction == "keep":
-        return np.ones(len(table))
     whole = ~table["touches_frame"].to_numpy(bool)
-    if correction == "drop":
-        return whole.astype(float)
     width = field.width_px - np.where(whole, table["bbox_width_px"], 0)
     height = field.height_px - np.where(whole, table["bbox_height_px"], 0)
     return whole * (field.width_px * field.height_px / (width * height))
 
 
-@dataclass(frozen=True)
-class SizeFloor:
-    """The size under which nothing could be seen.
+class FrameRule(NamedTuple):
+    """An entry of the registry of rules for particles cut by the frame.
 
     Attributes
     ----------
-    value: the largest of the causes
-    unit: "nm" or "px"
-    causes: the equivalent diameter that each step needs at least, by its name
+    weights : table and field of view of one image to the weights of its particles, 0 to leave out
+    description : what the rule does, for the help and the report
+    """
+
+    weights: Callable[[pd.DataFrame, FieldOfView], Float[np.ndarray, "n"]]
+    description: str
+
+
+FRAME_RULES = {
+    "keep": FrameRule(_keep, "particles cut by the frame are counted with their visible size"),
+    "drop": FrameRule(_drop, "particles cut by the frame are left out"),
+    "miles_lantuejoul": FrameRule(
+        _miles_lantuejoul,
+        "particles cut by the frame are left out, and the others weighted for the lower chance "
+        "of large particles to lie entirely within it (Miles and Lantuéjoul, ISO 13322-1)",
+    ),
+}
+
+
+def frame_weights(table: pd.DataFrame, field: FieldOfView, rule: str) -> Float[np.ndarray, "n"]:
+    """Weight the particles of one image to correct for those cut by the frame.
+
+    Parameters
+    ----------
+    table : rows of `measure` for one image
+    field : field of view of the image
+    rule : name in FRAME_RULES
+
+    Returns
+    -------
+    weight of each particle, 0 for those left out
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"touches_frame": [False, True]})
+    >>> table["bbox_width_px"] = table["bbox_height_px"] = [10, 10]
+    >>> frame_weights(table, FieldOfView("a", 20, 20, None), "miles_lantuejoul")
+    array([4., 0.])
+    """
+    return FRAME_RULES[rule].weights(table, field)
+
+
+@dataclass(frozen=True)
+class SizeFloor:
+    """Smallest detectable particle size.
+
+    Attributes
+    ----------
+    value : the largest of the causes
+    unit : "nm" or "px"
+    causes : smallest equivalent circle diameter that passes each step, by the name of the step
     """
 
     value: float
-    unit: str
+    unit: Literal["nm", "px"]
     causes: dict[str, float]
 
 
@@ -79,18 +127,27 @@ def size_floor(
     erosion_px: float | int,
     least_trained_nm: float | None,
 ) -> SizeFloor:
-    """Return the size floor and what causes it.
+    """Find the smallest detectable particle size and what limits it.
 
     Parameters
     ----------
-    pixel_size_nm: edge of a pixel; None gives a floor in px and leaves out the training
-    area_opening_px: regions of fewer pixels were removed
-    erosion_px: labels were eroded by as much for training: particles up to twice as wide vanish
-    least_trained_nm: diameter of the smallest particle that the network was trained on
+    pixel_size_nm : edge of a pixel; if None, the size is in px and training is ignored
+    area_opening_px : area below which regions were removed
+    erosion_px : erosion of the labels in training; particles up to twice as wide vanish
+    least_trained_nm : diameter of the smallest particle in the training data, if known
+
+    Returns
+    -------
+    the size and its causes
+
+    Examples
+    --------
+    >>> size_floor(2.0, area_opening_px=0, erosion_px=3, least_trained_nm=10.0).value
+    12.0
     """
     edge = 1.0 if pixel_size_nm is None else pixel_size_nm
     causes = {
-        "pixel size": LEAST_RESOLVED_PX * edge,
+        "pixel size": MIN_RESOLVED_PX * edge,
         "area opening": float(np.sqrt(4 * area_opening_px / np.pi)) * edge,
         "label erosion": 2 * erosion_px * edge,
     }

@@ -1,18 +1,17 @@
-"""Size statistics of the particles of one image, a sample or a study, with their uncertainty.
+"""Size statistics of the particles of an image, a sample or a study, with their uncertainty.
 
-Reports the figures asked for by ISO 13322-1 (image analysis, static), ISO 9276 (presentation of
-size analysis) and ISO 19749 (nanoparticles by SEM).
+Reports the figures requested by ISO 13322-1 (static image analysis), ISO 9276 (representation of
+particle size analysis) and ISO 19749 (nanoparticle size distributions by SEM).
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from scipy.stats import chi2
 
 from nanorender.errors import InputError
@@ -22,48 +21,77 @@ from nanorender.statistics.bootstrap import (
     Estimate,
     Resampling,
     SizeSample,
+    bootstrap_statistics,
     draw_counts,
-    estimates,
-    interval,
+    percentile_interval,
 )
 from nanorender.statistics.fits import Criterion, Fit, best_fit, fit_sizes
 from nanorender.statistics.nanoscale import NanoscaleShare, nanoscale_share
-from nanorender.statistics.sampling import FieldOfView, FrameCorrection, SizeFloor, frame_weights
+from nanorender.statistics.sampling import FRAME_RULES, FieldOfView, SizeFloor, frame_weights
 
 SHARE_QUANTITIES = ("min_feret", "inscribed_diameter")
 
 
+def _known_frame_rule(name: str) -> str:
+    if name not in FRAME_RULES:
+        raise ValueError(f"unknown frame rule; choose one of {', '.join(FRAME_RULES)}")
+    return name
+
+
 class Statistics(Settings):
-    """How sizes are summarized.
+    """Settings of the size statistics.
 
     Attributes
     ----------
-    quantity: the measurement that is the size of a particle
-    weighting: every particle counts once, or with the volume of the sphere of its equivalent
-        circle diameter
-    frame_correction: what is done about particles cut by the frame, see `frame_weights`
-    confidence: of all intervals
-    resamples: of the bootstrap
-    least_images: with as many images or more, whole images are resampled; else particles
-    criterion: chooses the fit: BIC prefers fewer components than AIC
-    target: relative half-width of the median's interval that "needed" aims at
+    quantity : measurement that is the size of a particle
+    weighting : by number, or by the volume of the sphere of the equivalent circle diameter
+    frame_correction : rule for particles cut by the frame, a name in FRAME_RULES
+    confidence : confidence level of all intervals
+    resamples : number of bootstrap resamples
+    least_images : number of images from which on whole images are resampled, not particles
+    criterion : information criterion that chooses the fitted distribution
+    target : relative half-width of the median's interval to aim for
     """
 
-    quantity: SizeName = "equivalent_diameter"
-    weighting: Literal["number", "volume"] = "number"
-    frame_correction: FrameCorrection = "keep"
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    resamples: PositiveInt = 2000
-    least_images: Annotated[int, Field(ge=2)] = 5
-    criterion: Criterion = "bic"
-    target: PositiveFloat = 0.05
+    quantity: Annotated[
+        SizeName, Field(description="measurement that is the size of a particle")
+    ] = "equivalent_diameter"
+    weighting: Annotated[
+        Literal["number", "volume"],
+        Field(description="weight of a particle: 1, or the volume of its equivalent sphere"),
+    ] = "number"
+    frame_correction: Annotated[
+        str,
+        AfterValidator(_known_frame_rule),
+        Field(description="rule for particles cut by the frame"),
+    ] = "keep"
+    confidence: Annotated[
+        float, Field(gt=0, lt=1, description="confidence level of all intervals")
+    ] = 0.95
+    resamples: Annotated[PositiveInt, Field(description="number of bootstrap resamples")] = 2000
+    least_images: Annotated[
+        int,
+        Field(
+            ge=2, description="with at least this many images, resample whole images, not particles"
+        ),
+    ] = 5
+    criterion: Annotated[
+        Criterion,
+        Field(description="information criterion; bic prefers fewer components than aic"),
+    ] = "bic"
+    target: Annotated[
+        PositiveFloat, Field(description="relative half-width of the median's interval to aim for")
+    ] = 0.05
 
 
 @dataclass(frozen=True)
-class Needed:
-    """How many more particles or images like these bring the median's interval to the target.
+class RequiredSampling:
+    """Additional sampling that narrows the interval of the median to the target.
 
-    Both are None where there are too few particles to tell.
+    Attributes
+    ----------
+    particles : how many more particles; None if there are too few to tell
+    images : how many more images; None likewise
     """
 
     particles: int | None
@@ -72,28 +100,32 @@ class Needed:
 
 @dataclass(frozen=True)
 class Summary:
-    """The size statistics of a set of particles; lengths in `unit`, areas in its square.
+    """Size statistics of a set of particles; lengths in `unit`, areas in its square.
 
     Attributes
     ----------
-    unit: "nm", or "px" where the pixel size is unknown
-    settings: how the figures were obtained
-    interval_method: what was resampled, in words
-    particles: number counted; `left_out` were cut by the frame and not counted
-    images: number of images
-    field_area: area of all images
-    number_density: particles per area, frame correction included
-    coverage: share of the field covered by particles, those at the frame included
-    sizes: d10, d50, d90, mean, mode, standard_deviation, geometric_standard_deviation, span
-    fits: distributions fitted to the sizes by number; `fit` is the chosen one
-    nanoscale: shares below 100 nm by number, of minimum Feret and inscribed circle; none in px
-    floor: the size under which nothing could be seen
-    needed: how many more particles or images
+    unit : "nm", or "px" if the pixel size is unknown
+    settings : settings of the statistics
+    interval_method : how the intervals were obtained, as text
+    sample : sizes and weights of the particles counted
+    particles : number of particles counted
+    left_out : number of particles left out, because the frame cuts them
+    images : number of images
+    field_area : total area of the images
+    number_density : particles per area, with frame correction
+    coverage : share of the area covered by particles, including those at the frame
+    sizes : estimates by the names in STATISTICS
+    fits : distributions fitted to the sizes, weighted by number
+    fit : the fit chosen by the criterion
+    nanoscale : shares below 100 nm by number, one per size; empty in px
+    floor : smallest detectable size, if known
+    needed : additional sampling required
     """
 
     unit: Literal["nm", "px"]
     settings: Statistics
     interval_method: str
+    sample: SizeSample
     particles: int
     left_out: int
     images: int
@@ -105,26 +137,21 @@ class Summary:
     fit: Fit | None
     nanoscale: tuple[NanoscaleShare, ...]
     floor: SizeFloor | None
-    needed: Needed
+    needed: RequiredSampling
 
     def to_dict(self) -> dict[str, object]:
-        """Return everything in types of JSON; what is not a number is None."""
-        record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: _plain(value) for name, value in record.items()}
+        """Convert to a dictionary for JSON, without the sample.
 
-
-def _plain(value: object) -> object:
-    if isinstance(value, Settings):
-        return value.model_dump(mode="json")
-    if isinstance(value, Fit):
-        return {"name": value.name} | {k: _plain(v) for k, v in vars(value).items()}
-    if dataclasses.is_dataclass(value):
-        return {k: _plain(v) for k, v in vars(value).items()}
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        Returns
+        -------
+        every other attribute by name; may hold NaN
+        """
+        record = asdict(self)
+        del record["sample"]
+        record["settings"] = self.settings.model_dump(mode="json")
+        record["fits"] = [{"name": fit.name} | asdict(fit) for fit in self.fits]
+        record["fit"] = self.fit and {"name": self.fit.name} | asdict(self.fit)
+        return record
 
 
 def summarize(
@@ -134,21 +161,37 @@ def summarize(
     rng: np.random.Generator,
     floor: SizeFloor | None = None,
 ) -> Summary:
-    """Return the size statistics of all particles of a table.
+    """Compute the size statistics of all particles of a table.
 
     Parameters
     ----------
-    table: rows of `measure`; with an "image" column where there are several images
-    fields: one for each image, those without particles included
-    settings: quantity, weighting, frame correction, intervals
-    rng: draws the resamples
-    floor: passed on to the summary
+    table : rows of `measure`; with an "image" column if there are several images
+    fields : field of view of each image, including images without particles
+    settings : quantity, weighting, frame correction, intervals
+    rng : draws the resamples
+    floor : smallest detectable size, for the record
+
+    Returns
+    -------
+    the statistics
 
     Raises
     ------
     InputError
         If a particle's image is not among the fields, or the table lacks a column.
+
+    Examples
+    --------
+    >>> from nanorender.measuring.measure import measure
+    >>> labels = np.zeros((60, 80), np.int32)
+    >>> labels[10:30, 10:30], labels[35:45, 40:50] = 1, 2
+    >>> fields = [FieldOfView("squares", 80, 60, 2.0)]
+    >>> settings = Statistics(quantity="sqrt_area", resamples=100)
+    >>> summary = summarize(measure(labels, 2.0), fields, settings, np.random.default_rng(0))
+    >>> summary.particles, summary.sizes["mean"].value
+    (2, 30.0)
     """
+    # Weight the particles of each image.
     unit = _unit(table)
     image_of = _image_of(table, fields)
     weights = np.zeros(len(table))
@@ -156,11 +199,6 @@ def summarize(
         here = image_of == index
         weights[here] = frame_weights(table.loc[here], field, settings.frame_correction)
     counted = weights > 0
-    resampling = Resampling(
-        "images" if len(fields) >= settings.least_images else "particles",
-        settings.resamples,
-        settings.confidence,
-    )
 
     def sample(quantity: str, volume: bool = False) -> SizeSample:
         sizes = table[f"{quantity}_{unit}"].to_numpy(float)[counted]
@@ -169,80 +207,76 @@ def summarize(
             weight = weight * table[f"equivalent_diameter_{unit}"].to_numpy(float)[counted] ** 3
         return SizeSample(sizes, weight, image_of[counted], len(fields))
 
+    # Estimate the statistics and their intervals. The order decides what `rng` gives to each.
+    resampling = Resampling(
+        "images" if len(fields) >= settings.least_images else "particles",
+        settings.resamples,
+        settings.confidence,
+    )
     by_number = sample(settings.quantity)
     weighted = sample(settings.quantity, settings.weighting == "volume")
-    sizes = estimates(weighted, resampling, rng)
+    sizes = bootstrap_statistics(weighted, resampling, rng)
     fits = fit_sizes(by_number.sizes, by_number.weights)
+    areas = table[f"area_{unit}2"].to_numpy(float)
     shares = SHARE_QUANTITIES if unit == "nm" else ()
     return Summary(
         unit=unit,
         settings=settings,
-        interval_method=_method(resampling, len(fields)),
+        interval_method=_interval_method(resampling, len(fields)),
+        sample=weighted,
         particles=int(counted.sum()),
         left_out=int((~counted).sum()),
         images=len(fields),
         field_area=sum(field.area for field in fields),
         number_density=_per_area(weights, image_of, fields, resampling, rng),
-        coverage=_per_area(
-            table[f"area_{unit}2"].to_numpy(float), image_of, fields, resampling, rng
-        ),
+        coverage=_per_area(areas, image_of, fields, resampling, rng),
         sizes=sizes,
         fits=fits,
         fit=best_fit(fits, settings.criterion),
         nanoscale=tuple(nanoscale_share(name, sample(name), resampling, rng) for name in shares),
         floor=floor,
-        needed=_needed(sizes["d50"], int(counted.sum()), len(fields), settings, resampling),
+        needed=_required(sizes["d50"], int(counted.sum()), len(fields), settings, resampling),
     )
 
 
-def summarize_by_image(
-    table: pd.DataFrame,
-    fields: Sequence[FieldOfView],
-    settings: Statistics,
-    rng: np.random.Generator,
-    floor: SizeFloor | None = None,
-) -> dict[str, Summary]:
-    """Return the statistics of each image by its name; raises InputError as `summarize`."""
-    image_of = _image_of(table, fields)
-    return {
-        field.image: summarize(table.loc[image_of == index], [field], settings, stream, floor)
-        for index, (field, stream) in enumerate(zip(fields, rng.spawn(len(fields)), strict=True))
-    }
-
-
 def _unit(table: pd.DataFrame) -> Literal["nm", "px"]:
+    """Return the unit of the lengths in a particle table."""
     if "area_nm2" in table:
         return "nm"
     if "area_px2" in table:
         return "px"
     raise InputError(
-        "the table has neither a column area_nm2 nor area_px2; make it with `nanorender measure`"
+        "the table has no column area_nm2 or area_px2; write it with `nanorender measure`"
     )
 
 
 def _image_of(table: pd.DataFrame, fields: Sequence[FieldOfView]) -> np.ndarray:
-    """Return the index of each particle's field."""
+    """Index of each particle's field of view."""
     names = [field.image for field in fields]
     if "image" not in table:
         if len(fields) != 1:
             raise InputError(
-                f"{len(fields)} images, but the table has no column 'image' that says which "
-                "particle is from which; add it"
+                f"the table has no column 'image', but there are {len(fields)} images; add the "
+                "column with the name of each particle's image"
             )
         return np.zeros(len(table), int)
     index = pd.Index(names).get_indexer(pd.Index(table["image"]))
     if (index < 0).any():
         missing = table["image"].to_numpy()[index < 0][0]
-        raise InputError(f"particles of '{missing}', but the images are {names}")
+        raise InputError(
+            f"the table has particles of the image '{missing}', which is not among the fields of "
+            f"view ({', '.join(names)}); add it there or remove its particles"
+        )
     return np.asarray(index, int)
 
 
-def _method(resampling: Resampling, images: int) -> str:
+def _interval_method(resampling: Resampling, images: int) -> str:
+    """How the intervals are obtained, as text."""
     level = f"{100 * resampling.confidence:g} % percentile bootstrap, {resampling.count} resamples"
     if resampling.unit == "images":
         return f"{level} of whole images"
-    reason = "one image" if images == 1 else f"only {images} images"
-    return f"{level} of single particles ({reason}: differences between images are not in it)"
+    reason = "only one image" if images == 1 else f"only {images} images"
+    return f"{level} of single particles ({reason}: differences between images are not included)"
 
 
 def _per_area(
@@ -252,11 +286,11 @@ def _per_area(
     resampling: Resampling,
     rng: np.random.Generator,
 ) -> Estimate:
-    """Return the sum of the particles' amounts per area of the fields.
+    """Sum of the particles' amounts per area of the fields.
 
-    Over images the interval is a bootstrap of the ratio. Within images the number of particles is
-    taken as Poisson: exact for equal amounts (Garwood, Biometrika 28 (1936) 437), and with the
-    effective number sum^2 / sum of squares for others.
+    If images are resampled, the interval is a bootstrap of the ratio. Otherwise the number of
+    particles is assumed to be Poisson distributed: exact for equal amounts (Garwood, Biometrika 28
+    (1936) 437), with the effective number sum^2 / sum of squares for unequal ones.
     """
     area = np.array([field.area for field in fields])
     held = np.bincount(image_of, amounts, len(fields))
@@ -264,7 +298,7 @@ def _per_area(
     value = total / whole
     if resampling.unit == "images":
         counts = draw_counts(rng, resampling.count, len(fields))
-        return Estimate(value, *interval(counts @ held / (counts @ area), resampling))
+        return Estimate(value, *percentile_interval(counts @ held / (counts @ area), resampling))
     if total == 0:
         return Estimate(0.0, 0.0, float("nan"))
     count = total**2 / float((amounts**2).sum())
@@ -273,16 +307,16 @@ def _per_area(
     return Estimate(value, value * float(least) / count, value * float(most) / count)
 
 
-def _needed(
+def _required(
     median: Estimate, particles: int, images: int, settings: Statistics, resampling: Resampling
-) -> Needed:
-    """Return what the median's interval needs: its width falls with the root of the number."""
+) -> RequiredSampling:
+    """Additional sampling, as the width of the interval falls with the root of the number."""
     units = images if resampling.unit == "images" else particles
     if units < 2 or not median.high > median.low:
-        return Needed(None, None)
+        return RequiredSampling(None, None)
     half_width = (median.high - median.low) / 2 / median.value
     factor = (half_width / settings.target) ** 2
-    return Needed(
+    return RequiredSampling(
         max(math.ceil(particles * factor) - particles, 0),
         max(math.ceil(images * factor) - images, 0),
     )

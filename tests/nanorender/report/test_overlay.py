@@ -6,12 +6,12 @@ from scipy.spatial.distance import cdist
 
 from nanorender.report.overlay import (
     OKABE_ITO,
-    displayed,
     inner_edges,
     neighbor_colors,
     number_places,
     overlay,
     palette,
+    to_uint8,
 )
 
 label_maps = arrays.arrays(
@@ -70,11 +70,11 @@ def test_the_inner_edge_of_a_square_is_its_rim():
 
 def test_sixteen_bits_are_stretched_to_eight_and_eight_stay():
     image = np.array([[1000, 2000, 3000]], np.uint16)
-    assert displayed(image).tolist() == [[0, 128, 255]]
+    assert to_uint8(image).tolist() == [[0, 128, 255]]
     flat = np.full((2, 2), 700, np.uint16)
-    assert displayed(flat).tolist() == [[0, 0], [0, 0]]
+    assert to_uint8(flat).tolist() == [[0, 0], [0, 0]]
     dark = np.array([[3, 9]], np.uint8)
-    assert displayed(dark).tolist() == [[3, 9]]
+    assert to_uint8(dark).tolist() == [[3, 9]]
 
 
 def test_a_number_stands_inside_its_particle_even_if_that_is_bent():

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from nanorender.report.contents import SHOWN, Provenance
 from roifile import roiread
 
 from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
-from nanorender.report.contents import SHOWN, Provenance
 from nanorender.report.report import report
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import Groups, summarize_groups
