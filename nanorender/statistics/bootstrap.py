@@ -44,7 +44,7 @@ class Estimate:
 
         Examples
         --------
-        >>> Estimate(0.5, 0.25, 0.75).scaled(100)
+        >>> Estimate(0.5, 0.25, 0.75).scaled(100.0)
         Estimate(value=50.0, low=25.0, high=75.0)
         """
         return Estimate(self.value * factor, self.low * factor, self.high * factor)
@@ -246,8 +246,8 @@ def percentile_interval(
 
     Examples
     --------
-    >>> percentile_interval(np.arange(101.0), Resampling("particles", 101, 0.9))
-    (5.0, 95.0)
+    >>> percentile_interval(np.arange(101.0), Resampling("particles", 101, 0.5))
+    (25.0, 75.0)
     """
     low, high = np.quantile(values, resampling.tails)
     return float(low), float(high)

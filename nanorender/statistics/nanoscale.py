@@ -100,7 +100,7 @@ def wilson_interval(share: float, count: float, confidence: float) -> tuple[floa
 
     Examples
     --------
-    >>> low, high = wilson_interval(0.5, 100, 0.95)
+    >>> low, high = wilson_interval(0.5, 100.0, 0.95)
     >>> round(low, 3), round(high, 3)
     (0.404, 0.596)
     """

@@ -55,6 +55,6 @@ def test_the_report_takes_a_size_and_samples(folders):
     rows = pd.read_csv(out / "statistics.csv")
     assert rows["name"].tolist() == ["a_1", "b_1", "a", "b", "all images"]
     assert rows["d50_nm"].tolist() == pytest.approx([40] * 5)
-    with pytest.raises(InputError, match="not found in the name 'a_1'"):
+    with pytest.raises(InputError, match="does not match the image name 'a_1'"):
         invoke("report", labels, "--samples", "^x", "-o", folders / "other")
     assert not (folders / "other").exists()

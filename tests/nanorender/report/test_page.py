@@ -1,71 +1,131 @@
 import base64
+import html
+import re
 
 import cv2
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from nanorender.measuring.measure import measure
-from nanorender.report.page import LARGEST_PX, Cells, number, particle_rows, picture, plot
+from nanorender.report.figures import SIZE_TITLES
+from nanorender.report.page import LARGEST_PX, Provenance, inline_svg, picture, render_page
+from nanorender.scoring.results import ImageResult
+from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.groups import Group
+from nanorender.statistics.sampling import FRAME_RULES, FieldOfView, size_floor
+from nanorender.statistics.summary import Statistics, summarize
 
 
-@pytest.mark.parametrize(
-    ("value", "printed"),
-    [
-        (403.14, "403.1"),
-        (346.0, "346.0"),
-        (999.99, "1000"),
-        (123456.7, "123457"),
-        (0.942, "0.9420"),
-        (float("nan"), ""),
-        (None, ""),
-        (np.True_, "yes"),
-        (False, "no"),
-        (12, "12"),
-    ],
-)
-def test_numbers_are_printed_with_four_digits(value, printed):
-    assert number(value) == printed
+def squares(pixel_size_nm=2.0):
+    """Return an image with squares of edges 4 to 23 pixels, and one cut by the frame."""
+    labels = np.zeros((120, 150), np.int32)
+    for index, edge in enumerate(range(4, 24)):
+        y, x = 26 * (index // 5) + 1, 2 + 29 * (index % 5)
+        labels[y : y + edge, x : x + edge] = index + 1
+    labels[110:120, 140:150] = 21
+    image = np.zeros(labels.shape, np.uint8)
+    table = measure(labels, pixel_size_nm, image)
+    return ImageResult("squares", image, labels, pixel_size_nm, "header", table)
 
 
-def test_a_column_is_numeric_if_all_its_cells_are_numbers_or_empty():
-    cells = Cells(
-        ("a", "b", "c"),
-        [("7.3", "x1", ""), ("", "2", ""), ("10.4 %", "3", ""), ("-1e-05", "4", "")],
+def key_figures(result, **settings):
+    """Return the page and its key figures: value, interval and explanation by name."""
+    floor = size_floor(result.pixel_size_nm, 9.0, 0.0, None)
+    field = FieldOfView("squares", 150, 120, result.pixel_size_nm)
+    statistics = Statistics(resamples=40, **settings)
+    summary = summarize(result.table, [field], statistics, np.random.default_rng(0), floor)
+    plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup("<svg></svg>"))
+    groups = [Group("all", "all images", summary)]
+    page = html.unescape(render_page([result], groups, Provenance("Squares", "", {}), plots))
+    row = r'<th scope="row">(.*?)</th><td class="number">(.*?)</td><td class="number">(.*?)</td>'
+    rows = re.findall(row + r'<td class="how">(.*?)</td>', page)
+    return page, summary, {name: cells for name, *cells in rows}
+
+
+def test_areas_and_densities_are_in_micrometers():
+    _, _, figures = key_figures(squares(pixel_size_nm=2.0))
+    assert figures["Field of view"][0] == f"{150 * 120 * 4 / 1e6:.5f} µm²"  # four digits
+    density = 21 / (150 * 120 * 4 / 1e6)  # whose interval is hundreds wide
+    assert figures["Number density"][0] == f"{round(density, -1):.0f} per µm²"
+
+
+def test_without_a_pixel_size_no_figure_is_in_nm():
+    page, _, figures = key_figures(squares(pixel_size_nm=None))
+    assert not any("nm" in text for cells in figures.values() for text in cells)
+    assert not any("Share below" in name for name in figures)
+    assert "pixel size is unknown" in page
+
+
+def test_every_share_below_the_limit_has_its_verdict():
+    _, summary, figures = key_figures(squares(pixel_size_nm=1.0))
+    shares = [cells for name, cells in figures.items() if name.startswith("Share below 100 nm, ")]
+    assert len(shares) == len(summary.nanoscale) == 2
+    assert all(value == "100.0 %" for value, _, _ in shares)
+    assert all("above the 50 % of Recommendation 2022/C 229/01" in how for _, _, how in shares)
+
+
+def test_every_statistic_is_on_the_page_with_its_definition():
+    _, summary, figures = key_figures(squares())
+    assert set(STATISTICS) == set(summary.sizes)
+    for statistic in STATISTICS.values():
+        assert figures[statistic.title][2] == statistic.definition
+    quantities = Statistics.model_fields["quantity"].annotation.__args__
+    assert set(SIZE_TITLES) == set(quantities)
+
+
+def test_figures_by_volume_are_marked():
+    _, _, figures = key_figures(squares(), weighting="volume")
+    assert (
+        figures["Median, D50, volume-weighted"][2] == "half of the particles are smaller, by volume"
     )
-    assert [cells.is_numeric(column) for column in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize("rule", FRAME_RULES)
+def test_the_page_says_how_particles_at_the_frame_are_counted(rule):
+    _, summary, figures = key_figures(squares(), frame_correction=rule)
+    value, _, how = figures["Particles counted, N"]
+    assert value == str(summary.particles)
+    assert FRAME_RULES[rule].description in how
+    assert ("; 1 left out" in how) == (rule != "keep")
+
+
+def test_parameters_are_listed_with_dotted_names():
+    result = squares()
+    _, summary, _ = key_figures(result)
+    provenance = Provenance("", "", {"separation": {"dynamic": 1.5}, "seed": 3})
+    plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup())
+    page = render_page([result], [Group("all", "", summary)], provenance, plots)
+    assert '<th scope="row">separation.dynamic</th><td>1.5</td>' in page
+    assert '<th scope="row">seed</th><td>3</td>' in page
 
 
 def test_a_large_micrograph_is_reduced_but_its_outlines_stay_in_its_own_pixels():
     image = np.full((1000, 3 * LARGEST_PX // 2), 77, np.uint8)
     labels = np.zeros(image.shape, np.int32)
     labels[100:130, 3000:3050] = 4
-    shown = picture("wide", "", image, labels)
+    shown = picture(image, labels)
     data = np.frombuffer(base64.b64decode(shown.uri.split(",")[1]), np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     assert pixels.shape == (round(1000 / 1.5), LARGEST_PX)
     assert abs(int(np.median(pixels)) - 77) <= 1
     assert (shown.width, shown.height) == (3 * LARGEST_PX // 2, 1000)
-    assert shown.particles[0].box == "3000 100 50 30"
+    assert shown.outlines[0].box == "3000 100 50 30"
 
 
-def test_a_row_shows_the_box_of_its_own_particle():
-    labels = np.zeros((30, 30), np.int32)
-    labels[2:7, 3:9] = 2
-    labels[20:28, 10:20] = 9
-    shown = picture("two", "", np.zeros((30, 30), np.uint8), labels)
-    rows = particle_rows([measure(labels, 2.0)], [shown], ["area_nm2"])
-    assert [(row.label, row.box, row.cells) for row in rows] == [
-        (2, "3 2 6 5", ["two", "120.0"]),
-        (9, "10 20 10 8", ["two", "320.0"]),
-    ]
+def test_rows_of_the_particle_table_refer_to_the_outlines():
+    page, _, _ = key_figures(squares())
+    rows = re.findall(r'<tr data-particle="(.*?)" aria-selected="false"><td>squares</td>', page)
+    boxes = dict(re.findall(r'<path id="(.*?)" class="c\d+" data-box="(.*?)"', page))
+    assert rows == list(boxes) == [f"i0-p{label}" for label in range(1, 22)]
+    assert boxes["i0-p2"] == "31 1 5 5"
 
 
 def test_identifiers_of_two_figures_do_not_collide():
     svg = """<?xml version="1.0"?><svg width="4pt" height="3pt" viewBox="0 0 4 3">
     <metadata>x</metadata><path id="p1"/><use href="#p1" clip-path="url(#c1)"/></svg>"""
-    drawing = plot("first", svg, 'a "size" < b', "").svg
+    drawing = inline_svg("first", svg)
     for part in ('id="first-p1"', 'href="#first-p1"', "url(#first-c1)", 'viewBox="0 0 4 3"'):
         assert part in drawing
     assert "metadata" not in drawing
     assert 'width="4pt"' not in drawing
-    assert "a &#34;size&#34; &lt; b" in drawing

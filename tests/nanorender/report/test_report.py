@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from nanorender.report.contents import SHOWN, Provenance
 from roifile import roiread
 
 from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
+from nanorender.report.page import PAGE_COLUMNS, Provenance
 from nanorender.report.report import report
 from nanorender.scoring.results import ImageResult, particle_table
-from nanorender.statistics.groups import Groups, summarize_groups
+from nanorender.statistics.groups import Group, summarize_groups
 from nanorender.statistics.sampling import FieldOfView, size_floor
 from nanorender.statistics.summary import Statistics, summarize
 
@@ -44,12 +44,10 @@ def write(folder, results, title="Discs", **settings):
     fields = [FieldOfView(each.name, 120, 90, each.pixel_size_nm) for each in results]
     floor = size_floor(results[0].pixel_size_nm, 20.0, 0.0, None)
     statistics = Statistics(resamples=50, **settings)
-    rng = np.random.default_rng(1)
-    summary = summarize(particle_table(results), fields, statistics, rng, floor)
     parameters = {"separate": {"threshold": 0.51}, "seed": 3}
     provenance = Provenance(title, "nanorender report labels/ -o report/", parameters)
-    groups = summarize_groups(particle_table(results), fields, {}, statistics, summary)
-    return report(folder, results, groups, provenance), summary
+    groups = summarize_groups(particle_table(results), fields, {}, statistics, floor)
+    return report(folder, results, groups, provenance)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ def two_images(tmp_path_factory):
         labels = np.where(truth == 5, 0, truth) if seed == 0 else truth
         results.append(result(name, labels, image, truth=truth))
     folder = tmp_path_factory.mktemp("study") / "report"
-    return write(folder, results)[0], results
+    return write(folder, results), results
 
 
 class Links(HTMLParser):
@@ -129,8 +127,8 @@ def test_the_page_names_every_key_figure_with_its_interval_and_how_it_was_obtain
     row = re.search(r"<tr><th scope=\"row\">Median, D50</th>.*?</tr>", text).group()
     assert f">{median:.1f} nm<" in row  # the interval is some 16 nm wide
     assert re.search(r">[\d.]+ to [\d.]+<", row)
-    assert "half of the particles below it" in row
-    for words in ("Reports the figures asked for by ISO 13322-1", "95 % interval", "Size floor"):
+    assert "half of the particles are smaller" in row
+    for words in ("figures requested by ISO 13322-1", "95 % interval", "Smallest detectable size"):
         assert words in text
     assert "complies" not in text
 
@@ -146,7 +144,7 @@ def test_scores_against_the_truth_are_given_by_image_and_in_the_mean(two_images)
 def test_an_empty_image_gives_an_empty_table_and_a_report(tmp_path, pixel_size_nm):
     image = np.full(SHAPE, 9, np.uint8)
     empty = result("empty", np.zeros(SHAPE, np.int32), image, pixel_size_nm)
-    page, _ = write(tmp_path / "report", [empty])
+    page = write(tmp_path / "report", [empty])
     assert "No particle was found" in page.read_text()
     table = pd.read_csv(page.parent / "particles.csv")
     assert len(table) == 0
@@ -159,7 +157,7 @@ def unscaled(tmp_path_factory):
     """Return the text of a report on an image of unknown scale, its names full of markup."""
     image, labels = discs(2)
     folder = tmp_path_factory.mktemp("unscaled") / "report"
-    return write(folder, [result("<b>&", labels, image, None)], "<script>x")[0].read_text()
+    return write(folder, [result("<b>&", labels, image, None)], "<script>x").read_text()
 
 
 def test_sizes_without_a_pixel_size_are_in_pixels_and_the_page_says_so(unscaled):
@@ -188,7 +186,7 @@ def test_an_earlier_report_is_replaced_and_the_same_results_give_the_same_bytes(
 def test_a_folder_with_other_files_is_refused(tmp_path):
     image, labels = discs(6)
     (tmp_path / "thesis.txt").write_text("three years")
-    with pytest.raises(InputError, match=r"holds thesis\.txt, which is no report's"):
+    with pytest.raises(InputError, match=r"contains thesis\.txt, which is not part of a report"):
         write(tmp_path, [result("image", labels, image)])
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -199,17 +197,28 @@ def test_images_of_the_same_name_are_refused(tmp_path):
     fields = [FieldOfView("twin", 120, 90, PIXEL_SIZE_NM)]
     rng = np.random.default_rng(0)
     summary = summarize(twins[0].table, fields, Statistics(resamples=10), rng)
-    with pytest.raises(InputError, match="several images are named 'twin'"):
-        report(tmp_path / "report", twins, Groups({}, {}, summary), Provenance("Twins", "", {}))
+    groups = [Group("all", "all images", summary)]
+    with pytest.raises(InputError, match="2 images are named 'twin'"):
+        report(
+            tmp_path / "report",
+            twins,
+            groups,
+            Provenance("Twins", "", {}),
+        )
     with pytest.raises(InputError, match="at least one image"):
-        report(tmp_path / "report", [], Groups({}, {}, summary), Provenance("None", "", {}))
+        report(
+            tmp_path / "report",
+            [],
+            groups,
+            Provenance("None", "", {}),
+        )
     assert not list(tmp_path.iterdir())
 
 
 def test_columns_shown_in_the_page_are_measured():
     table = measure(np.zeros((4, 4), np.int32), 1.0)
     stems = {re.sub(r"_nm2?$", "", name) for name in table.columns}
-    assert set(SHOWN) <= stems
+    assert set(PAGE_COLUMNS) <= stems
 
 
 SCRIPT = """<script>{
@@ -255,7 +264,7 @@ def test_a_folder_of_another_program_is_not_replaced_whatever_it_calls_its_summa
     (tmp_path / "out").mkdir()
     for name in ("summary.json", "model.bin"):
         (tmp_path / "out" / name).write_text("years")
-    with pytest.raises(InputError, match=r"holds model\.bin, which is no report's"):
+    with pytest.raises(InputError, match=r"contains model\.bin, which is not part of a report"):
         write(tmp_path / "out", [result("image", labels, image)])
     assert (tmp_path / "out" / "model.bin").read_text() == "years"
 

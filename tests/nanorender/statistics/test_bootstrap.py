@@ -4,15 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanorender.statistics.bootstrap import (
+    STATISTICS,
     Resampling,
     SizeSample,
+    bootstrap_statistics,
     draw_counts,
-    estimates,
-    geometric_standard_deviation,
-    mean,
-    mode,
     quantile,
-    standard_deviation,
 )
 
 weighted = st.lists(st.tuples(st.floats(1, 100), st.integers(1, 5)), min_size=2, max_size=20).map(
@@ -33,9 +30,11 @@ def test_quantiles_are_those_of_numpy(sample, share):
 def test_moments_of_equal_weights_are_those_of_numpy(sample):
     sizes, _ = sample
     once = np.ones((1, len(sizes)))
-    assert mean(sizes, once)[0] == pytest.approx(sizes.mean())
-    assert standard_deviation(sizes, once)[0] == pytest.approx(sizes.std(ddof=1), abs=1e-5)
-    assert geometric_standard_deviation(sizes, once)[0] == pytest.approx(
+    assert STATISTICS["mean"].compute(sizes, once)[0] == pytest.approx(sizes.mean())
+    assert STATISTICS["standard_deviation"].compute(sizes, once)[0] == pytest.approx(
+        sizes.std(ddof=1), abs=1e-5
+    )
+    assert STATISTICS["geometric_standard_deviation"].compute(sizes, once)[0] == pytest.approx(
         np.exp(np.log(sizes).std(ddof=1)), abs=1e-5
     )
 
@@ -43,8 +42,8 @@ def test_moments_of_equal_weights_are_those_of_numpy(sample):
 def test_the_mode_is_where_sizes_are_densest():
     rng = np.random.default_rng(0)
     sizes = np.sort(np.concatenate([rng.normal(50, 3, 3000), rng.normal(100, 20, 3000)]))
-    assert mode(sizes, np.ones((1, 6000)))[0] == pytest.approx(50, abs=1.5)
-    assert mode(np.full(5, 7.0), np.ones((2, 5))).tolist() == [7, 7]
+    assert STATISTICS["mode"].compute(sizes, np.ones((1, 6000)))[0] == pytest.approx(50, abs=1.5)
+    assert STATISTICS["mode"].compute(np.full(5, 7.0), np.ones((2, 5))).tolist() == [7, 7]
 
 
 def test_every_resample_draws_as_many_as_there_are():
@@ -57,7 +56,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     rng = np.random.default_rng(1)
     sizes = rng.normal(100, 10, 400)
     sample = SizeSample(sizes, np.ones(400), np.zeros(400, int), 1)
-    found = estimates(sample, Resampling("particles", 3000, 0.95), rng)["mean"]
+    found = bootstrap_statistics(sample, Resampling("particles", 3000, 0.95), rng)["mean"]
     half = 1.96 * sizes.std() / 20
     assert found.low == pytest.approx(sizes.mean() - half, abs=0.1)
     assert found.high == pytest.approx(sizes.mean() + half, abs=0.1)
@@ -65,7 +64,9 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
 
 def test_images_without_particles_are_drawn_too_and_do_no_harm():
     sample = SizeSample(np.array([3.0, 4.0]), np.ones(2), np.array([0, 2]), 4)
-    found = estimates(sample, Resampling("images", 300, 0.9), np.random.default_rng(2))["mean"]
+    found = bootstrap_statistics(sample, Resampling("images", 300, 0.9), np.random.default_rng(2))[
+        "mean"
+    ]
     assert (found.low, found.value, found.high) == (3.0, 3.5, 4.0)
 
 
@@ -76,7 +77,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         rng = np.random.default_rng(seed)
         sizes = 80 * np.exp(rng.normal(0, np.log(1.4), 100))
         sample = SizeSample(sizes, np.ones(100), np.zeros(100, int), 1)
-        found = estimates(sample, Resampling("particles", 200, 0.95), rng)
+        found = bootstrap_statistics(sample, Resampling("particles", 200, 0.95), rng)
         for name, value in truth.items():
             covered[name] += found[name].low <= value <= found[name].high
     for count in covered.values():
