@@ -231,7 +231,7 @@ def render_page(
         versions=library_versions(),
         colors=["#" + bytes(color).hex() for color in palette(most + 1)],
         statistics=STATISTICS,
-        size_titles=SIZE_QUANTITIES,
+        size_names=SIZE_QUANTITIES,
         frame_rule=FRAME_RULES[summary.settings.frame_correction],
         limit_nm=LIMIT_NM,
         decisive_share=DECISIVE_SHARE,

@@ -272,5 +272,5 @@ def test_a_folder_of_another_program_is_not_replaced_whatever_it_calls_its_summa
 def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
     image, labels = discs(6)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="is where you are"):
+    with pytest.raises(InputError, match="the current directory"):
         write(Path(), [result("image", labels, image)])
