@@ -36,7 +36,7 @@ from nanorender.recipe import Recipe, read_recipe
 from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights
 from unet.presets import PRESETS, TrainSettings
-from unet.train import read_log
+from unet.run_folder import read_log
 from unet.validation import ValidationImage, read_prediction
 
 GRAY = np.random.default_rng(3).integers(0, 256, (24, 32), np.uint8)

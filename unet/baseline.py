@@ -21,7 +21,7 @@ from unet.annotated import load_annotated
 from unet.presets import TrainSettings
 from unet.segment import PredictionSettings, segment
 from unet.select import rank_by_truth, select_epoch
-from unet.train import Progress, train
+from unet.train import TrainingProgress, train
 from unet.validation import validation_images
 
 
@@ -53,7 +53,7 @@ def leave_one_out(
     micrographs: Collection,
     settings: TrainSettings,
     folder: Path,
-    on_progress: Callable[[str, Progress], None] = lambda image, progress: None,
+    on_progress: Callable[[str, TrainingProgress], None] = lambda image, progress: None,
 ) -> list[Fold]:
     """Train without each micrograph in turn and return how the networks did on it.
 
@@ -78,7 +78,7 @@ def leave_one_out(
         validation = validation_images(left_out)
         samples = load_annotated(others, settings)
 
-        def say(progress: Progress, image: str = path.stem) -> None:
+        def say(progress: TrainingProgress, image: str = path.stem) -> None:
             on_progress(image, progress)
 
         train(samples, settings, run, validation, say)

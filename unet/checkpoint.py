@@ -1,7 +1,7 @@
-"""Files of a training: the model that users hand on, and the state that a training resumes from.
+"""Model files, and checkpoints from which a training resumes.
 
-Both are safetensors files with a JSON header, written aside and renamed, so that what carries its
-name is whole.
+Both are safetensors files with a JSON header, written to a temporary file and renamed, so that
+files under their final name are complete.
 """
 
 import json
@@ -23,112 +23,248 @@ from nanorender.settings import Settings
 from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
 from unet.model import Weights, abstract_model, weight_shapes
 from unet.presets import TrainSettings
+from unet.run_folder import LAST_NAME, MODEL_NAME, PREVIOUS_NAME
 
 State = TypeVar("State")
-MODEL_NAME = "model.safetensors"
-LAST_NAME = "last.safetensors"
-PREVIOUS_NAME = "previous.safetensors"
-LARGEST_MODEL_BYTES = 4 << 30  # thirty times the paper's
+_LARGEST_MODEL_BYTES = 4 << 30  # thirty times the size of the network of the paper
 
 
 class Preprocessing(Settings):
-    """How an image was prepared; a model made with other values does not fit this version."""
+    """Parameters of `unet.data.equalize`; models trained with other values are refused."""
 
     percentiles: tuple[float, float] = PERCENTILES
+    """Percentiles of the gray values that become black and white."""
     clahe_clip: float = CLAHE_CLIP
+    """Clip limit of CLAHE."""
     clahe_tile_px: int = CLAHE_TILE_PX
+    """Edge of the tiles of CLAHE, in px."""
 
 
 class ModelCard(Settings):
-    """The header of a model file: what its weights are and where they come from.
-
-    Attributes
-    ----------
-    training: the settings of the training, the architecture among them
-    pixel_sizes: seen in training
-    least_trained_nm: equivalent diameter of the smallest particles seen in training
-    annotated_images: how many of the training images are annotated micrographs
-    dataset_sha256: hash of the training images and targets
-    epoch: after which the weights were taken, the first being 1
-    version: of this package
-    """
+    """Header of a model file: architecture and provenance of its weights."""
 
     format: Literal["nanorender-unet-1"] = "nanorender-unet-1"
+    """Format of the model file."""
     training: TrainSettings
+    """Training settings, which include the architecture."""
     pixel_sizes: PixelSizes
+    """Pixel sizes seen in training."""
     least_trained_nm: PositiveFloat | None = None
+    """Equivalent diameter of the smallest particles seen in training, in nm."""
     annotated_images: NonNegativeInt = 0
+    """Number of annotated micrographs among the training images."""
     preprocessing: Preprocessing = Preprocessing()
+    """Equalization of the images."""
     dataset_sha256: str
+    """Hash of the training images and targets."""
     epoch: int
+    """Number of epochs trained."""
     version: str
+    """Version of this package."""
 
 
 def write_model(path: Path, card: ModelCard, weights: Weights) -> None:
-    """Write a model file."""
+    """Write a model file.
+
+    Parameters
+    ----------
+    path : file to write
+    card : header of the file
+    weights : arrays by name
+    """
     write_arrays(path, weights, card.model_dump(mode="json"))
 
 
 def read_model(path: Path) -> tuple[ModelCard, Weights]:
-    """Return header and weights of a model file, or of the model in a run folder.
+    """Read header and weights of a model file.
+
+    Parameters
+    ----------
+    path : model file, or run folder that contains one
+
+    Returns
+    -------
+    card : header of the file
+    weights : arrays by name
 
     Raises
     ------
     InputError
-        If there is none, the file is damaged or no model, or weights do not fit the header.
+        If the file is missing, damaged or not a model, or the weights do not fit the header.
     """
     path = model_file(path)
-    if path.stat().st_size > LARGEST_MODEL_BYTES:
+    if path.stat().st_size > _LARGEST_MODEL_BYTES:
         raise InputError(
-            f"{path} is larger than {LARGEST_MODEL_BYTES >> 30} GiB; give a model of `train`"
+            f"{path} is larger than {_LARGEST_MODEL_BYTES >> 30} GiB; give a model of `train`"
         )
     try:
         with safe_open(path, "numpy") as file:
-            card = _card(path, _header(file))
+            card = _validated_card(path, _header(file))
             _check_weights(path, file, card)
-            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return card, _arrays(file)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
-
-
-def _check_weights(path: Path, file: safe_open, card: ModelCard) -> None:
-    """Raise InputError if a file's weights, none of which is read, are not those of its header."""
-    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-    if any(part.get_dtype() != "F32" for part in parts.values()):
-        raise InputError(f"{path} holds weights that are not float32; it is no model of `train`")
-    found = {name: tuple(part.get_shape()) for name, part in parts.items()}
-    expected = weight_shapes(abstract_model(card.training.architecture))
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise InputError(
-                f"{path} holds another architecture than its header says: weight '{name}' "
-                f"has shape {found.get(name)}, not {expected.get(name)}"
-            )
+        raise _unreadable(path, error) from None
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return the header of a model file; raises InputError as `read_model`."""
+    """Read the header of a model file.
+
+    Parameters
+    ----------
+    path : model file, or run folder that contains one
+
+    Returns
+    -------
+    card : header of the file
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or not a model.
+    """
     path = model_file(path)
     try:
-        return _card(path, _read_header(path))
+        with safe_open(path, "numpy") as file:
+            return _validated_card(path, _header(file))
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a model file, or cut off: {_said(error)}") from None
-
-
-def _said(error: Exception) -> str:
-    return str(error).splitlines()[0][:150] if str(error) else type(error).__name__
+        raise _unreadable(path, error) from None
 
 
 def model_file(path: Path) -> Path:
-    """Return the model file of a run folder, or the one that is given; InputError without any."""
+    """Find the model file of a run folder.
+
+    Parameters
+    ----------
+    path : run folder, or model file
+
+    Returns
+    -------
+    path : model file
+
+    Raises
+    ------
+    InputError
+        If there is no model file.
+    """
     path = path / MODEL_NAME if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a run folder or a model file of `train`")
     return path
 
 
-def _card(path: Path, header: dict) -> ModelCard:
-    """Return the header as a record; InputError if this version cannot use such a model."""
+def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
+    """Write the state of a training, and keep the checkpoint before it.
+
+    Parameters
+    ----------
+    folder : run folder
+    state : tree of arrays
+    fingerprint : hash of settings and dataset
+    """
+    last = folder / LAST_NAME
+    if last.exists():
+        last.replace(folder / PREVIOUS_NAME)
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
+    write_arrays(last, arrays, {"fingerprint": fingerprint})
+
+
+def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None:
+    """Read the newest intact checkpoint of a training.
+
+    Warns if the last checkpoint is damaged; it is removed, and the one before it is read.
+
+    Parameters
+    ----------
+    folder : run folder
+    like : tree of arrays of the same structure and shapes
+    fingerprint : hash of settings and dataset
+
+    Returns
+    -------
+    state : tree of arrays, or None if there is no intact checkpoint
+
+    Raises
+    ------
+    InputError
+        If the checkpoint belongs to other settings or another dataset.
+    """
+    for name in (LAST_NAME, PREVIOUS_NAME):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            header, arrays = read_arrays(path)
+        except SafetensorError as error:
+            warnings.warn(f"{path} is damaged ({error}); resuming from before it", stacklevel=2)
+            path.unlink()  # it would replace an intact one when the next checkpoint is written
+            continue
+        if header.get("fingerprint") != fingerprint:
+            raise InputError(
+                f"{folder} was trained with other settings or another dataset; "
+                "give the same ones to resume, or another folder to start a new training"
+            )
+        leaves = _named_leaves(like)
+        if any(key not in arrays or arrays[key].shape != np.shape(leaves[key]) for key in leaves):
+            raise InputError(f"{path} is from another version; remove it to start a new training")
+        return jax.tree.unflatten(jax.tree.structure(like), [arrays[key] for key in leaves])
+    return None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], header: dict) -> None:
+    """Write a safetensors file, atomically.
+
+    Parameters
+    ----------
+    path : file to write
+    arrays : arrays by name
+    header : metadata that JSON can represent
+    """
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_bytes(path, save(contiguous, metadata={"nanorender": json.dumps(header)}))
+
+
+def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]:
+    """Read a safetensors file.
+
+    Parameters
+    ----------
+    path : file to read
+
+    Returns
+    -------
+    header : metadata
+    arrays : arrays by name
+
+    Raises
+    ------
+    SafetensorError
+        If the file is damaged.
+    """
+    with safe_open(path, "numpy") as file:
+        return _header(file), _arrays(file)
+
+
+def _arrays(file: safe_open) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Read all arrays; SafetensorError if NumPy lacks their type."""
+    try:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except AttributeError as error:
+        raise SafetensorError(f"unsupported type of numbers: {error}") from None
+
+
+def _header(file: safe_open) -> dict:
+    """Read the metadata; SafetensorError if they are damaged."""
+    try:
+        header = json.loads((file.metadata() or {}).get("nanorender", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise SafetensorError(f"its header is not JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise SafetensorError("its header is not a JSON object")
+    return header
+
+
+def _validated_card(path: Path, header: dict) -> ModelCard:
+    """Parse the header of a model file; InputError if this version cannot use the model."""
     try:
         card = ModelCard.model_validate(header)
     except ValidationError as error:
@@ -139,87 +275,27 @@ def _card(path: Path, header: dict) -> ModelCard:
     return card
 
 
-def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
-    """Keep the state of a training as the last one, and the last one as the previous one."""
-    last = folder / LAST_NAME
-    if last.exists():
-        last.replace(folder / PREVIOUS_NAME)
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
-    write_arrays(last, arrays, {"fingerprint": fingerprint})
-
-
-def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None:
-    """Return the newest whole state of a training, of the structure of `like`; None if none is.
-
-    Warns when the last one is damaged; it is removed and the one before is used.
-
-    Raises
-    ------
-    InputError
-        If the state belongs to other settings or another dataset.
-    """
-    for name in (LAST_NAME, PREVIOUS_NAME):
-        path = folder / name
-        if not path.exists():
-            continue
-        try:
-            header, arrays = read_arrays(path)
-        except SafetensorError as error:
-            warnings.warn(f"{path} is damaged ({error}); going on from before it", stacklevel=2)
-            path.unlink()  # or it would become the previous one, and push a whole one out
-            continue
-        if header.get("fingerprint") != fingerprint:
+def _check_weights(path: Path, file: safe_open, card: ModelCard) -> None:
+    """Raise InputError if names, types or shapes do not fit the header; reads no weights."""
+    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+    if any(part.get_dtype() != "F32" for part in parts.values()):
+        raise InputError(f"{path} contains weights that are not float32; give a model of `train`")
+    found = {name: tuple(part.get_shape()) for name, part in parts.items()}
+    expected = weight_shapes(abstract_model(card.training.architecture))
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
             raise InputError(
-                f"{folder} was trained with other settings or another dataset; "
-                "give the same ones to go on, or another folder to start anew"
+                f"{path} contains another architecture than its header says: weight '{name}' "
+                f"has shape {found.get(name)}, not {expected.get(name)}"
             )
-        leaves = _fitting(arrays, _named_leaves(like))
-        if leaves is None:
-            raise InputError(f"{path} is of another version; remove it to start anew")
-        return jax.tree.unflatten(jax.tree.structure(like), leaves)
-    return None
 
 
-def _fitting(arrays: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> list | None:
-    """Return the arrays in the order of the leaves that they are of; None if they do not fit."""
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if any(shapes.get(name) != np.shape(leaf) for name, leaf in like.items()):
-        return None
-    return [arrays[name] for name in like]
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Describe a damaged file in one line."""
+    reason = str(error).splitlines()[0][:150] if str(error) else type(error).__name__
+    return InputError(f"{path} is not a model file, or truncated: {reason}")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]], header: dict) -> None:
-    """Write arrays by name and a header as a safetensors file, whole or not at all."""
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_bytes(path, save(contiguous, metadata={"nanorender": json.dumps(header)}))
-
-
-def read_arrays(path: Path) -> tuple[dict, dict[str, Shaped[np.ndarray, "..."]]]:
-    """Return header and arrays of a safetensors file; SafetensorError if it is damaged."""
-    with safe_open(path, "numpy") as file:
-        try:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except AttributeError as error:  # of kinds of numbers that NumPy does not have
-            raise SafetensorError(f"its numbers are of another kind: {error}") from None
-        return _header(file), arrays
-
-
-def _read_header(path: Path) -> dict:
-    """Return the header of a safetensors file without its arrays; SafetensorError if damaged."""
-    with safe_open(path, "numpy") as file:
-        return _header(file)
-
-
-def _header(file: safe_open) -> dict:
-    try:
-        header = json.loads((file.metadata() or {}).get("nanorender", "{}"))
-    except (ValueError, RecursionError) as error:
-        raise SafetensorError(f"its header is no JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise SafetensorError("its header is no JSON object")
-    return header
-
-
-def _named_leaves(tree: object) -> dict[str, object]:
-    """Return the arrays of a tree by their path in it."""
+def _named_leaves(tree: object) -> dict[str, Any]:
+    """Map the path of each array in a tree to the array."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}

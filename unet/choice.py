@@ -25,9 +25,9 @@ from nanorender.report.rois import outlines, svg_path
 from nanorender.separation.separate import Separation, separate
 from nanorender.settings import Settings, read_text
 from unet.presets import TrainSettings
+from unet.run_folder import epoch_path, epochs_with_weights
 from unet.segment import grown_back
 from unet.select import RankedEpoch, kept_epochs
-from unet.train import epoch_path, epochs_with_weights
 from unet.validation import ValidationImage, read_prediction
 
 PICKS = 5

@@ -55,7 +55,7 @@ def train(
     Example: nanorender train dataset --validation micrographs -o run
     """
     from unet import presets
-    from unet.annotated import mix as mixed
+    from unet.annotated import add_annotated
     from unet.data import load_dataset
     from unet.devices import describe_devices, divide_cpu, join, training_mesh, writes_files
     from unet.train import train
@@ -73,7 +73,7 @@ def train(
     samples = load_dataset(dataset, settings)
     if mix is not None:
         reading = replace(reading, truth=truth if mix_truth is None else mix_truth)
-        samples = mixed(samples, read_with_notes(mix, reading), settings)
+        samples = add_annotated(samples, read_with_notes(mix, reading), settings)
     where = describe_devices(training_mesh(settings.batch))
     print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
     with progress("training") as show:

@@ -1,6 +1,6 @@
-"""The course of a training as a figure: its losses, and how well micrographs are segmented."""
+"""Figure of the training losses and of the scores on the validation images by epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ from matplotlib.ticker import MaxNLocator
 
 from nanorender.files.atomic import atomic_file
 from nanorender.report.figures import STYLE
+from unet.run_folder import LogEntry
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
-_LABELED_IMAGES = 6  # more lines than these are not told apart: their mean is drawn alone
+_MOST_ANNOTATED_LINES = 6
+_MOST_MARKED_EPOCHS = 30
 
 
 @matplotlib.rc_context(STYLE)
-def write_curves(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
-    """Write the losses by target and the pixel F1 by validation image as a PNG file.
+def write_curves(path: Path, log: Sequence[LogEntry]) -> None:
+    """Plot the loss of each target and the pixel F1 of each validation image as a PNG file.
 
     Parameters
     ----------
-    log: the lines of a run's log, one an epoch; nothing is written while there is none
+    path : file to write
+    log : log of the training; nothing is written while it is empty
 
     Raises
     ------
@@ -33,7 +36,7 @@ def write_curves(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
     """
     if not log:
         return
-    validated = [line for line in log if line.get("pixel_f1")]
+    validated = [entry for entry in log if entry.pixel_f1]
     figure = Figure(figsize=(9.0 if validated else 4.8, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
@@ -48,12 +51,12 @@ def write_curves(path: Path, log: Sequence[Mapping[str, Any]]) -> None:
         figure.savefig(part, format="png", dpi=150, metadata={"Software": None})
 
 
-def _draw_losses(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the loss of each target after each epoch."""
-    epochs = [line["epoch"] for line in log]
-    for index, name in enumerate(log[0]["loss"]):
-        losses = [line["loss"].get(name, np.nan) for line in log]
-        axes.plot(epochs, losses, color=_COLORS[index % len(_COLORS)], label=name, **_marks(log))
+def _draw_losses(axes: Axes, log: Sequence[LogEntry]) -> None:
+    """Draw the loss of each target."""
+    epochs = [entry.epoch for entry in log]
+    for index, name in enumerate(log[0].loss):
+        losses = [entry.loss.get(name, np.nan) for entry in log]
+        axes.plot(epochs, losses, color=_COLORS[index % len(_COLORS)], label=name, **_markers(log))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
@@ -61,27 +64,27 @@ def _draw_losses(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
     axes.legend()
 
 
-def _draw_scores(axes: Axes, log: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the pixel F1 of each annotated validation image, and their mean.
+def _draw_scores(axes: Axes, log: Sequence[LogEntry]) -> None:
+    """Draw the pixel F1 of each annotated validation image and their mean.
 
-    A training that goes on with other images has gaps in their lines.
+    Lines have gaps where a training was resumed with other images.
     """
-    epochs = [line["epoch"] for line in log]
-    names = list(dict.fromkeys(name for line in log for name in line["pixel_f1"]))
-    scores = np.array([[line["pixel_f1"].get(name, np.nan) for name in names] for line in log])
+    epochs = [entry.epoch for entry in log]
+    of_images = [entry.pixel_f1 or {} for entry in log]
+    names = list(dict.fromkeys(name for scores in of_images for name in scores))
+    scores = np.array([[scores.get(name, np.nan) for name in names] for scores in of_images])
     if len(names) > 1:
         for column, name in zip(scores.T, names, strict=True):
-            label = name if len(names) <= _LABELED_IMAGES else None
             axes.plot(epochs, column, color="#8c959f", linewidth=0.8, alpha=0.8)
-            if label is not None:
-                axes.annotate(f" {label}", (epochs[-1], column[-1]), fontsize=6, va="center")
+            if len(names) <= _MOST_ANNOTATED_LINES:  # more names overlap
+                axes.annotate(f" {name}", (epochs[-1], column[-1]), fontsize=6, va="center")
     label = "mean" if len(names) > 1 else names[0]
-    axes.plot(epochs, np.nanmean(scores, axis=1), color=_COLORS[0], label=label, **_marks(log))
+    axes.plot(epochs, np.nanmean(scores, axis=1), color=_COLORS[0], label=label, **_markers(log))
     axes.set_ylabel("pixel F1 of the validation images")
     axes.set_ylim(top=1.0)
     axes.legend(loc="lower right")
 
 
-def _marks(log: Sequence[object]) -> dict[str, Any]:
-    """Return a style in which one epoch alone can be seen too."""
-    return {"marker": "o", "markersize": 3} if len(log) <= 30 else {}
+def _markers(log: Sequence[LogEntry]) -> dict[str, Any]:
+    """Mark the epochs of a short training; a single epoch is visible as a marker only."""
+    return {"marker": "o", "markersize": 3} if len(log) <= _MOST_MARKED_EPOCHS else {}

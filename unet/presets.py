@@ -1,4 +1,4 @@
-"""Training settings and the presets: each preset is a few fields that differ."""
+"""Training settings and the presets, each defined by the fields in which it differs."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -9,17 +9,28 @@ from nanorender.errors import InputError
 from nanorender.settings import Settings
 
 TargetName = Literal["foreground", "interior", "boundary", "distance"]
+"""Outputs that a network can be trained for; `unet.targets.TARGETS` computes them."""
+
+Schedule = Literal["constant", "one_cycle"]
+"""Courses of the learning rate; `unet.step.make_schedule` computes them."""
+
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Architecture(NamedTuple):
-    """What decides the shapes of the network's weights.
+    """Settings that determine the shapes of the network's weights.
 
     Attributes
     ----------
-    channels: features of each level, finest first
-    outputs: logits of a pixel
-    block_px: edge of the squares of pixels that the finest level takes as one
+    channels : number of features at each level, finest first
+    outputs : number of logits per pixel
+    block_px : edge of the pixel blocks that form one pixel of the finest level
+
+    Examples
+    --------
+    >>> architecture = Architecture(channels=(8, 16, 32), outputs=1, block_px=2)
+    >>> architecture.coarsest_px, architecture.reach_px
+    (8, 48)
     """
 
     channels: tuple[int, ...]
@@ -28,15 +39,15 @@ class Architecture(NamedTuple):
 
     @property
     def coarsest_px(self) -> int:
-        """Return the edge of a pixel of the coarsest level, in pixels of the image."""
+        """Edge of a pixel of the coarsest level, in image pixels."""
         return self.block_px * 2 ** (len(self.channels) - 1)
 
     @property
     def reach_px(self) -> int:
-        """Return how far from a pixel, in any direction, its logits look.
+        """Radius of the receptive field of a logit, in px, rounded up to the coarsest pixel.
 
-        Two 3 x 3 convolutions reach 2 pixels of their level, on the way down and on the way up; the
-        grid of the coarsest pixels adds up to one of them. Rounded up to the coarsest pixel.
+        Two 3 x 3 convolutions reach 2 pixels of their level in the encoder and again in the
+        decoder; the position within a coarsest pixel adds up to one of these.
         """
         finest, coarsest = self.block_px, self.coarsest_px
         reach = 4 * (coarsest - finest) + 2 * coarsest + coarsest - 1
@@ -44,73 +55,70 @@ class Architecture(NamedTuple):
 
 
 class Augmentation(Settings):
-    """How far each training patch is changed; 0 switches a change off.
-
-    Attributes
-    ----------
-    candidates: places drawn for each patch, of which that with most particles is taken
-    zoom: largest factor by which a patch is enlarged or reduced
-    rotation_deg: largest rotation, on top of one of the four quarter turns
-    gain, offset: largest relative change of contrast, largest shift of the gray level
-    gamma: largest factor of the exponent of the gray level
-    noise: largest standard deviation of the noise, as a fraction of white
-    blur: largest weight of the patch blurred by a 3 x 3 binomial filter, applied twice
-    """
+    """Random changes of the training patches; the neutral value switches a change off."""
 
     candidates: PositiveInt = 3
+    """Positions drawn for each patch; the one with the largest foreground area is used."""
     zoom: Annotated[float, Field(ge=1, le=4)] = 1.25
+    """Largest magnification of a patch, and the largest reduction."""
     rotation_deg: Annotated[float, Field(ge=0, le=45)] = 45.0
+    """Largest rotation in degrees, in addition to a random multiple of 90 degrees."""
     gain: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Largest relative change of the contrast."""
     offset: NonNegativeFloat = 0.1
+    """Largest shift of the gray level, as a fraction of white."""
     gamma: Annotated[float, Field(ge=1)] = 1.3
+    """Largest exponent of the gray level, and the reciprocal of the smallest."""
     noise: NonNegativeFloat = 0.08
+    """Largest standard deviation of the noise, as a fraction of white."""
     blur: _Fraction = 1.0
+    """Largest weight of the blurred patch: a 3 x 3 binomial filter, applied twice."""
 
 
 class TrainSettings(Settings):
-    """Everything that decides what is trained, apart from the images.
-
-    Attributes
-    ----------
-    channels: features of each level of the U-Net, finest first
-    block_px: edge of the squares of pixels that the finest level takes as one
-    targets: what the outputs of the network mean (see `unet.data.targets`)
-    erosion_px: pixels that particles are shrunk by before targets are made, which parts them
-    border_px: pixels along its boundary that an interior is short of, and width of a boundary
-    patch_px: edge of the training patches, a multiple of the coarsest pixel
-    batch, steps_per_epoch, epochs: patches a step, steps an epoch, epochs
-    learning_rate, schedule: Adam's peak step, constant or one cycle (Smith and Topin, 2019)
-    averaging: decay of the moving average of the weights that is kept as the model; 0 for none
-    border_weight: extra weight in the loss where two particles touch
-    annotated_share: of the patches, from annotated micrographs where some are mixed in
-    threshold: probability from which a pixel counts as particle
-    keep_every: weights are kept of every so-many-th epoch, and of the last
-    validate_every: epochs between predictions of the validation images
-    seed: of the first weights and of all patches
-    """
+    """All settings of a training except the images."""
 
     channels: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    """Number of features at each level of the U-Net, finest first."""
     block_px: Literal[1, 2] = 1
+    """Edge of the pixel blocks that form one pixel of the finest level, in px."""
     targets: Annotated[tuple[TargetName, ...], Field(min_length=1)]
+    """Outputs of the network, in order; must contain "foreground"."""
     erosion_px: NonNegativeFloat = 0.0
+    """Erosion of the particles before targets are computed, which separates them, in px."""
     border_px: NonNegativeFloat = 2.0
+    """Width of the boundary target and of the margin that interiors leave out, in px."""
     patch_px: Annotated[int, Field(ge=1, le=8192)]
+    """Edge of the training patches, in px; a multiple of the coarsest pixel."""
     batch: Annotated[int, Field(ge=1, le=65536)]
+    """Patches per step."""
     steps_per_epoch: PositiveInt
+    """Steps per epoch."""
     epochs: PositiveInt
+    """Number of epochs."""
     learning_rate: PositiveFloat
-    schedule: Literal["constant", "one_cycle"]
+    """Peak learning rate of Adam."""
+    schedule: Schedule
+    """Course of the learning rate: constant, or one cycle (Smith and Topin, 2019)."""
     averaging: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of the moving average of the weights, which becomes the model; 0 for no averaging."""
     border_weight: NonNegativeFloat = 0.0
+    """Additional weight in the loss of pixels where two particles touch."""
     annotated_share: _Fraction = 0.25
+    """Fraction of the patches from annotated micrographs, where some are mixed in."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.51
+    """Probability from which a validation pixel is classified as particle."""
     keep_every: PositiveInt = 1
+    """Interval in epochs at which weights are kept; those of the last epoch always are."""
     validate_every: PositiveInt = 1
+    """Interval in epochs at which the validation images are predicted."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights and of all patches."""
     augmentation: Augmentation = Augmentation()
+    """Random changes of the training patches."""
 
     @model_validator(mode="after")
-    def _fitting(self) -> "TrainSettings":
+    def _check_consistency(self) -> "TrainSettings":
         coarsest_px = self.architecture.coarsest_px
         if self.patch_px % coarsest_px:
             raise ValueError(
@@ -120,17 +128,17 @@ class TrainSettings(Settings):
         if len(set(self.targets)) < len(self.targets):
             raise ValueError(f"targets (={', '.join(self.targets)}) must not repeat a name")
         if "foreground" not in self.targets:
-            raise ValueError(f"targets (={', '.join(self.targets)}) must hold 'foreground'")
+            raise ValueError(f"targets (={', '.join(self.targets)}) must contain 'foreground'")
         return self
 
     @property
     def architecture(self) -> Architecture:
-        """Shapes of the network."""
+        """Settings that determine the shapes of the weights."""
         return Architecture(self.channels, len(self.targets), self.block_px)
 
     @property
     def steps(self) -> int:
-        """Steps of the whole training."""
+        """Number of steps of the whole training."""
         return self.steps_per_epoch * self.epochs
 
 
@@ -149,15 +157,11 @@ PAPER = TrainSettings(
     augmentation=Augmentation(candidates=1, rotation_deg=0.0, gamma=1.0, blur=0.0),
 )
 
-# The baseline of the paper: the same network, trained on annotated micrographs for longer than it
-# takes to learn them by heart; the epoch is then chosen by the error on the one left out.
-REAL = PAPER.model_copy(update={"epochs": 300, "keep_every": 10})
-
 # Measured on 90 synthetic TiO2 images of 512 px, one seed each, in seconds of CPU:
 #   8 channels at full resolution, 360 steps of 8 patches, peak 3e-3: 213 s, foreground loss 0.174
 #   24 channels on blocks of 2 px, 300 steps of 4 patches, peak 3e-3: 88 s, 0.086, object F1 on the
 #   five real images 0.13; with a peak of 1.2e-2: 90 s, 0.093 but less on boundaries, 0.10
-#   the same, the fullest of three places for each patch, peak 6e-3: 78 s, object F1 0.78
+#   the same, the fullest of three positions of each patch, peak 6e-3: 78 s, object F1 0.78
 CPU = TrainSettings(
     channels=(24, 48, 96, 192),
     block_px=2,
@@ -172,33 +176,50 @@ CPU = TrainSettings(
     border_weight=2.0,
 )
 
-DEMO = CPU.model_copy(
-    update={"channels": (24, 48, 96), "patch_px": 160, "steps_per_epoch": 200, "epochs": 4}
-)
-
-GPU = CPU.model_copy(
-    update={
-        "channels": (32, 64, 128, 256, 512),
-        "block_px": 1,
-        "patch_px": 256,
-        "batch": 16,
-        "steps_per_epoch": 250,
-        "epochs": 60,
-        "learning_rate": 3e-3,
-        "averaging": 0.995,
-    }
-)
-
-PRESETS = {"paper": PAPER, "real": REAL, "cpu": CPU, "gpu": GPU, "demo": DEMO}
+PRESETS = {
+    "paper": PAPER,
+    # The baseline of the paper: the same network, trained on annotated micrographs for longer than
+    # it takes to memorize them; the epoch is then selected by the error on the one left out.
+    "real": PAPER.model_copy(update={"epochs": 300, "keep_every": 10}),
+    "cpu": CPU,
+    "gpu": CPU.model_copy(
+        update={
+            "channels": (32, 64, 128, 256, 512),
+            "block_px": 1,
+            "patch_px": 256,
+            "batch": 16,
+            "steps_per_epoch": 250,
+            "epochs": 60,
+            "learning_rate": 3e-3,
+            "averaging": 0.995,
+        }
+    ),
+    "demo": CPU.model_copy(
+        update={"channels": (24, 48, 96), "patch_px": 160, "steps_per_epoch": 200, "epochs": 4}
+    ),
+}
 
 
 def preset(name_or_path: str) -> TrainSettings:
-    """Return the preset of this name, or the settings in a TOML file.
+    """Look up a preset, or read training settings from a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : key of `PRESETS`, or path of a file whose name ends in ".toml"
+
+    Returns
+    -------
+    settings : the training settings
 
     Raises
     ------
     InputError
-        If there is none, or the file does not hold training settings.
+        If the preset is unknown, or the file does not contain valid training settings.
+
+    Examples
+    --------
+    >>> preset("cpu").targets
+    ('foreground', 'interior', 'boundary', 'distance')
     """
     if name_or_path in PRESETS:
         return PRESETS[name_or_path]

@@ -11,14 +11,18 @@ from jaxtyping import Float
 from nanorender.errors import InputError
 from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation, separate
-from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
+from unet.checkpoint import read_card, read_model, write_model
 from unet.predict import Model, load_model, predict
 from unet.presets import TrainSettings
+from unet.run_folder import (
+    MODEL_NAME,
+    epoch_path,
+    epochs_with_weights,
+    prediction_path,
+)
 from unet.segment import grown_back
-from unet.train import epoch_path, epochs_with_weights
 from unet.validation import (
     ValidationImage,
-    prediction_path,
     read_prediction,
     validation_error,
 )

@@ -1,4 +1,4 @@
-"""Real micrographs that show during training how the network does on them."""
+"""Predictions of real micrographs during a training, and their scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,22 @@ from nanorender.errors import InputError
 from nanorender.files.collection import Collection
 from nanorender.files.imagefile import read_pages
 from nanorender.scoring.scores import score_labels
-from unet.annotated import without_lines
-from unet.data import targets
 from unet.predict import Model, predict
 from unet.presets import TrainSettings
+from unet.run_folder import prediction_path
+from unet.targets import close_gaps, targets
 
 
 @dataclass(frozen=True)
 class ValidationImage:
-    """A micrograph to be predicted after epochs.
+    """Micrograph to be predicted during a training.
 
     Attributes
     ----------
-    name: names its files in the run folder
-    image: (h, w) gray levels
-    truth: (h, w) label map, if it has been annotated
+    name : name of its files in the run folder
+    image : (h, w) gray values
+    pixel_size_nm : pixel size in nm, None if unknown
+    truth : (h, w) annotated label map, None if not annotated
     """
 
     name: str
@@ -36,35 +37,53 @@ class ValidationImage:
     truth: Int[np.ndarray, "h w"] | None = None
 
 
-def validation_images(micrographs: Collection) -> list[ValidationImage]:
-    """Return the micrographs of a study, with their annotations if these are to be used."""
-    return [
-        ValidationImage(image.name, image.image, image.pixel_size_nm, micrographs.truth(image))
-        for image in micrographs
-    ]
-
-
-class Scores(NamedTuple):
-    """How a prediction agrees with the annotation.
+class ValidationScores(NamedTuple):
+    """Agreement of a prediction with the annotation.
 
     Attributes
     ----------
-    pixel_f1: harmonic mean of precision and recall of the pixels
-    error: mean binary cross-entropy of the foreground against its target, in nats per pixel
+    pixel_f1 : F1 score of the pixels, at the threshold of the training settings
+    error : mean binary cross-entropy of the foreground, in nats per pixel
     """
 
     pixel_f1: float
     error: float
 
 
-def keep_predictions(
-    run_folder: Path, model: Model, images: Sequence[ValidationImage]
-) -> dict[str, Scores]:
-    """Write what the model gives for each image; return the scores of those annotated, by name.
+def validation_images(micrographs: Collection) -> list[ValidationImage]:
+    """Read micrographs, with annotations if the collection has any.
 
-    A prediction is a TIFF of one page a target, 255 for probability one.
+    Parameters
+    ----------
+    micrographs : micrographs of a study
+
+    Returns
+    -------
+    images : one per micrograph
+    """
+    return [
+        ValidationImage(image.name, image.image, image.pixel_size_nm, micrographs.truth(image))
+        for image in micrographs
+    ]
+
+
+def write_predictions(
+    run_folder: Path, model: Model, images: Sequence[ValidationImage]
+) -> dict[str, ValidationScores]:
+    """Write the prediction of each image as a TIFF with one page per target, scaled to 0 to 255.
+
+    Parameters
+    ----------
+    run_folder : folder of the training
+    model : model after an epoch
+    images : micrographs to predict
+
+    Returns
+    -------
+    scores : scores of the annotated images by name
     """
     scores = {}
+    training = model.card.training
     for image in images:
         maps = predict(model, image.image, image.pixel_size_nm)
         path = prediction_path(run_folder, model.card.epoch, image.name)
@@ -72,21 +91,39 @@ def keep_predictions(
         pages = np.stack([(255 * map_).round().astype(np.uint8) for map_ in maps.values()])
         tifffile.imwrite(path, pages, photometric="minisblack", compression="zlib")
         if image.truth is not None:
-            training, foreground = model.card.training, maps["foreground"]
-            found = (foreground >= training.threshold).astype(np.int32)
-            error = validation_error(foreground, image.truth, training)
-            scores[image.name] = Scores(score_labels(found, image.truth).pixels.f1, error)
+            found = (maps["foreground"] >= training.threshold).astype(np.int32)
+            f1 = score_labels(found, image.truth).pixels.f1
+            error = validation_error(maps["foreground"], image.truth, training)
+            scores[image.name] = ValidationScores(f1, error)
     return scores
 
 
 def validation_error(
     foreground: Float[np.ndarray, "h w"], truth: Int[np.ndarray, "h w"], settings: TrainSettings
 ) -> float:
-    """Return the mean cross-entropy of a predicted foreground against the target of training.
+    """Compute the mean cross-entropy of a predicted foreground against the training target.
 
-    Probabilities count as no closer to 0 and 1 than the eight bits they are kept in can tell.
+    Probabilities are clipped to half a step of the eight bits in which predictions are stored.
+
+    Parameters
+    ----------
+    foreground : (h, w) probability
+    truth : (h, w) annotated label map
+    settings : training settings, which define the target
+
+    Returns
+    -------
+    error : cross-entropy in nats per pixel
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unet.presets import preset
+    >>> truth = np.ones((8, 8), np.int32)
+    >>> round(validation_error(np.full((8, 8), 0.5), truth, preset("cpu")), 3)
+    0.693
     """
-    target = targets(without_lines(truth), settings)[..., settings.targets.index("foreground")]
+    target = targets(close_gaps(truth), settings)[..., settings.targets.index("foreground")]
     probability = np.clip(foreground, 0.5 / 255, 1 - 0.5 / 255)
     return float(-np.log(np.where(target > 0, probability, 1 - probability)).mean())
 
@@ -94,13 +131,23 @@ def validation_error(
 def read_prediction(
     run_folder: Path, epoch: int, image: ValidationImage, targets: Sequence[str]
 ) -> dict[str, Float[np.ndarray, "h w"]]:
-    """Return the kept maps of an image after an epoch.
+    """Read the prediction of an image after an epoch.
+
+    Parameters
+    ----------
+    run_folder : folder of the training
+    epoch : number of the epoch
+    image : validation image of the training
+    targets : names of the outputs of the network
+
+    Returns
+    -------
+    maps : (h, w) probability of each target by name
 
     Raises
     ------
     InputError
-        If none was kept, as the image was not among the validation images of the training, or
-        another image was.
+        If there is no prediction, or it belongs to another image.
     """
     path = prediction_path(run_folder, epoch, image.name)
     if not path.is_file():
@@ -112,8 +159,3 @@ def read_prediction(
             f"{image.image.shape[0]} x {image.image.shape[1]}; give the image of the training"
         )
     return {key: page.astype(np.float32) / 255 for key, page in zip(targets, pages, strict=True)}
-
-
-def prediction_path(run_folder: Path, epoch: int, name: str) -> Path:
-    """Return where the prediction of an image after an epoch is kept."""
-    return run_folder / "validation" / f"{epoch:04d}" / f"{name}.tif"

@@ -7,10 +7,11 @@ import unet.augment
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
 from nanorender.files.tiff import write_image, write_labels
-from unet.annotated import load_annotated, mix, without_lines
+from unet.annotated import add_annotated, load_annotated
 from unet.augment import PatchSources
 from unet.data import equalize, load_dataset
 from unet.presets import Augmentation
+from unet.targets import close_gaps
 
 draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4, 5))
 
@@ -34,15 +35,15 @@ def write_annotated(tmp_path, discs):
 def test_lines_between_particles_are_given_to_one_of_them_and_no_other_background():
     labels = np.zeros((7, 12), np.int32)
     labels[1:6, 1:5], labels[1:6, 6:10] = 1, 2
-    filled = without_lines(labels)
+    filled = close_gaps(labels)
     np.testing.assert_array_equal(filled[1:6, 5], 2)
     np.testing.assert_array_equal(np.delete(filled, 5, axis=1), np.delete(labels, 5, axis=1))
-    np.testing.assert_array_equal(without_lines(filled)[1:6], filled[1:6])
+    np.testing.assert_array_equal(close_gaps(filled)[1:6], filled[1:6])
 
 
 def test_a_gap_of_two_pixels_stays():
     labels = np.repeat([[1, 1, 0, 0, 2, 2]], 4, axis=0).astype(np.int32)
-    np.testing.assert_array_equal(without_lines(labels), labels)
+    np.testing.assert_array_equal(close_gaps(labels), labels)
 
 
 def test_annotated_micrographs_are_samples_of_their_own(write_annotated, small, discs):
@@ -56,11 +57,11 @@ def test_mixed_in_they_come_last_and_extend_what_is_known_of_scale(
     write_annotated, dataset, small, discs
 ):
     synthetic = load_dataset(dataset, small)
-    samples = mix(synthetic, write_annotated(2, 8.5), small)
+    samples = add_annotated(synthetic, write_annotated(2, 8.5), small)
     assert samples.annotated == 2
     np.testing.assert_array_equal(samples.sizes, [[64, 64]] * 3 + [[96, 96]] * 2)
     np.testing.assert_array_equal(samples.pixels[:3, :64, :64], synthetic.pixels)
-    annotation = without_lines(discs(21, 96)[1])
+    annotation = close_gaps(discs(21, 96)[1])
     np.testing.assert_array_equal(samples.pixels[4, ..., 1] > 0, annotation > 0)
     assert samples.pixel_sizes.median_nm == synthetic.pixel_sizes.median_nm
     assert samples.pixel_sizes.highest_nm == 8.5 * small.augmentation.zoom
@@ -71,14 +72,14 @@ def test_micrographs_of_another_scale_are_resampled_with_their_annotation(
     write_annotated, dataset, small
 ):
     with pytest.warns(UserWarning, match="12 nm lies outside"):
-        samples = mix(load_dataset(dataset, small), write_annotated(1, 12.0), small)
+        samples = add_annotated(load_dataset(dataset, small), write_annotated(1, 12.0), small)
     assert samples.sizes[3].tolist() == [192, 192]
     found = samples.pixels[3, ..., 1] > 0
     np.testing.assert_array_equal(found[::2, ::2], found[1::2, 1::2])
 
 
-def test_without_annotations_nothing_is_learnt(write_annotated, small):
-    with pytest.raises(InputError, match="no annotations are named"):
+def test_without_annotations_training_is_refused(write_annotated, small):
+    with pytest.raises(InputError, match="has no annotation to train on"):
         load_annotated(write_annotated(1, 6.0, truth=None), small)
 
 

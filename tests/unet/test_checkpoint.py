@@ -9,7 +9,6 @@ from safetensors.numpy import save_file
 
 from nanorender.errors import InputError
 from unet.checkpoint import (
-    LAST_NAME,
     Preprocessing,
     read_checkpoint,
     read_model,
@@ -19,6 +18,7 @@ from unet.checkpoint import (
 )
 from unet.model import initial_weights
 from unet.presets import Architecture
+from unet.run_folder import LAST_NAME
 
 
 class State(NamedTuple):
@@ -52,7 +52,7 @@ def test_a_missing_model_is_refused(tmp_path):
 def test_a_text_file_is_no_model(tmp_path):
     path = tmp_path / "notes.safetensors"
     path.write_text("not a model")
-    with pytest.raises(InputError, match="not a model file, or cut off"):
+    with pytest.raises(InputError, match="not a model file, or truncated"):
         read_model(path)
 
 
@@ -60,7 +60,7 @@ def test_a_cut_off_model_file_is_refused(tmp_path, card, weights):
     path = tmp_path / "model.safetensors"
     write_model(path, card, weights)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match="cut off"):
+    with pytest.raises(InputError, match="truncated"):
         read_model(path)
 
 

@@ -23,9 +23,9 @@ from unet.choice import (
     write_page,
 )
 from unet.model import initial_weights
+from unet.run_folder import epoch_path, prediction_path
 from unet.select import RankedEpoch, rank_by_truth
-from unet.train import epoch_path
-from unet.validation import ValidationImage, prediction_path
+from unet.validation import ValidationImage
 
 EPOCHS = 7
 

@@ -3,15 +3,18 @@ import numpy as np
 import pytest
 
 from unet.curves import write_curves
+from unet.run_folder import LogEntry
 
 
 def log(epochs, names):
     return [
-        {
-            "epoch": epoch,
-            "loss": {"foreground": 1 / epoch, "interior": 2 / epoch},
-            "pixel_f1": dict.fromkeys(names, 1 - 0.5 / epoch),
-        }
+        LogEntry(
+            epoch=epoch,
+            step=epoch,
+            seconds=1.0,
+            loss={"foreground": 1 / epoch, "interior": 2 / epoch},
+            pixel_f1=dict.fromkeys(names, 1 - 0.5 / epoch),
+        )
         for epoch in range(1, epochs + 1)
     ]
 

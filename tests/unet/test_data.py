@@ -10,16 +10,12 @@ from nanorender.files.dataset import create_dataset, write_sample
 from nanorender.files.labeled import LabeledImage
 from nanorender.files.tiff import write_image
 from unet.data import (
-    boundary_distance,
     equalize,
     load_dataset,
     make_samples,
-    preprocess,
-    shrink,
-    targets,
     to_trained_scale,
 )
-from unet.presets import CPU, PAPER
+from unet.presets import CPU
 
 
 def disc(radius_px, size_px=64):
@@ -37,68 +33,11 @@ def test_equalising_undoes_brightness_and_contrast(gain, offset):
 
 def test_a_16_bit_image_is_prepared_as_its_8_bit_version():
     gray = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
-    np.testing.assert_array_equal(preprocess(gray), preprocess(gray.astype(np.uint16) * 256))
+    np.testing.assert_array_equal(equalize(gray), equalize(gray.astype(np.uint16) * 256))
 
 
 def test_a_blank_image_stays_blank():
-    assert np.ptp(preprocess(np.full((40, 50), 77, np.uint8))) == 0
-
-
-def test_prepared_images_lie_between_0_and_1(discs):
-    prepared = preprocess(discs(0)[0])
-    assert prepared.dtype == np.float32
-    assert prepared.min() >= 0
-    assert prepared.max() <= 1
-
-
-def test_the_depth_of_a_disc_is_its_radius_less_the_distance_from_the_center():
-    labels = disc(20)
-    y, x = np.mgrid[:64, :64] + 0.5
-    expected = 20 - np.hypot(y - 32, x - 32)
-    inside = labels > 0
-    np.testing.assert_allclose(boundary_distance(labels)[inside], expected[inside], atol=1.0)
-    assert not boundary_distance(labels)[~inside].any()
-
-
-def test_depth_is_counted_from_a_touching_particle_as_from_background():
-    labels = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2]], 4, axis=0).astype(np.int32)
-    np.testing.assert_array_equal(
-        boundary_distance(labels)[1], [3.5, 2.5, 1.5, 0.5] * 1 + [0.5, 1.5, 2.5, 3.5]
-    )
-
-
-def test_shrinking_takes_the_border_off_a_large_particle():
-    area = np.count_nonzero(shrink(disc(20), 2.0))
-    assert area == pytest.approx(np.pi * 18**2, rel=0.02)
-
-
-@pytest.mark.parametrize("radius_px", [0.8, 1.5, 2, 3])
-def test_shrinking_loses_no_particle_however_small(radius_px):
-    assert np.count_nonzero(shrink(disc(radius_px), 5.0)) > 0
-
-
-def test_targets_are_what_their_names_say():
-    labels = np.zeros((30, 40), np.int32)
-    labels[5:25, 5:20] = 1
-    labels[5:25, 20:35] = 2
-    channels = targets(labels, CPU)
-    foreground, interior, boundary, distance = np.moveaxis(channels, -1, 0)
-    np.testing.assert_array_equal(foreground == 255, labels > 0)
-    assert np.count_nonzero(interior == 255) == 2 * 16 * 11
-    np.testing.assert_array_equal(np.flatnonzero(boundary[15]), [18, 19, 20, 21])
-    assert distance[15].max() == 255
-    assert distance[15, 5] == pytest.approx(255 * 0.5 / 7.5, abs=1)
-
-
-def test_the_single_target_of_the_paper_parts_touching_particles():
-    labels = np.repeat([[0] * 3 + [1] * 10 + [2] * 10 + [0] * 3], 30, axis=0).astype(np.int32)
-    row = targets(labels, PAPER)[15, :, 0]
-    assert row[8] == row[18] == 255
-    assert not row[11:15].any()
-
-
-def test_an_image_without_particles_has_empty_targets():
-    assert not targets(np.zeros((16, 16), np.int32), CPU).any()
+    assert np.ptp(equalize(np.full((40, 50), 77, np.uint8))) == 0
 
 
 def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
@@ -133,7 +72,7 @@ def test_the_smallest_particles_are_those_that_are_no_slivers_at_the_strongest_z
 
 def test_a_dataset_without_samples_is_refused(tmp_path):
     create_dataset(tmp_path, "discs", "", seed=0, count=2)
-    with pytest.raises(InputError, match="no whole sample"):
+    with pytest.raises(InputError, match="no complete sample"):
         load_dataset(tmp_path, CPU)
 
 

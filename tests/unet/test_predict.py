@@ -5,7 +5,14 @@ import pytest
 
 from unet.data import equalize
 from unet.model import initial_weights
-from unet.predict import make_model, predict, predict_averaged, predict_equalized
+from unet.predict import (
+    make_model,
+    predict,
+    predict_equalized,
+    predict_window,
+    prepare,
+    whole_window,
+)
 
 
 @pytest.fixture(params=[1, 2], ids=["pixels", "blocks"])
@@ -15,6 +22,11 @@ def model(request, card, rng):
     training = card.training.model_copy(update=changes)
     weights = initial_weights(training.architecture, rng)
     return make_model(card.model_copy(update={"training": training}), weights)
+
+
+def predict_averaged(model, image, pixel_size_nm):
+    prepared = prepare(model, image, pixel_size_nm)
+    return predict_window(model, prepared, whole_window(image.shape), averaged=True)
 
 
 def test_maps_have_the_names_and_the_size_of_what_was_asked(model, discs):

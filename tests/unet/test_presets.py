@@ -1,7 +1,10 @@
+from typing import get_args
+
 import pytest
 
 from nanorender.errors import InputError
-from unet.presets import PRESETS, TrainSettings, preset
+from unet.presets import PRESETS, Augmentation, TargetName, TrainSettings, preset
+from unet.targets import TARGETS
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -28,8 +31,8 @@ def test_patches_that_pooling_cannot_halve_are_refused():
     assert "patch_px (=100) must be a multiple of 16" in refusal(patch_px=100)
 
 
-def test_targets_must_hold_the_foreground_once():
-    assert "must hold 'foreground'" in refusal(targets=("interior",))
+def test_targets_must_contain_the_foreground_once():
+    assert "must contain 'foreground'" in refusal(targets=("interior",))
     assert "must not repeat" in refusal(targets=("foreground", "foreground"))
 
 
@@ -43,3 +46,12 @@ def test_the_preset_of_the_paper_trains_as_the_paper_says():
     assert (paper.patch_px, paper.batch, paper.steps_per_epoch, paper.epochs) == (400, 2, 150, 500)
     assert (paper.learning_rate, paper.schedule, paper.threshold) == (1e-3, "constant", 0.51)
     assert paper.targets == ("foreground",)
+
+
+def test_every_target_can_be_computed():
+    assert set(TARGETS) == set(get_args(TargetName))
+
+
+def test_every_setting_is_described():
+    for group in (TrainSettings, Augmentation):
+        assert all(field.description for field in group.model_fields.values())

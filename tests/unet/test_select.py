@@ -6,13 +6,14 @@ import tifffile
 
 from nanorender.errors import InputError
 from nanorender.separation.separate import Separation
-from unet.annotated import without_lines
-from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.checkpoint import read_model, write_model
 from unet.data import load_dataset
 from unet.model import initial_weights
+from unet.run_folder import MODEL_NAME, epoch_path, prediction_path
 from unet.select import rank_by_truth, rank_without_truth, select_epoch
-from unet.train import epoch_path, train
-from unet.validation import ValidationImage, prediction_path
+from unet.targets import close_gaps
+from unet.train import train
+from unet.validation import ValidationImage
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_by_error_the_epoch_closest_to_its_targets_is_first(run, annotated):
     assert ranked[-1].epoch == 1
     assert [item.score for item in ranked] == [np.exp(-item.parts["error"]) for item in ranked]
     # All but certain where particles are missed: each such pixel costs the logarithm of 2 x 255.
-    missed = np.mean(without_lines(annotated.truth) > 0) * np.log(510)
+    missed = np.mean(close_gaps(annotated.truth) > 0) * np.log(510)
     assert ranked[-1].parts["error"] == pytest.approx(missed, rel=0.02)
 
 
