@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import nanorender
 import unet
-from nanorender.measuring.measure import MEASUREMENTS
+from nanorender.measuring.measure import column_descriptions
 from nanorender.outputs import OUTPUTS
 from nanorender.recipe import preset_names, read_recipe
 from nanorender.scenes.placement import Placement
@@ -45,8 +45,8 @@ def _first_sentence(item: object) -> str:
 def measurements() -> Iterator[Row]:
     """Columns of the particle table."""
     yield "column", "definition"
-    for each in MEASUREMENTS:
-        yield f"`{each.column(1.0)}`", _first_sentence(each.function)
+    for name, description in column_descriptions(1.0).items():
+        yield f"`{name}`", description
 
 
 def outputs() -> Iterator[Row]:

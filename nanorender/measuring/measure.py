@@ -1,6 +1,11 @@
-"""One row of measurements for each particle of a label map."""
+"""Measurements of the particles of a label map: one function and one line of the registry each.
 
-from collections.abc import Callable
+A measurement is a function from a `Region` to a number, in pixels to the power that `MEASUREMENTS`
+states; its name is the column of the table and the first line of its docstring the description in
+reports. To add one, write the function and append it to `MEASUREMENTS`.
+"""
+
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,32 +21,34 @@ from nanorender.measuring.skeleton import capsule_width, skeleton_length
 # A region this many times larger than the square of its width is a rod.
 ROD_AREA_RATIO = 2.0
 
-# Several measurements of one region need the same length: the last region's is kept.
-remembered = lru_cache(maxsize=1)
+# Several measurements of a region share a length: keep the value of the last region.
+_keep_last = lru_cache(maxsize=1)
 
 
 def area(region: Region) -> int:
-    """Return the area: the number of pixels, times that of one."""
+    """Area: number of pixels times the area of one."""
     return region.area
 
 
 def sqrt_area(region: Region) -> float:
-    """Return the square root of the area: the edge of a square as large."""
+    """Square root of the area: edge of a square of equal area."""
     return float(np.sqrt(region.area))
 
 
 def equivalent_diameter(region: Region) -> float:
-    """Return the diameter of the circle of equal area (ISO 9276-6)."""
+    """Diameter of the circle of equal area (ISO 9276-6)."""
     return float(np.sqrt(4 * region.area / np.pi))
 
 
-@remembered
+@_keep_last
 def min_feret(region: Region) -> float:
-    """Return the least distance of two parallels that hold the particle's pixel corners.
+    """Smallest distance between two parallel lines that enclose the corners of the pixels.
 
-    One of the parallels lies on an edge of the hull (Freeman and Shapira, Comm. ACM 18 (1975)
+    One of the lines contains an edge of the convex hull (Freeman and Shapira, Comm. ACM 18 (1975)
     409).
     """
+    # `labeling.feret` has the same in Numba for the truth of rendered scenes: measuring must not
+    # load a compiler.
     hull = region.corner_hull
     edges = np.roll(hull, -1, axis=0) - hull
     edges /= np.hypot(edges[:, 0], edges[:, 1])[:, None]
@@ -49,134 +56,134 @@ def min_feret(region: Region) -> float:
     return float((heights.max(axis=1) - heights.min(axis=1)).min())
 
 
-@remembered
+@_keep_last
 def max_feret(region: Region) -> float:
-    """Return the greatest distance of two pixel corners of the particle."""
+    """Largest distance between two corners of pixels."""
     x, y = region.corner_hull.T
     return float(np.sqrt(((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2).max()))
 
 
 def inscribed_diameter(region: Region) -> float:
-    """Return the diameter of the largest circle inside the particle.
+    """Diameter of the largest circle inside the particle.
 
-    Twice the greatest distance of a pixel center to the next center outside, which errs by less
-    than a pixel for discs, squares and rods alike, and never more than the least Feret diameter.
+    Twice the largest distance from a pixel center to the nearest center outside, at most the
+    minimum Feret diameter. The error is below one pixel for discs, squares and rods.
     """
     return min(2 * float(region.distance.max()), min_feret(region))
 
 
-@remembered
+@_keep_last
 def perimeter(region: Region) -> float:
-    """Return the perimeter after Crofton, from the crossings of lines in four directions.
+    """Perimeter by the Crofton formula in four directions.
 
     Legland, Kieu and Devaux, "Computation of Minkowski measures on 2D and 3D binary images",
-    Image Analysis and Stereology 26 (2007) 83; the same as scikit-image's `perimeter_crofton`.
+    Image Analysis and Stereology 26 (2007) 83; equals scikit-image's `perimeter_crofton`.
     """
     mask = region.mask
     straight = np.count_nonzero(mask[1:] > mask[:-1]) + np.count_nonzero(mask[:, 1:] > mask[:, :-1])
-    slanted = np.count_nonzero(mask[1:, 1:] > mask[:-1, :-1])
-    slanted += np.count_nonzero(mask[1:, :-1] > mask[:-1, 1:])
-    return float(np.pi / 4 * (straight + slanted / np.sqrt(2)))
+    diagonal = np.count_nonzero(mask[1:, 1:] > mask[:-1, :-1])
+    diagonal += np.count_nonzero(mask[1:, :-1] > mask[:-1, 1:])
+    return float(np.pi / 4 * (straight + diagonal / np.sqrt(2)))
 
 
 def circularity(region: Region) -> float:
-    """Return 4 pi area / perimeter^2: 1 for a disc, up to 6 % more or less for its pixels."""
+    """4 pi area / perimeter^2: 1 for a disc, within 6 % when digitized."""
     return 4 * np.pi * region.area / perimeter(region) ** 2
 
 
 def aspect_ratio(region: Region) -> float:
-    """Return the least over the greatest Feret diameter, at most 1 (ISO 9276-6)."""
+    """Minimum over maximum Feret diameter, at most 1 (ISO 9276-6)."""
     return min_feret(region) / max_feret(region)
 
 
 def elongation(region: Region) -> float:
-    """Return 1 - minor / major axis of the ellipse of equal second moments, 0 for a disc."""
+    """1 - minor / major axis of the ellipse with the same second moments, 0 for a disc."""
     major, minor = region.axes
     return 1 - minor / major
 
 
 def convexity(region: Region) -> float:
-    """Return the perimeter of the convex hull over the perimeter, at most 1 (ISO 9276-6).
+    """Perimeter of the convex hull over the perimeter, at most 1 (ISO 9276-6).
 
-    Both after Crofton: a convex outline crosses each line between its extremes once.
+    Both by the Crofton formula: a line crosses a convex outline once between its extremes.
     """
     x, y = region.center_hull.T
     straight = np.ptp(x) + np.ptp(y) + 2
-    slanted = np.ptp(x + y) + np.ptp(x - y) + 2
-    return float(np.pi / 4 * (straight + slanted / np.sqrt(2))) / perimeter(region)
+    diagonal = np.ptp(x + y) + np.ptp(x - y) + 2
+    return float(np.pi / 4 * (straight + diagonal / np.sqrt(2))) / perimeter(region)
 
 
 def solidity(region: Region) -> float:
-    """Return the area over the pixels in the convex hull, at most 1 (ISO 9276-6).
+    """Area over the number of pixels in the convex hull, at most 1 (ISO 9276-6).
 
-    The pixels in the hull of the centers are counted by Pick's theorem.
+    Pixels in the hull of the centers are counted by Pick's theorem.
     """
     hull = region.center_hull
     following = np.roll(hull, -1, axis=0)
-    twice = abs((hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0]).sum())
-    border = np.gcd(*np.abs(following - hull).T).sum()
-    return region.area / float(twice / 2 + border / 2 + 1)
+    twice_area = abs((hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0]).sum())
+    on_border = np.gcd(*np.abs(following - hull).T).sum()
+    return region.area / float(twice_area / 2 + on_border / 2 + 1)
 
 
-def orientation(region: Region) -> float:
-    """Return the angle of the major axis to the x axis, counter-clockwise, -90 to 90 degrees."""
+def orientation_deg(region: Region) -> float:
+    """Angle of the major axis to the x axis, counterclockwise, -90 to 90 degrees."""
     xx, yy, xy = region.covariance
     return float(np.degrees(np.arctan2(-2 * xy, xx - yy)) / 2)
 
 
 def center_x(region: Region) -> float:
-    """Return the distance of the centroid from the image's left edge."""
+    """Distance of the centroid from the left edge of the image."""
     return float(region.pixels[1].mean()) + region.left + 0.5
 
 
 def center_y(region: Region) -> float:
-    """Return the distance of the centroid from the image's upper edge."""
+    """Distance of the centroid from the upper edge of the image."""
     return float(region.pixels[0].mean()) + region.top + 0.5
 
 
-def is_rod(region: Region) -> bool:
-    """Whether the particle is at least about twice as long as wide, along its middle line."""
+def _is_rod(region: Region) -> bool:
+    """Return whether a particle is at least about twice as long as wide."""
     return region.area >= ROD_AREA_RATIO * inscribed_diameter(region) ** 2
 
 
-@remembered
+@_keep_last
 def rod_length(region: Region) -> float:
-    """Return the length along the skeleton; not a number for particles that are no rods."""
-    return skeleton_length(region.mask, region.distance) if is_rod(region) else float("nan")
+    """Length along the skeleton; empty for particles that are not rods."""
+    return skeleton_length(region.mask, region.distance) if _is_rod(region) else float("nan")
 
 
 def rod_width(region: Region) -> float:
-    """Return the width of a round-ended rod of the same area and length, as `rod_length`."""
-    return capsule_width(region.area, rod_length(region)) if is_rod(region) else float("nan")
+    """Width of a rod with round ends and the same area and length; empty for other particles."""
+    return capsule_width(region.area, rod_length(region)) if _is_rod(region) else float("nan")
 
 
 def mean_intensity(region: Region) -> float:
-    """Return the mean gray value; not a number without an image."""
+    """Mean gray level; empty without an image."""
     return float("nan") if region.intensity is None else float(region.intensity.mean())
 
 
 def sd_intensity(region: Region) -> float:
-    """Return the standard deviation of the gray values; not a number without an image."""
+    """Gray-level standard deviation; empty without an image."""
     return float("nan") if region.intensity is None else float(region.intensity.std())
 
 
-def bbox_left(region: Region) -> int:
-    """Return the first column."""
+def bbox_left_px(region: Region) -> int:
+    """First column of the bounding box."""
     return region.left + 1
 
 
-def bbox_top(region: Region) -> int:
-    """Return the first row."""
+def bbox_top_px(region: Region) -> int:
+    """First row of the bounding box."""
     return region.top + 1
 
 
-def bbox_width(region: Region) -> int:
-    """Return the number of columns."""
+def bbox_width_px(region: Region) -> int:
+    """Width of the bounding box in columns."""
     return region.mask.shape[1] - 2
 
 
-def bbox_height(region: Region) -> int:
-    """Return the number of rows."""
+def bbox_height_px(region: Region) -> int:
+    """Height of the bounding box in rows."""
     return region.mask.shape[0] - 2
 
 
@@ -192,48 +199,70 @@ class Measurement(NamedTuple):
 
     Attributes
     ----------
-    name: of the column, without the unit
-    power: of the length unit: 1 for lengths, 2 for areas, 0 for pure numbers
-    function: the value of one region, in px to that power
-    kind: type of the column
+    function : measures a region; its name is that of the column
+    power : power of the length unit: 1 for lengths, 2 for areas, 0 for pure numbers
+    kind : type of the values
     """
 
-    name: str
+    function: Callable[[Region], float]
     power: int
-    function: Callable[[Region], float | int | bool]
     kind: type = float
 
+    @property
+    def name(self) -> str:
+        """Name of the column without its unit."""
+        return self.function.__name__
+
+    @property
+    def description(self) -> str:
+        """First line of the docstring of the function, without its period."""
+        return (self.function.__doc__ or "").partition("\n")[0].removesuffix(".")
+
     def column(self, pixel_size_nm: float | None) -> str:
-        """Return the name with its unit."""
+        """Name the column with its unit.
+
+        Parameters
+        ----------
+        pixel_size_nm : edge of a pixel; None where it is unknown
+
+        Returns
+        -------
+        name : name of the column, such as "min_feret_nm"
+
+        Examples
+        --------
+        >>> Measurement(area, 2).column(1.5), Measurement(area, 2).column(None)
+        ('area_nm2', 'area_px2')
+        """
         unit = "px" if pixel_size_nm is None else "nm"
         return self.name + ("", f"_{unit}", f"_{unit}2")[self.power]
 
 
 MEASUREMENTS = (
-    Measurement("area", 2, area),
-    Measurement("sqrt_area", 1, sqrt_area),
-    Measurement("equivalent_diameter", 1, equivalent_diameter),
-    Measurement("min_feret", 1, min_feret),
-    Measurement("max_feret", 1, max_feret),
-    Measurement("inscribed_diameter", 1, inscribed_diameter),
-    Measurement("perimeter", 1, perimeter),
-    Measurement("circularity", 0, circularity),
-    Measurement("aspect_ratio", 0, aspect_ratio),
-    Measurement("elongation", 0, elongation),
-    Measurement("convexity", 0, convexity),
-    Measurement("solidity", 0, solidity),
-    Measurement("orientation_deg", 0, orientation),
-    Measurement("center_x", 1, center_x),
-    Measurement("center_y", 1, center_y),
-    Measurement("rod_length", 1, rod_length),
-    Measurement("rod_width", 1, rod_width),
-    Measurement("mean_intensity", 0, mean_intensity),
-    Measurement("sd_intensity", 0, sd_intensity),
-    Measurement("bbox_left_px", 0, bbox_left, int),
-    Measurement("bbox_top_px", 0, bbox_top, int),
-    Measurement("bbox_width_px", 0, bbox_width, int),
-    Measurement("bbox_height_px", 0, bbox_height, int),
-    Measurement("touches_frame", 0, touches_frame, bool),
+    Measurement(area, 2),
+    Measurement(sqrt_area, 1),
+    Measurement(equivalent_diameter, 1),
+    Measurement(min_feret, 1),
+    Measurement(max_feret, 1),
+    Measurement(inscribed_diameter, 1),
+    Measurement(perimeter, 1),
+    Measurement(circularity, 0),
+    Measurement(aspect_ratio, 0),
+    Measurement(elongation, 0),
+    Measurement(convexity, 0),
+    Measurement(solidity, 0),
+    Measurement(orientation_deg, 0),
+    Measurement(center_x, 1),
+    Measurement(center_y, 1),
+    Measurement(rod_length, 1),
+    Measurement(rod_width, 1),
+    Measurement(mean_intensity, 0),
+    Measurement(sd_intensity, 0),
+    Measurement(bbox_left_px, 0, int),
+    Measurement(bbox_top_px, 0, int),
+    Measurement(bbox_width_px, 0, int),
+    Measurement(bbox_height_px, 0, int),
+    Measurement(touches_frame, 0, bool),
 )
 
 
@@ -241,48 +270,74 @@ def measure(
     labels: Integer[np.ndarray, "h w"],
     pixel_size_nm: float | None,
     image: Real[np.ndarray, "rows columns"] | None = None,
-    measurements: tuple[Measurement, ...] = MEASUREMENTS,
+    measurements: Iterable[Measurement] = MEASUREMENTS,
 ) -> pd.DataFrame:
-    """Return one row per particle: its label, the measurements, its contacts.
-
-    Lengths are in nm, or in px (and named so) where the pixel size is unknown. "neighbors" counts
-    the particles in contact, "agglomerate" numbers the groups that hang together by contacts. An
-    empty label map gives an empty table with all columns.
+    """Measure the particles of a label map.
 
     Parameters
     ----------
-    labels: (h, w) 0 for background, one number per particle
-    pixel_size_nm: edge of a pixel, nm
-    image: (h, w) gray values, for the intensities
-    measurements: columns to measure; MEASUREMENTS + (one of your own,) adds one
+    labels : (h, w) label map, 0 for background
+    pixel_size_nm : edge of a pixel; None where it is unknown, which gives lengths in pixels
+    image : (h, w) gray levels, for the intensities
+    measurements : columns to measure; `(*MEASUREMENTS, your_own)` adds one
+
+    Returns
+    -------
+    table : one row per particle: "label", the measurements with their units in the names,
+        "neighbors", the number of particles in contact, and "agglomerate", the number of the group
+        connected by contacts; without particles, an empty table of the same columns
 
     Raises
     ------
     InputError
-        If the pixel size is not positive or the image differs in shape.
+        If the pixel size is not positive, or the image and the labels differ in shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.zeros((20, 30), int)
+    >>> labels[2:12, 3:9], labels[2:12, 9:15] = 1, 2
+    >>> measure(labels, 0.5)[["label", "area_nm2", "min_feret_nm", "neighbors"]]
+       label  area_nm2  min_feret_nm  neighbors
+    0      1      15.0           3.0          1
+    1      2      15.0           3.0          1
     """
     if pixel_size_nm is not None and not pixel_size_nm > 0:
-        raise InputError(f"pixel_size_nm (={pixel_size_nm}) must be positive")
+        raise InputError(f"pixel_size_nm must be positive, got {pixel_size_nm}")
     if image is not None and image.shape != labels.shape:
         raise InputError(
-            f"the image {image.shape} and its labels {labels.shape} must have one shape; "
-            "crop both alike"
+            f"image {image.shape} and labels {labels.shape} must have the same shape; "
+            "crop both to the same region"
         )
+    columns = {each.column(pixel_size_nm): each for each in measurements}
     rows = [
-        (region.label, *(measurement.function(region) for measurement in measurements))
+        (region.label, *(each.function(region) for each in columns.values()))
         for region in regions(labels, image)
     ]
-    columns = [measurement.column(pixel_size_nm) for measurement in measurements]
     table = pd.DataFrame.from_records(rows, columns=["label", *columns])
-    table = table.astype(
-        {"label": int} | {c: m.kind for c, m in zip(columns, measurements, strict=True)}
-    )
-    if pixel_size_nm is not None:
-        for column, measurement in zip(columns, measurements, strict=True):
-            if measurement.power:
-                table[column] *= pixel_size_nm**measurement.power
+    table = table.astype({"label": int} | {name: each.kind for name, each in columns.items()})
+    for name, each in columns.items():
+        if pixel_size_nm is not None and each.power:
+            table[name] *= pixel_size_nm**each.power
     numbers = table["label"].to_numpy(np.int64)
     pairs = contacts(labels)
     table["neighbors"] = neighbor_counts(pairs, numbers)
     table["agglomerate"] = agglomerates(pairs, numbers)
     return table
+
+
+def column_descriptions(pixel_size_nm: float | None) -> dict[str, str]:
+    """Describe the columns of the particle table.
+
+    Parameters
+    ----------
+    pixel_size_nm : edge of a pixel; None where it is unknown
+
+    Returns
+    -------
+    descriptions : description of each column by its name, in the order of the table
+    """
+    return {each.column(pixel_size_nm): each.description for each in MEASUREMENTS} | {
+        "neighbors": "Number of particles in contact",
+        "agglomerate": "Number of the group of particles connected by contacts",
+    }

@@ -1,7 +1,6 @@
 """The HTML page of a report: one self-contained file with its pictures, tables and script."""
 
 import base64
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 from markupsafe import Markup
 
-from nanorender.measuring.measure import MEASUREMENTS
+from nanorender.measuring.measure import column_descriptions
 from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
@@ -52,10 +51,6 @@ PAGE_COLUMNS = (
     "aspect_ratio",
     "touches_frame",
 )
-CONTACT_COLUMNS = {
-    "neighbors": "number of particles in contact",
-    "agglomerate": "number of the group of particles connected by contacts",
-}
 
 
 @dataclass(frozen=True)
@@ -227,7 +222,7 @@ def render_page(
         rows=list(rows.itertuples(index=False, name=None)),
         n_particles=len(table),
         image_index={result.name: index for index, result in enumerate(results)},
-        definitions=_column_definitions(results[0].pixel_size_nm),
+        definitions=column_descriptions(results[0].pixel_size_nm),
         versions=library_versions(),
         colors=["#" + bytes(color).hex() for color in palette(most + 1)],
         statistics=STATISTICS,
@@ -259,16 +254,6 @@ def page_template(path: Path) -> jinja2.Template:
     )
     environment.filters.update(FILTERS)
     return environment.get_template(path.name)
-
-
-def _column_definitions(pixel_size_nm: float | None) -> dict[str, str]:
-    """Meaning of each column of the particle table: the first line of its function's docstring."""
-    definitions = {}
-    for measurement in MEASUREMENTS:
-        summary = (inspect.getdoc(measurement.function) or "").partition("\n")[0]
-        text = summary.removeprefix("Return ").removesuffix(".").replace("`", "")
-        definitions[measurement.column(pixel_size_nm)] = text[:1].lower() + text[1:]
-    return definitions | CONTACT_COLUMNS
 
 
 def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:

@@ -213,10 +213,10 @@ def test_particles_across_a_one_pixel_line_touch_and_form_an_agglomerate():
 
 
 def test_a_measurement_of_ones_own_is_one_function_and_one_line():
-    def volume_diameter(region):
+    def double(region):
         return 2 * equivalent_diameter(region)
 
-    own = (*MEASUREMENTS, Measurement("double", 1, volume_diameter))
+    own = (*MEASUREMENTS, Measurement(double, 1))
     table = measure(blobs(2), 3.0, None, own)
     np.testing.assert_allclose(table["double_nm"], 2 * table["equivalent_diameter_nm"])
 
@@ -225,5 +225,5 @@ def test_bad_pixel_sizes_and_images_are_refused():
     labels = np.zeros((4, 5), np.int32)
     with pytest.raises(InputError, match="must be positive"):
         measure(labels, 0.0)
-    with pytest.raises(InputError, match="one shape"):
+    with pytest.raises(InputError, match="the same shape"):
         measure(labels, 1.0, np.zeros((5, 4)))
