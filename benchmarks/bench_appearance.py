@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nanorender.imaging.detector import DetectorSettings, detect
-from nanorender.imaging.dirt import DirtSettings, diamond_square, substrate_texture
+from nanorender.imaging.diamond_square import diamond_square
+from nanorender.imaging.dirt import DirtSettings, substrate_texture
 from nanorender.imaging.lighting import Light
 from nanorender.imaging.materials import MATERIALS, Substrate
 from nanorender.imaging.shaders import shade

@@ -1,4 +1,4 @@
-"""The gallery: every template under every shader, and what the presets make."""
+"""The gallery: all templates in all materials, and samples of the presets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from nanorender.imaging.detector import DetectorSettings, detect
 from nanorender.imaging.lighting import Lighting, light
 from nanorender.imaging.materials import MATERIALS, MaterialBase, Substrate
 from nanorender.imaging.shaders import shade
-from nanorender.preview import label_colours
+from nanorender.preview import label_colors
 from nanorender.recipe import preset_names, read_recipe
 from nanorender.render import render
 from nanorender.scenes.scene import Particles, Scene, View
@@ -26,16 +26,25 @@ from nanorender.tracing.raymarch import trace
 COLUMNS = 9
 CELL_NM, CELL_PX = 200.0, 128
 LONG = {"rod": (5.0, 1.0, 1.0), "wire": (7.0, 1.0, 1.0), "capsule": (2.5, 1.0, 1.0)}
-"""Stretches of the templates that are made for it; the others are drawn as they are."""
+"""Stretches of elongated templates; all others are not stretched."""
 
 DETAIL_PX = 700
-"""Edge of the part of a preset's image that is shown at its full resolution."""
+"""Edge length of the part of an image that is shown at full resolution."""
 
 
 def write_gallery(
     folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Path]:
-    """Write templates.png and recipes.png into a folder and return their paths.
+    """Write the images of the gallery.
+
+    Parameters
+    ----------
+    folder : folder to write templates.png and recipes.png into
+    on_progress : called with the numbers of finished and of all steps
+
+    Returns
+    -------
+    written : paths of the images
 
     Raises
     ------
@@ -75,7 +84,12 @@ def write_gallery(
 
 
 def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:
-    """Return an image of all built-in templates of one material, row by row."""
+    """Render all built-in templates in one material, row by row.
+
+    Parameters
+    ----------
+    material : material of all particles
+    """
     scene = _one_of_each()
     surface = trace(scene, scene.view)
     rng = np.random.default_rng(0)
@@ -89,7 +103,7 @@ def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:
 
 
 def _one_of_each() -> Scene:
-    """Return a scene with each built-in template in a cell of its own, lying askew."""
+    """Return a scene of all built-in templates on a grid, tilted."""
     count = len(BUILT_IN)
     rows = -(-count // COLUMNS)
     place = np.stack([np.arange(count) % COLUMNS, np.arange(count) // COLUMNS], axis=1) + 0.5
@@ -111,20 +125,20 @@ def _one_of_each() -> Scene:
 
 
 def _draw_recipe(name: str, row: np.ndarray) -> None:
-    """Draw a sample, the busiest part of it at full resolution, and the labels of that part."""
+    """Draw a sample, its most crowded part at full resolution, and the labels of that part."""
     sample = render(read_recipe(name), 0, 0)
-    part = _busiest(sample.labels)
-    pictures = sample.image, sample.image[part], label_colours(sample.labels)[part]
+    part = _most_crowded(sample.labels)
+    pictures = sample.image, sample.image[part], label_colors(sample.labels)[part]
     edge_um = sample.pixel_size_nm / 1000 * np.array([len(sample.labels), DETAIL_PX, DETAIL_PX])
-    kinds = name, "a part of it, every pixel", "its labels"
+    kinds = name, "part at full resolution", "labels"
     for axes, picture, kind, um in zip(row, pictures, kinds, edge_um, strict=True):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.ndim == 2 else None)
         axes.set_title(f"{kind}: {um:.1f} µm wide", fontsize=9)
         axes.set_axis_off()
 
 
-def _busiest(labels: Int[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """Return the square window, of a coarse grid of them, with most pixels of particles."""
+def _most_crowded(labels: Int[np.ndarray, "h w"]) -> tuple[slice, slice]:
+    """Return the square window, on a coarse grid, with the most particle pixels."""
     starts = range(0, max(len(labels) - DETAIL_PX, 0) + 1, DETAIL_PX // 4)
     windows = [
         (slice(top, top + DETAIL_PX), slice(left, left + DETAIL_PX))

@@ -1,4 +1,4 @@
-"""Contact sheets: what a recipe makes, at a glance."""
+"""Contact sheets of the first samples of a recipe."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,15 +25,23 @@ def write_preview(
     path: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write a PNG of the first samples of a recipe: image, labels, height and normals of each.
+    """Write a contact sheet: image, labels, height and normals of the first samples of a recipe.
+
+    Parameters
+    ----------
+    recipe : recipe to render
+    count : number of samples
+    seed : seed of the samples
+    path : PNG file to write
+    on_progress : called with the numbers of finished and of all samples
 
     Raises
     ------
     InputError
-        If the file's name does not end in .png, or it cannot be written.
+        If the name of the file does not end in .png, or the file cannot be written.
     """
     if path.suffix.lower() != ".png":
-        raise InputError(f"{path} must end in .png, as a contact sheet is one")
+        raise InputError(f"{path} must end in .png, since contact sheets are PNG files")
     size = (EDGE_INCHES * len(COLUMNS), EDGE_INCHES * 1.08 * count)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(count, len(COLUMNS), squeeze=False)
@@ -53,24 +61,31 @@ def write_preview(
 
 
 def _pictures(sample: Sample) -> tuple[np.ndarray, ...]:
-    """Return gray or coloured images of a sample, one a column."""
+    """Return the images of a sample, one per column."""
     height = sample.surface.height_nm
     relative = height / max(float(height.max()), 1e-9)
-    return sample.image, label_colours(sample.labels), relative, _normal_map(sample.surface)
+    return sample.image, label_colors(sample.labels), relative, _normal_map(sample.surface)
 
 
-def label_colours(labels: Int[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
-    """Return colors in which neighbors differ, on black."""
+def label_colors(labels: Int[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
+    """Color a label map on black, neighbors in different colors.
+
+    Examples
+    --------
+    >>> label_colors(np.array([[0, 1, 2]])).shape
+    (1, 3, 3)
+    """
     chosen = neighbor_colors(labels)
-    colours = palette(int(chosen.max()) + 1)[chosen]
-    colours[0] = 0
-    return colours[labels]
+    colors = palette(int(chosen.max()) + 1)[chosen]
+    colors[0] = 0
+    return colors[labels]
 
 
 def _normal_map(surface: Surface) -> Float32[np.ndarray, "h w 3"]:
-    """Return normals as colors: x, y, z from -1 to 1 are red, green, blue from 0 to 1."""
+    """Return normals as colors: x, y, z from -1 to 1 become red, green, blue from 0 to 1."""
     return np.moveaxis(surface.normal, 0, 2) / 2 + np.float32(0.5)
 
 
 def _white(picture: np.ndarray) -> float:
+    """Return the value of white."""
     return float(np.iinfo(picture.dtype).max) if picture.dtype.kind == "u" else 1.0

@@ -1,4 +1,4 @@
-"""Recipes: everything that makes one kind of synthetic image, in one TOML file."""
+"""Recipes: all settings of one kind of synthetic image, in one TOML file."""
 
 from importlib import resources
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from nanorender.distributions import scaled
 from nanorender.errors import InputError
 from nanorender.files.pixelsize import check_pixel_size
 from nanorender.imaging.detector import DetectorSettings
@@ -20,19 +19,22 @@ from nanorender.settings import read_text
 
 
 class Recipe(SceneSettings):
-    """A kind of sample and a way of imaging it.
-
-    materials: by the names that the populations use
-    outputs: what is written of each sample beside image, labels and truth, see `outputs.OUTPUTS`
-    """
+    """A kind of sample and the microscope that images it."""
 
     description: str = ""
+    """One line that describes the sample; it names the dataset."""
     materials: dict[str, Material] = Field(min_length=1)
+    """Materials by the names that the populations refer to."""
     substrate: Substrate = Substrate()
+    """The substrate between the particles."""
     dirt: DirtSettings = DirtSettings()
+    """The dirt on the substrate."""
     lighting: Lighting = Lighting()
+    """Light, shadow and ambient occlusion."""
     detector: DetectorSettings = DetectorSettings()
+    """From radiance to gray levels: blur, contrast, noise and distortion."""
     labels: LabelSettings = LabelSettings()
+    """The label maps."""
     outputs: Annotated[
         tuple[str, ...],
         AfterValidator(check_outputs),
@@ -43,22 +45,25 @@ class Recipe(SceneSettings):
     def _materials_exist(self) -> "Recipe":
         for kind in self.particles:
             if kind.material not in self.materials:
-                raise ValueError(
-                    f"no material '{kind.material}'; there are {', '.join(sorted(self.materials))}"
-                )
+                known = ", ".join(sorted(self.materials))
+                raise ValueError(f"no material '{kind.material}'; choose from {known}")
         return self
 
     def population_materials(self) -> tuple[Material, ...]:
-        """Return the material of each population, in their order."""
+        """Return the material of each population, in order."""
         return tuple(self.materials[kind.material] for kind in self.particles)
 
     def with_outputs(self, names: str) -> "Recipe":
-        """Return the recipe with the outputs of a text such as "parts,height".
+        """Return the recipe with the given outputs.
+
+        Parameters
+        ----------
+        names : names separated by commas, such as "parts,height"
 
         Raises
         ------
         InputError
-            If there is no output of one of the names.
+            If a name is unknown.
         """
         chosen = [name.strip() for name in names.split(",") if name.strip()]
         try:
@@ -67,21 +72,30 @@ class Recipe(SceneSettings):
             raise InputError(str(error)) from None
 
     def at_scale(self, pixel_size_nm: float, image_px: int) -> "Recipe":
-        """Return the recipe for images of `image_px` pixels of about `pixel_size_nm`.
+        """Return the recipe for images of another size and resolution.
 
-        The zoom keeps its spread. Four rays are averaged in a pixel, as small images show jagged
-        outlines. The field grows if it has to, with as many more particles, so that the density
-        stays what it was. Labels are left whole: training parts them itself.
+        The relative spread of the pixel size is kept. Each pixel averages four rays, since small
+        images show jagged outlines. If necessary, the field is enlarged at constant density. The
+        labels of touching particles have no gaps, since training inserts them itself.
+
+        Parameters
+        ----------
+        pixel_size_nm : typical edge length of a pixel, nm
+        image_px : edge length of the image, px
 
         Raises
         ------
         InputError
-            If no microscope has such pixels.
+            If the pixel size is outside the range of microscopes.
+
+        Examples
+        --------
+        >>> read_recipe("tio2").at_scale(7.0, 512).camera.render_px
+        1024
         """
         check_pixel_size(pixel_size_nm)
-        zoom = scaled(
-            self.camera.pixel_size_nm, pixel_size_nm / self.camera.pixel_size_nm.typical()
-        )
+        pixel_size = self.camera.pixel_size_nm
+        zoom = pixel_size.scaled(pixel_size_nm / pixel_size.typical())
         camera = self.camera.model_copy(
             update={"pixel_size_nm": zoom, "image_px": image_px, "render_px": 2 * image_px}
         )
@@ -90,7 +104,7 @@ class Recipe(SceneSettings):
             update={
                 "camera": camera,
                 "field_nm": self.field_nm * larger,
-                "particle_count": scaled(self.particle_count, larger**2),
+                "particle_count": self.particle_count.scaled(larger**2),
                 "labels": self.labels.model_copy(
                     update={"border_px": 0.0, "background_border_px": 0.0}
                 ),
@@ -99,18 +113,28 @@ class Recipe(SceneSettings):
 
 
 def preset_names() -> list[str]:
-    """Return the names of the recipes that come with the package."""
+    """Return the names of the built-in recipes.
+
+    Examples
+    --------
+    >>> preset_names()
+    ['ag', 'powder', 'sio2', 'tio2']
+    """
     folder = resources.files("nanorender") / "recipes"
     return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
 def recipe_text(name_or_path: str | Path) -> str:
-    """Return the TOML text of a preset by its name, or of a file.
+    """Read the TOML text of a preset or of a file.
+
+    Parameters
+    ----------
+    name_or_path : name of a preset or path of a TOML file
 
     Raises
     ------
     InputError
-        If there is neither.
+        If there is no such preset or file.
     """
     if str(name_or_path) in preset_names():
         file = resources.files("nanorender") / "recipes" / f"{name_or_path}.toml"
@@ -118,19 +142,28 @@ def recipe_text(name_or_path: str | Path) -> str:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         raise InputError(
-            f"no recipe '{name_or_path}'; name a preset ({', '.join(preset_names())}) "
-            "or a .toml file"
+            f"no recipe '{name_or_path}'; choose a preset ({', '.join(preset_names())}) or give "
+            "the path of a .toml file"
         )
     return read_text(path)
 
 
 def read_recipe(name_or_path: str | Path) -> Recipe:
-    """Return a preset by its name, or the recipe in a TOML file.
+    """Read a preset or a recipe file.
+
+    Parameters
+    ----------
+    name_or_path : name of a preset or path of a TOML file
 
     Raises
     ------
     InputError
-        If there is neither, or the file does not hold a recipe.
+        If there is no such preset or file, or the recipe is invalid.
+
+    Examples
+    --------
+    >>> read_recipe("sio2").template_names()
+    ('sphere',)
     """
     preset = str(name_or_path) in preset_names()
     source = f"preset {name_or_path}" if preset else str(name_or_path)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanorender.distributions import Constant, Distribution, LogNormal, scaled, widened
+from nanorender.distributions import Constant, Distribution, LogNormal
 from nanorender.imaging.materials import MaterialBase
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
@@ -111,7 +111,7 @@ def _with_diameter_nm(recipe: Recipe, value: float) -> Recipe:
     return _each_kind(
         recipe,
         lambda kind: {
-            name: scaled(getattr(kind, name), factor)
+            name: getattr(kind, name).scaled(factor)
             for name in lengths
             if getattr(kind, name) is not None
         },
@@ -140,7 +140,7 @@ def _size_spread(recipe: Recipe) -> float:
 
 def _with_size_spread(recipe: Recipe, value: float) -> Recipe:
     factor = value / _size_spread(recipe)
-    return _each_kind(recipe, lambda kind: {"diameter_nm": widened(kind.diameter_nm, factor)})
+    return _each_kind(recipe, lambda kind: {"diameter_nm": kind.diameter_nm.widened(factor)})
 
 
 def _brightness_spread(recipe: Recipe) -> float:
@@ -162,7 +162,7 @@ def _density(recipe: Recipe) -> float:
 
 
 def _with_density(recipe: Recipe, value: float) -> Recipe:
-    count = scaled(recipe.particle_count, value / _density(recipe))
+    count = recipe.particle_count.scaled(value / _density(recipe))
     return recipe.model_copy(update={"particle_count": count})
 
 
@@ -182,7 +182,7 @@ def _rescaled(distribution: Distribution, typical: float) -> Distribution:
     """Return a distribution with another typical value and the same relative spread."""
     if distribution.typical() <= 0:
         return Constant(value=typical)
-    return scaled(distribution, typical / distribution.typical())
+    return distribution.scaled(typical / distribution.typical())
 
 
 # Settings of materials

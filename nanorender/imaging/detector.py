@@ -142,7 +142,7 @@ def detect(
     if min(image_px) < 1:
         raise InputError(f"image_px must be at least 1 x 1, got {image_px[0]} x {image_px[1]}")
     drawn = {
-        name: float(getattr(settings, name).sample(rng, 1)[0])
+        name: getattr(settings, name).draw(rng)
         for name in DetectorSettings.model_fields
         if name not in ("bits", "polarity")
     }

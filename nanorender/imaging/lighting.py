@@ -1,7 +1,7 @@
 """Ambient occlusion and soft shadow, from the height field of a surface.
 
-The camera's rays are parallel, so the height field knows all that can shade a visible point, and
-the cost does not depend on how many particles there are.
+The rays of the camera are parallel, so the height field contains everything that can shade a
+visible point, and the cost does not depend on the number of particles.
 """
 
 import math
@@ -19,53 +19,53 @@ from nanorender.tracing.raymarch import Surface
 _ZERO = np.float32(0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1)
-_STEEPEST = np.float32(0.15)  # smallest z of a normal that a tangent is taken from
+_MIN_NORMAL_Z = np.float32(0.15)  # limits the slope of tangents
 _SHADOW_TAPS = 24
 _BLUR_REACH_PX = (1, 3, 8)
 
 
 class Occlusion(Settings):
-    """Ambient occlusion within one range: near ones darken gaps, far ones draw halos."""
+    """Ambient occlusion within one range: short ranges darken gaps, long ranges produce halos."""
 
-    radius_nm: Annotated[PositiveDistribution, Field(description="how far it reaches")]
-    strength: Annotated[
-        PositiveDistribution, Field(description="exponent on the openness; 1 is physical")
-    ] = Constant(value=1.0)
+    radius_nm: PositiveDistribution
+    """Range within which surfaces occlude each other, in nm."""
+    strength: PositiveDistribution = Constant(value=1.0)
+    """Exponent of the openness; 1 is physical."""
     directions: Annotated[int, Field(ge=3, le=64)] = 8
-    taps: Annotated[int, Field(ge=1, le=32, description="reads along each direction")] = 5
+    """Number of directions that the horizon is searched in."""
+    taps: Annotated[int, Field(ge=1, le=32)] = 5
+    """Number of heights read along each direction."""
 
 
 class Lighting(Settings):
-    """How a surface is lit: a light from one side, its shadow, and occlusion at several ranges."""
+    """Light from one direction, its shadow, and ambient occlusion at several ranges."""
 
     occlusion: tuple[Occlusion, ...] = (
         Occlusion(radius_nm=Constant(value=30.0)),
         Occlusion(radius_nm=Constant(value=200.0)),
     )
-    azimuth_deg: Annotated[
-        Distribution, Field(description="where the light stands: 0 right, 90 below")
-    ] = Uniform(low=0.0, high=360.0)
-    elevation_deg: Annotated[
-        Distribution, Field(description="how high the light stands above the plane of the image")
-    ] = Uniform(low=40.0, high=80.0)
-    strength: Annotated[
-        Distribution, Field(description="share of the light that comes from one side")
-    ] = Uniform(low=0.0, high=0.4)
-    shadow_length_nm: Annotated[
-        PositiveDistribution, Field(description="farthest that a shadow falls")
-    ] = Constant(value=400.0)
-    shadow_softness: Annotated[
-        float, Field(gt=0, le=2, description="width of the penumbra as a fraction of the distance")
-    ] = 0.5
+    """Ambient occlusion, one group of settings for each range."""
+    azimuth_deg: Distribution = Uniform(low=0.0, high=360.0)
+    """Direction of the light in the image, in degrees: 0 is right, 90 is down."""
+    elevation_deg: Distribution = Uniform(low=40.0, high=80.0)
+    """Angle of the light above the image plane, in degrees; limited to 5 to 90."""
+    strength: Distribution = Uniform(low=0.0, high=0.4)
+    """Fraction of the light that is directed; limited to 0 to 1."""
+    shadow_length_nm: PositiveDistribution = Constant(value=400.0)
+    """Maximum length of shadows, in nm."""
+    shadow_softness: Annotated[float, Field(gt=0, le=2)] = 0.5
+    """Width of the penumbra, relative to the distance from the object that casts the shadow."""
 
 
 class Light(NamedTuple):
-    """What light reaches each pixel.
+    """Light that reaches each pixel.
 
-    occlusion: (h, w) share of ambient light that arrives, 1 in the open
-    shadow: (h, w) share of the directed light that arrives, 1 where it is fully lit
-    direction: (3,) unit vector to the light, x, y, z in the camera's frame
-    strength: share of the light that is directed
+    Attributes
+    ----------
+    occlusion : (h, w) fraction of the ambient light that arrives, 1 if unoccluded
+    shadow : (h, w) fraction of the directed light that arrives, 1 if fully lit
+    direction : (3,) unit vector to the light, x, y, z in the frame of the camera
+    strength : fraction of the light that is directed
     """
 
     occlusion: Float32[np.ndarray, "h w"]
@@ -75,15 +75,22 @@ class Light(NamedTuple):
 
 
 def light(surface: Surface, settings: Lighting, rng: np.random.Generator) -> Light:
-    """Return the light on a surface, its chances drawn from `rng`."""
-    azimuth = math.radians(_draw(settings.azimuth_deg, rng))
-    elevation = math.radians(float(np.clip(_draw(settings.elevation_deg, rng), 5.0, 90.0)))
-    strength = float(np.clip(_draw(settings.strength, rng), 0.0, 1.0))
-    length_nm = _draw(settings.shadow_length_nm, rng)
+    """Light a surface with random parameters.
+
+    Parameters
+    ----------
+    surface : traced surface
+    settings : distributions of the parameters
+    rng : random generator
+    """
+    azimuth = math.radians(settings.azimuth_deg.draw(rng))
+    elevation = math.radians(float(np.clip(settings.elevation_deg.draw(rng), 5.0, 90.0)))
+    strength = float(np.clip(settings.strength.draw(rng), 0.0, 1.0))
+    length_nm = settings.shadow_length_nm.draw(rng)
     levels = soften(surface.height_nm)
     openness = np.ones_like(surface.height_nm)
     for reach in settings.occlusion:
-        radius_nm, power = _draw(reach.radius_nm, rng), _draw(reach.strength, rng)
+        radius_nm, power = reach.radius_nm.draw(rng), reach.strength.draw(rng)
         turn = rng.uniform(0.0, 2 * math.pi)
         openness *= ambient_occlusion(surface, levels, radius_nm, reach, turn) ** np.float32(power)
     direction = np.array(
@@ -97,15 +104,11 @@ def light(surface: Surface, settings: Lighting, rng: np.random.Generator) -> Lig
     return Light(openness, shadow, direction, strength)
 
 
-def _draw(distribution: Distribution, rng: np.random.Generator) -> float:
-    return float(distribution.sample(rng, 1)[0])
-
-
 def soften(height_nm: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "l h w"]:
-    """Return the height field sharp, and blurred by boxes of ever more pixels.
+    """Blur a height field by boxes of increasing size; the first level is sharp.
 
-    Distant taps read blurred heights: a tap then stands for the area between it and the next, and
-    outlines do not show again in the light as arcs.
+    Distant taps read blurred heights: a tap then represents the area between it and the next, and
+    outlines do not reappear as arcs.
     """
     return _soften(height_nm, np.array(_BLUR_REACH_PX))
 
@@ -117,25 +120,36 @@ def ambient_occlusion(
     settings: Occlusion,
     turn: float,
 ) -> Float32[np.ndarray, "h w"]:
-    """Return the share of ambient light that reaches each pixel, from what lies in `radius_nm`.
+    """Compute the fraction of the ambient light that reaches each pixel.
 
-    `levels` are the surface's heights from `soften`; the first of the directions points `turn`
-    radians from x to y. Horizon-based (Bavoil, Sainz and Dimitrov, 2008): the mean over the
-    directions of sine of horizon minus sine of tangent. Heights fade with their distance.
+    Horizon-based ambient occlusion (Bavoil, Sainz and Dimitrov, 2008): the mean over the directions
+    of the sine of the horizon minus the sine of the tangent. Heights fade with distance.
+
+    Parameters
+    ----------
+    surface : traced surface
+    levels : (l, h, w) heights from `soften`
+    radius_nm : range within which heights occlude, nm
+    settings : number of directions and taps
+    turn : angle of the first direction from x towards y, rad
+
+    Returns
+    -------
+    openness : (h, w) 1 if unoccluded
     """
     radius_px = max(radius_nm / surface.pixel_size_nm, 1.0)
     angles = turn + 2 * math.pi * np.arange(settings.directions) / settings.directions
-    # Distances grow quadratically, so that contacts are sampled densely and the far side too.
+    # Distances grow quadratically, so that contacts are sampled densely
     growing = (np.arange(1, settings.taps + 1) / settings.taps) ** 2 * radius_px
     distances = np.maximum(growing, np.arange(1, settings.taps + 1))
     towards = np.stack([np.sin(angles), np.cos(angles)])
     shifts = np.rint(towards[:, :, None] * distances).astype(np.int64)
     fades = np.maximum(1 - (distances / (radius_px + 1)) ** 2, 0).astype(np.float32)
-    useful = np.count_nonzero(fades)  # taps that are pushed beyond the range say nothing
+    useful = np.count_nonzero(fades)  # taps beyond the range contribute nothing
     return _occlusion(
         levels,
         surface.normal,
-        np.ascontiguousarray(shifts[:, :, :useful]),  # of one kind: compiled once
+        np.ascontiguousarray(shifts[:, :, :useful]),  # one layout: compiled once
         _level_at(distances * 2 * math.pi / settings.directions),
         fades,
         towards.astype(np.float32),
@@ -150,10 +164,19 @@ def soft_shadow(
     length_nm: float,
     softness: float,
 ) -> Float32[np.ndarray, "h w"]:
-    """Return the share of the light from `direction` that reaches each pixel.
+    """Compute the fraction of the directed light that reaches each pixel.
 
-    The penumbra is `softness` times as wide as the distance to what casts the shadow, which falls
-    at most `length_nm` far.
+    Parameters
+    ----------
+    surface : traced surface
+    levels : (l, h, w) heights from `soften`
+    direction : (3,) unit vector to the light
+    length_nm : maximum length of a shadow, nm
+    softness : width of the penumbra, relative to the distance from the object
+
+    Returns
+    -------
+    lit : (h, w) 1 if fully lit
     """
     across = math.hypot(direction[0], direction[1])
     if across < 1e-6:
@@ -171,13 +194,13 @@ def soft_shadow(
 
 
 def _level_at(width_px: Float[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
-    """Return the most blurred level whose box is no wider than each width."""
+    """Return the most blurred level whose box is not wider than each width."""
     return np.searchsorted(2 * np.array(_BLUR_REACH_PX) + 1, width_px, side="right")
 
 
 @kernel
 def _soften(height_nm, reaches):
-    """Strategy: running sums down the columns, a row at a time, then along each row."""
+    """Blur by boxes of the given reaches: running sums down the columns, then along each row."""
     height, width = height_nm.shape
     levels = np.empty((len(reaches) + 1, height, width), np.float32)
     for r in range(height):
@@ -189,11 +212,13 @@ def _soften(height_nm, reaches):
         share = np.float32(1 / (2 * reach + 1))
         source, blurred = levels[level], levels[level + 1]
         total[:] = 0
+        # Sum the rows above the first window
         for r in range(-reach, reach):
             coming = source[max(0, min(r, height - 1))]
             for c in range(width):
                 total[c] += coming[c]
         for r in range(height):
+            # Move the window down
             coming, going = source[min(r + reach, height - 1)], source[max(r - reach - 1, 0)]
             if r > 0:
                 for c in range(width):
@@ -201,6 +226,7 @@ def _soften(height_nm, reaches):
             else:
                 for c in range(width):
                     total[c] += coming[c]
+            # Move it along the row
             running = _ZERO
             for c in range(-reach, reach):
                 running += total[max(0, min(c, width - 1))]
@@ -213,7 +239,7 @@ def _soften(height_nm, reaches):
 
 @subroutine
 def _read_shifted(row, shift, there):
-    """Write the row read `shift` columns on, its ends repeated beyond the frame."""
+    """Write the row shifted by `shift` columns into `there`; its ends repeat beyond the frame."""
     width = row.size
     start, stop = min(max(0, -shift), width), max(0, min(width, width - shift))
     for c in range(start):
@@ -227,7 +253,7 @@ def _read_shifted(row, shift, there):
 
 @kernel
 def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
-    """Strategy: for every row and direction, taps are rows of the height field, read shifted."""
+    """Compute the openness; taps along a direction read shifted rows of the height field."""
     height, width = levels.shape[1:]
     directions, taps = shifts.shape[1], shifts.shape[2]
     openness = np.ones((height, width), np.float32)
@@ -238,25 +264,28 @@ def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
     for r in range(height):
         here, open_row = levels[0, r], openness[r]
         nx, ny, nz = normal[0, r], normal[1, r], normal[2, r]
+        # Find the slopes of the surface
         for c in range(width):
-            steep = -_ONE / max(nz[c], _STEEPEST)
+            steep = -_ONE / max(nz[c], _MIN_NORMAL_Z)
             east[c], south[c] = nx[c] * steep, ny[c] * steep
         for d in range(directions):
             sine, cosine = towards[0, d], towards[1, d]
             for c in range(width):
                 tangent[c] = cosine * east[c] + sine * south[c]
                 above[c] = _ZERO
+            # Find the horizon above the tangent
             for t in range(taps):
                 dy, dx = shifts[0, d, t], shifts[1, d, t]
                 _read_shifted(levels[level_at[t], max(0, min(r + dy, height - 1))], dx, there)
                 fade = fades[t]
                 apart = np.float32(math.sqrt(float(dy * dy + dx * dx)))
                 scale = fade / (apart * pixel_size_nm)
-                # The tangent towards the tap's own pixel, beside the direction by rounding.
+                # Use the tangent towards the rounded position of the tap
                 ax, ay = np.float32(dx) * fade / apart, np.float32(dy) * fade / apart
                 for c in range(width):
                     rise = (there[c] - here[c]) * scale - (ax * east[c] + ay * south[c])
                     above[c] = max(above[c], rise)
+            # Subtract the occluded fraction
             for c in range(width):
                 low, high = tangent[c], tangent[c] + above[c]
                 sine_low = low / math.sqrt(_ONE + low * low)
@@ -269,7 +298,7 @@ def _occlusion(levels, normal, shifts, level_at, fades, towards, pixel_size_nm):
 
 @kernel
 def _shadow(levels, shifts, level_at, climbs, sharpness):
-    """Lower each pixel's light where a tap towards the light rises above the ray."""
+    """Darken pixels where a tap towards the light rises above the ray."""
     height, width = levels.shape[1:]
     lit = np.ones((height, width), np.float32)
     there = np.empty(width, np.float32)

@@ -1,9 +1,9 @@
-"""Ridges: the cells that a particle's surface froze or grew in, with a ridge between neighbors.
+"""Ridges between the solidification cells on the surface of particles.
 
-Droplets of metal freeze in cells and dendrites, whose borders stand out. A solid texture (Perlin
+Metal droplets solidify in cells and dendrites, whose borders stand out. A solid texture (Perlin
 1985, SIGGRAPH, 287) of cells (Worley 1996, SIGGRAPH, 291) tilts the normals (Blinn 1978, SIGGRAPH,
-286), so that a ridge is as bright as its slopes are to any shader; outlines and labels stay as
-they are. The crest is brighter still: electrons leave it to both sides.
+286), so that every material shades the slopes of the ridges; outlines and labels do not change. The
+crests are additionally brightened, since electrons escape to both sides.
 """
 
 import math
@@ -18,18 +18,24 @@ from nanorender.jit import kernel
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
 
-TILE = 32  # cells along the edge of the texture, which repeats
-WIDTH = 0.25  # of a ridge's half, over the spacing
-STEEPEST = math.sqrt(2 / math.e) / WIDTH  # slope of a Gaussian of this width, per height
-MEAN_CREST = 0.4  # of the profile over the surface
-FINER, FAINTER = 2.3, 0.5  # spacing and strength of a second generation of ridges, within the first
-COARSEST_PX, FINEST_PX = 3.0, 1.5  # ridges closer than the former fade, to nothing at the latter
-OF_DIAMETER_NM = 10_000.0  # that the spacing is given for
-GROWTH = 2 / 3
+TILE = 32  # cells along the edge of the periodic texture
+WIDTH = 0.25  # half the width of a ridge, relative to the spacing
+MAX_SLOPE = math.sqrt(2 / math.e) / WIDTH  # maximum slope of a Gaussian of this width and height 1
+MEAN_CREST = 0.4  # mean of the profile over the surface
+FINER, FAINTER = 2.3, 0.5  # ratios of spacing and strength of a second generation of ridges
+FADE_PX, VANISH_PX = 3.0, 1.5  # spacings at which ridges begin to fade and vanish
+REFERENCE_DIAMETER_NM = 10_000.0  # diameter of a particle with the spacing of the settings
+SPACING_EXPONENT = 2 / 3
 
 
 class Ridged(NamedTuple):
-    """A surface with ridges: normals as in `Surface`, and a factor on the radiance of crests."""
+    """A surface with ridges.
+
+    Attributes
+    ----------
+    normal : (3, h, w) unit normals with ridges
+    crest : (h, w) factor on the radiance, larger on crests
+    """
 
     normal: Float32[np.ndarray, "3 h w"]
     crest: Float32[np.ndarray, "h w"]
@@ -37,21 +43,21 @@ class Ridged(NamedTuple):
 
 @kernel
 def _beyond(place):
-    """Return the squared distance of a place from the cell between 0 and 1."""
+    """Return the squared distance of a coordinate from the interval of a cell, 0 to 1."""
     away = max(-place, place - np.float32(1))
     return away * away if away > 0 else np.float32(0)
 
 
 @kernel
 def _border(points, x, y, z):
-    """Return distance to the second nearest less that to the nearest point, and its gradient.
+    """Return the distance to the second nearest minus the nearest point, and its gradient.
 
-    points: (32, 32, 32, 3) a point in each cell of a lattice that repeats; lengths in its cells
+    points: (32, 32, 32, 3) a point in each cell of a periodic lattice; lengths in cells
     """
     i, j, k = math.floor(x), math.floor(y), math.floor(z)
     near, next_near = np.float32(1e9), np.float32(1e9)
     ax = ay = az = bx = by = bz = np.float32(0)
-    # The cell itself comes first, and slabs and rows of others that are farther are left out.
+    # Visit the own cell first and skip slabs, rows and cells that are farther than both points
     for u in (i, i - 1, i + 1):
         beside_x = _beyond(x - np.float32(u))
         if beside_x >= next_near:
@@ -84,16 +90,15 @@ def _border(points, x, y, z):
 
 
 @kernel
-def _carve(heights, normal, particle, pixel_size, finish, points):
+def _carve(heights, normal, particle, pixel_size, inverse, offset, slopes, points):
     """Tilt the normals in place and return the factor on crests.
 
-    finish: for each label, the inverse spacing, nm^-1, the offset x, y, z in the texture, and the
-        slope of both generations of ridges
+    inverse: (n) inverse spacing of each label, nm^-1; offset: (3, n) x, y, z in the texture
+    slopes: (2, n) maximum slope of both generations of ridges
     """
-    inverse, offset, slopes = finish
     rows, columns = heights.shape
     crest = np.ones((rows, columns), np.float32)
-    one, steepest = np.float32(1), np.float32(STEEPEST)
+    one, max_slope = np.float32(1), np.float32(MAX_SLOPE)
     narrow, mean_crest = np.float32(1 / WIDTH**2), np.float32(MEAN_CREST)
     for i in range(rows):
         for j in range(columns):
@@ -102,6 +107,7 @@ def _carve(heights, normal, particle, pixel_size, finish, points):
                 continue
             nx, ny, nz = normal[0, i, j], normal[1, i, j], normal[2, i, j]
             gx = gy = gz = np.float32(0)
+            # Add the gradients of both generations of ridges
             scale, factor = inverse[k], one
             for generation in range(2):
                 slope = slopes[generation, k]
@@ -113,13 +119,13 @@ def _carve(heights, normal, particle, pixel_size, finish, points):
                         heights[i, j] * scale + offset[2, k],
                     )
                     profile = math.exp(-apart * apart * narrow)
-                    falling = -2 * apart * narrow * profile / steepest * slope
+                    falling = -2 * apart * narrow * profile / max_slope * slope
                     gx += falling * tx
                     gy += falling * ty
                     gz += falling * tz
                     factor += slope * (profile - mean_crest)
                 scale *= np.float32(FINER)
-            # What of the gradient lies along the normal moves the surface but does not tilt it.
+            # Tilt the normal by the tangential part of the gradient
             along = gx * nx + gy * ny + gz * nz
             tx, ty, tz = nx - gx + along * nx, ny - gy + along * ny, nz - gz + along * nz
             shorter = one / math.sqrt(tx * tx + ty * ty + tz * tz)
@@ -133,31 +139,44 @@ def _carve(heights, normal, particle, pixel_size, finish, points):
 def spacing_nm(
     at_ten_um: Float[np.ndarray, "n"], diameter_nm: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n"]:
-    """Return the spacing of ridges on particles, from that on one of ten micrometers.
+    """Compute the spacing of ridges on particles of different diameters.
 
-    Arms of dendrites are apart as (cooling rate)^(-1/3) (Flemings 1974, Solidification Processing,
-    chapter 5), and a drop in gas cools as diameter^-2 (Nusselt number 2: Ranz & Marshall 1952,
-    Chem. Eng. Prog. 48, 141).
+    The spacing of dendrite arms scales as (cooling rate)^(-1/3) (Flemings 1974, Solidification
+    Processing, chapter 5), and the cooling rate of a drop in gas as diameter^-2 (Nusselt number 2:
+    Ranz & Marshall 1952, Chem. Eng. Prog. 48, 141).
+
+    Parameters
+    ----------
+    at_ten_um : (n,) spacing on a particle with a diameter of 10 micrometers, nm
+    diameter_nm : (n,) diameters of the particles
+
+    Examples
+    --------
+    >>> spacing_nm(np.array([1000.0]), np.array([1250.0])).round(6).tolist()
+    [250.0]
     """
-    return at_ten_um * (diameter_nm / OF_DIAMETER_NM) ** GROWTH
+    return at_ten_um * (diameter_nm / REFERENCE_DIAMETER_NM) ** SPACING_EXPONENT
 
 
 def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Particles) -> Ridged:
-    """Return normals and crests of a surface whose materials have ridges.
+    """Add ridges to a surface.
 
-    materials: one for each population of particles
+    Parameters
+    ----------
+    surface : traced surface
+    materials : one material for each population of particles
+    particles : particles of the scene
     """
     population = particles.population
-    apart = np.array([material.ridge_spacing_nm for material in materials])[population]
-    diameter = np.cbrt(np.prod(particles.size_nm, axis=1))
-    apart = spacing_nm(apart, diameter)
-    # Hashed from where a particle lies: random, but the same in every rendering.
+    at_ten_um = np.array([material.ridge_spacing_nm for material in materials])[population]
+    spacing = spacing_nm(at_ten_um, np.cbrt(np.prod(particles.size_nm, axis=1)))
+    # Hash offsets and slopes from the positions: random, but the same in every rendering
     turns = particles.center_nm @ np.array([0.7548776662, 0.5698402910, 0.4301597090])
     chance = np.modf(np.abs(turns)[:, None] * (43.758, 57.291, 71.337, 83.119))[0]
     slope = np.array([material.ridges for material in materials])[population]
-    slope = slope * (0.4 + 1.2 * chance[:, 3])  # no two drops freeze alike
+    slope = slope * (0.4 + 1.2 * chance[:, 3])
     generations = [
-        strength * slope * _seen(apart / finer / surface.pixel_size_nm)
+        strength * slope * _resolved(spacing / finer / surface.pixel_size_nm)
         for strength, finer in ((1.0, 1.0), (FAINTER, FINER))
     ]
     normal = surface.normal.copy()
@@ -166,27 +185,25 @@ def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Parti
         normal,
         surface.particle,
         np.float32(surface.pixel_size_nm),
-        (
-            _by_label(1 / apart),
-            _by_label(chance[:, :3].T * TILE),
-            _by_label(np.stack(generations)),
-        ),
+        _by_label(1 / spacing),
+        _by_label(chance[:, :3].T * TILE),
+        _by_label(np.stack(generations)),
         _points(),
     )
     return Ridged(normal, crest)
 
 
 def _by_label(of_particles: Float[np.ndarray, "... n"]) -> Float32[np.ndarray, "... m"]:
-    """Return what belongs to particles with a 0 for the substrate before it."""
+    """Return values of particles with a 0 for the substrate before them."""
     before = [(0, 0)] * (of_particles.ndim - 1)
     return np.pad(of_particles, [*before, (1, 0)]).astype(np.float32)
 
 
-def _seen(spacing_px: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Return how much of ridges is left at a spacing that pixels hardly resolve, 0 to 1."""
-    return np.clip((spacing_px - FINEST_PX) / (COARSEST_PX - FINEST_PX), 0, 1)
+def _resolved(spacing_px: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Return a factor on the slope, from 0 where pixels do not resolve the ridges to 1."""
+    return np.clip((spacing_px - VANISH_PX) / (FADE_PX - VANISH_PX), 0, 1)
 
 
 def _points() -> Float32[np.ndarray, "32 32 32 3"]:
-    """Return the points of the cells: always the same, as where particles cut them is random."""
+    """Return the points of the cells; always the same, since the offsets are random."""
     return np.random.default_rng(1996).random((TILE, TILE, TILE, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The shapes that come with the package: templates by their names."""
+"""Built-in particle templates."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,14 +7,14 @@ from nanorender.scenes.templates import Primitive, Template, Vector, prism_plane
 
 
 def _facets(normals: Float[np.ndarray, "p 3"], distance: float | Float[np.ndarray, "p"]):
-    """Return facets as settings, with the digits that matter; normals need not be unit vectors."""
+    """Return facets as settings, rounded to six digits; normals need not be unit vectors."""
     distances = np.broadcast_to(distance, len(normals))
     rows = np.column_stack([normals, distances]) / np.linalg.norm(normals, axis=1, keepdims=True)
     return tuple(tuple(row) for row in rows.round(6).tolist())
 
 
 def _signs(*magnitudes: float) -> Float[np.ndarray, "p 3"]:
-    """Return the vector with every combination of signs of its parts other than 0."""
+    """Return the vectors with all combinations of signs of the nonzero components."""
     choices = [(-value, value) if value else (0.0,) for value in magnitudes]
     return np.stack(np.meshgrid(*choices, indexing="ij"), axis=-1).reshape(-1, 3)
 
@@ -23,10 +23,9 @@ _AXES = np.concatenate([np.eye(3), -np.eye(3)])
 
 
 def _grain(seed: int) -> Template:
-    """Return a convex grain: 10 to 16 random facets tangent to a sphere, generously rounded.
+    """Return a convex grain with 10 to 16 random facets, tangent to a sphere and rounded.
 
-    The normals repel one another, so that no facet is much larger than another; the stretch to
-    the unit cube is part of the planes.
+    The normals repel each other, so that the facets are about equally large.
     """
     rng = np.random.default_rng([171, seed])
     normals = rng.normal(size=(int(rng.integers(10, 17)), 3))
@@ -46,11 +45,12 @@ def _grain(seed: int) -> Template:
 
 
 def _simple(description: str, **primitive) -> Template:
+    """Return a template of one primitive."""
     return Template(description=description, primitives=(Primitive(**primitive),))
 
 
 def _satellites(*directions: Vector) -> Template:
-    """Return a sphere that fills most of the cube, with a small bump in each direction."""
+    """Return a sphere with a small bump in each direction."""
     bumps = tuple(
         Primitive(
             kind="ellipsoid", center=tuple(0.42 * np.array(direction)), extents=(0.26, 0.26, 0.26)
@@ -66,6 +66,7 @@ def _satellites(*directions: Vector) -> Template:
 
 
 def _named_templates() -> dict[str, Template]:
+    """Return the templates that are not random."""
     octahedron = _facets(_signs(1.0, 1.0, 1.0), 0.5)
     truncated = _facets(
         np.concatenate([_AXES, _signs(1.0, 1.0, 1.0)]),
@@ -137,11 +138,11 @@ def _named_templates() -> dict[str, Template]:
 
 
 def _tip_facets(side: int):
-    """Return facets of a five-sided pyramid that points to `side`, cut off before its apex."""
+    """Return the facets of a truncated five-sided pyramid that points to `side` along x."""
     planes = prism_planes(5)[:5].copy()
     across = np.linalg.norm(planes[:, 1:3], axis=1)
     planes[:, 0] = side * 0.3 * across
-    # As wide as the shaft where it sits on it, half a box before its middle.
+    # Make it as wide as the shaft where they join, half a box before its center
     planes[:, 3] -= 0.15 * across
     ends = np.array([[side, 0, 0, 0.5], [-side, 0, 0, 0.5]])
     return _facets(
@@ -150,7 +151,7 @@ def _tip_facets(side: int):
 
 
 def _bipyramid_planes(sides: int, length: float):
-    """Return normals and distances of a bipyramid along x whose waist fills the unit box."""
+    """Return the normals and distances of a bipyramid along x whose waist fills its box."""
     around = prism_planes(sides)[:sides]
     upper, lower = around[:, :3].copy(), around[:, :3].copy()
     upper[:, 0], lower[:, 0] = length, -length
@@ -161,3 +162,4 @@ def _bipyramid_planes(sides: int, length: float):
 BUILT_IN: dict[str, Template] = _named_templates() | {
     f"grain_{number}": _grain(number) for number in range(10)
 }
+"""Built-in templates by name; a recipe may add its own."""

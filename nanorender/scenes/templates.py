@@ -1,7 +1,7 @@
-"""Particle templates: smooth unions of placed primitives in the unit cube, as data."""
+"""Particle templates: shapes in the unit cube as smooth unions of primitives."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,55 +9,49 @@ from pydantic import Field, model_validator
 from scipy.spatial import HalfspaceIntersection, QhullError
 from scipy.spatial.transform import Rotation
 
-from nanorender.scenes.primitives import KINDS
-from nanorender.settings import Settings
+from nanorender.scenes.primitives import PRIMITIVE_KINDS, PrimitiveKind
+from nanorender.settings import Fraction, Settings
 
 Vector = tuple[float, float, float]
-_FAR = 100.0  # where a polyhedron that is open is cut off to see that it is
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
+_FAR = 100.0  # where open polyhedra are cut off to detect that they are open
 
 
 class Primitive(Settings):
-    """One convex primitive that fills a box in the unit cube from -1/2 to 1/2.
+    """One convex primitive that fills a box in the unit cube, which extends from -1/2 to 1/2."""
 
-    A capsule, a cylinder and a prism have their axis along x. A polyhedron is the set of points
-    p of its unit box with normal . p <= distance for each facet (normal, distance).
-    """
-
-    kind: Literal["ellipsoid", "box", "capsule", "cylinder", "prism", "polyhedron"]
+    kind: PrimitiveKind
+    """Shape; the axis of a capsule, a cylinder or a prism is x."""
     center: Vector = (0.0, 0.0, 0.0)
-    extents: Annotated[Vector, Field(description="edge lengths of the box")] = (1.0, 1.0, 1.0)
-    rotation_deg: Annotated[
-        Vector, Field(description="Euler angles about the fixed x, y and z axis, in this order")
-    ] = (0.0, 0.0, 0.0)
-    rounding: Annotated[
-        Fraction,
-        Field(description="radius of the edges as a fraction of half the smallest edge of the box"),
-    ] = 0.0
-    sides: Annotated[int, Field(ge=3, le=24, description="of a prism")] = 6
-    facets: Annotated[
-        tuple[tuple[float, float, float, float], ...],
-        Field(description="of a polyhedron: outward normal x, y, z and distance from the center"),
-    ] = ()
+    """Center of the box in the unit cube."""
+    extents: Vector = (1.0, 1.0, 1.0)
+    """Edge lengths of the box before rotation."""
+    rotation_deg: Vector = (0.0, 0.0, 0.0)
+    """Euler angles about the fixed x, y and z axes, applied in this order, in degrees."""
+    rounding: Fraction = 0.0
+    """Radius of rounded edges, relative to half the shortest edge of the box."""
+    sides: Annotated[int, Field(ge=3, le=24)] = 6
+    """Number of sides of a prism."""
+    facets: tuple[tuple[float, float, float, float], ...] = ()
+    """Facets of a polyhedron in its box from -1/2 to 1/2: outward normal x, y, z and distance from
+    the center."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Primitive":
         if min(self.extents) <= 0:
-            raise ValueError(f"extents (={self.extents}) must be positive")
+            raise ValueError(f"extents must be positive, got {self.extents}")
         if (self.kind == "polyhedron") != bool(self.facets):
-            raise ValueError("a polyhedron needs facets, and no other kind has them")
+            raise ValueError("a polyhedron needs facets; other kinds must not have any")
         if any(facet[3] <= 0 or not any(facet[:3]) for facet in self.facets):
-            raise ValueError("a facet needs a normal other than 0 and a distance above 0")
+            raise ValueError("a facet needs a nonzero normal and a positive distance")
         if self.facets and (reach := _reach(self.planes())) > 0.5 + 1e-4:
             raise ValueError(
-                f"the facets let the polyhedron reach {reach:.3g} from the middle along "
-                "an axis of its unit box, which ends at 0.5: move facets in, or add some"
+                f"the polyhedron must stay within 0.5 of the center along each axis, but reaches "
+                f"{reach:.3g}; move facets inwards or add facets"
             )
         return self
 
     def planes(self) -> Float[np.ndarray, "p 4"]:
-        """Return unit normal and distance of the facets in the unit box; none but for facets."""
+        """Return the unit normal and the distance of each facet; empty for curved primitives."""
         if self.kind == "prism":
             return prism_planes(self.sides)
         planes = np.array(self.facets, float).reshape(-1, 4)
@@ -65,30 +59,32 @@ class Primitive(Settings):
 
 
 class Template(Settings):
-    """A particle's shape in the unit cube; a particle stretches it to its size."""
+    """The shape of a particle in the unit cube, which is stretched to the size of the particle."""
 
     description: str = ""
+    """One line that describes the shape."""
     primitives: Annotated[tuple[Primitive, ...], Field(min_length=1, max_length=16)]
-    smoothness: Annotated[
-        Fraction,
-        Field(description="width of the smooth union, as a fraction of the shortest edge"),
-    ] = 0.0
+    """Primitives whose union is the shape."""
+    smoothness: Fraction = 0.0
+    """Width of the smooth union, relative to the shortest edge of the particle."""
 
 
 class Primitives(NamedTuple):
-    """Rows of convex primitives; a template is a run of rows, each placed in the unit cube.
+    """Primitives of all templates, one row each; a template is a range of rows.
 
-    A primitive fills a box: `extents` are the box's edge lengths before `rotation` is applied, so
-    that stretching a particle stretches the boxes and the distances stay those of true shapes.
+    Stretching a particle stretches the boxes of its primitives, so that the distances remain those
+    of true shapes.
 
-    kind: (m) index into `primitives.KINDS`
-    center: (m, 3) middle of the box
-    extents: (m, 3) edge lengths of the box
-    rotation: (m, 3, 3) from the primitive's axes to the template's
-    rounding: (m) radius of rounded edges as a fraction of half the smallest extent, 0 to 1
-    planes: (m, p, 4) outward unit normal and distance from the center of each facet of a
-        polyhedron that fills the box from -1/2 to 1/2; unused rows have normal 0 and distance 1
-    facets: (m) number of planes in use; 0 for the other kinds
+    Attributes
+    ----------
+    kind : (m,) index into `PRIMITIVE_KINDS`
+    center : (m, 3) center of the box
+    extents : (m, 3) edge lengths of the box before rotation
+    rotation : (m, 3, 3) rotation from the axes of the primitive to those of the template
+    rounding : (m,) radius of rounded edges, relative to half the shortest edge of the box
+    planes : (m, p, 4) outward unit normal and distance from the center of each facet of a
+        polyhedron in its box from -1/2 to 1/2; unused rows have normal 0 and distance 1
+    facets : (m,) number of planes in use, 0 for curved primitives
     """
 
     kind: Int[np.ndarray, "m"]
@@ -101,10 +97,13 @@ class Primitives(NamedTuple):
 
 
 class TemplateTable(NamedTuple):
-    """All templates of a recipe; template t is the rows first[t] to first[t + 1] of `primitives`.
+    """All templates of a recipe.
 
-    first: (t + 1) first row of each template, and the number of rows
-    smoothness: (t) width of the smooth union of a template's primitives, as a fraction of its size
+    Attributes
+    ----------
+    primitives : primitives of all templates; template t has the rows first[t] to first[t + 1]
+    first : (t + 1,) first row of each template, and the number of rows
+    smoothness : (t,) width of the smooth unions, relative to the shortest edge of the particle
     """
 
     primitives: Primitives
@@ -113,7 +112,14 @@ class TemplateTable(NamedTuple):
 
 
 def template_table(templates: Sequence[Template]) -> TemplateTable:
-    """Return the templates as rows of primitives, in the order given."""
+    """Build the table of templates, in the given order.
+
+    Examples
+    --------
+    >>> sphere = Template(primitives=[Primitive(kind="ellipsoid")])
+    >>> template_table([sphere, sphere]).first.tolist()
+    [0, 1, 2]
+    """
     rows = [primitive for template in templates for primitive in template.primitives]
     planes = [row.planes() for row in rows]
     padded = np.zeros((len(rows), max(1, *(len(p) for p in planes), 1), 4))
@@ -122,7 +128,7 @@ def template_table(templates: Sequence[Template]) -> TemplateTable:
         row[: len(facets)] = facets
     return TemplateTable(
         primitives=Primitives(
-            kind=np.array([KINDS.index(row.kind) for row in rows]),
+            kind=np.array([PRIMITIVE_KINDS.index(row.kind) for row in rows]),
             center=np.array([row.center for row in rows]),
             extents=np.array([row.extents for row in rows]),
             rotation=Rotation.from_euler(
@@ -138,32 +144,30 @@ def template_table(templates: Sequence[Template]) -> TemplateTable:
 
 
 def _reach(planes: Float[np.ndarray, "p 4"]) -> float:
-    """Return how far the polyhedron within planes gets from 0 along any axis, at most `_FAR`.
-
-    Raises
-    ------
-    ValueError
-        If it is too thin to have corners.
-    """
-    walls = np.concatenate([np.eye(3), -np.eye(3)])
-    halfspaces = np.concatenate([planes, np.column_stack([walls, np.full(6, _FAR)])], axis=0) * [
-        1,
-        1,
-        1,
-        -1,
-    ]
+    """Return the largest coordinate of a polyhedron; raise a ValueError if it is degenerate."""
+    walls = np.column_stack([np.concatenate([np.eye(3), -np.eye(3)]), np.full(6, _FAR)])
+    halfspaces = np.concatenate([planes, walls]) * np.array([1, 1, 1, -1])
     try:
         corners = HalfspaceIntersection(halfspaces, np.zeros(3)).intersections
     except QhullError:
-        raise ValueError("the facets leave nothing between them: move some out") from None
+        raise ValueError("the facets enclose no volume; move some outwards") from None
     return float(np.abs(corners).max())
 
 
 def prism_planes(sides: int) -> Float[np.ndarray, "p 4"]:
-    """Return the facets of a prism along x whose sides touch the unit box's round of diameter 1."""
+    """Return the facets of a prism along x, stretched to fill its box from -1/2 to 1/2.
+
+    Parameters
+    ----------
+    sides : number of sides
+
+    Returns
+    -------
+    planes : (sides + 2, 4) outward unit normal and distance from the center, both ends last
+    """
     angle = 2 * np.pi * np.arange(sides) / sides
     around = np.stack([np.zeros(sides), np.cos(angle), np.sin(angle), np.full(sides, 0.5)], axis=1)
-    # Stretched so that its corners, not its sides, reach the faces of the box.
+    # Stretch it so that its corners, not its sides, reach the faces of the box
     corners = np.pi * (2 * np.arange(sides) + 1) / sides
     reach = np.stack([np.cos(corners), np.sin(corners)]) / np.cos(np.pi / sides) / 2
     low, high = reach.min(axis=1), reach.max(axis=1)

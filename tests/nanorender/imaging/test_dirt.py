@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from nanorender.imaging.dirt import DirtSettings, diamond_square, substrate_texture
+from nanorender.imaging.diamond_square import diamond_square
+from nanorender.imaging.dirt import DirtSettings, substrate_texture
 
 OFF = DirtSettings(
     patch_strength=0,

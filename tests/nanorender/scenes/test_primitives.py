@@ -5,14 +5,20 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nanorender.jit import kernel
-from nanorender.scenes.primitives import KINDS, PlacedPrimitives, empty_rays, enter, signed_distance
+from nanorender.scenes.primitives import (
+    PRIMITIVE_KINDS,
+    PlacedPrimitives,
+    empty_rays,
+    enter,
+    signed_distance,
+)
 from nanorender.scenes.templates import Primitive
 
 FACETS = tuple((x, y, z, 0.5) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
 
 primitives = st.builds(
     lambda kind, extents, rounding, angles: place(kind, extents, rounding, angles),
-    st.sampled_from(KINDS),
+    st.sampled_from(PRIMITIVE_KINDS),
     st.tuples(*[st.floats(5, 60)] * 3),
     st.floats(0, 1),
     st.tuples(*[st.floats(-180, 180)] * 3),
@@ -41,7 +47,7 @@ def place(kind: str, extents, rounding=0.0, angles=(0.0, 0.0, 0.0)) -> PlacedPri
     planes = planes if facets else np.zeros((1, 4))
     half = np.array([extents]) / 2
     return PlacedPrimitives(
-        np.array([KINDS.index(kind)], np.int32),
+        np.array([PRIMITIVE_KINDS.index(kind)], np.int32),
         np.zeros((1, 3), np.float32),
         np.ascontiguousarray(rotation.T[None], np.float32),
         half.astype(np.float32),
@@ -92,7 +98,7 @@ def test_a_primitive_holds_its_center_and_stays_in_its_box(placed, seed):
 
 def holds(placed: PlacedPrimitives, points):
     """Return whether a primitive without rounding holds each point, by its equation."""
-    kind, half = KINDS[placed.kind[0]], placed.half[0]
+    kind, half = PRIMITIVE_KINDS[placed.kind[0]], placed.half[0]
     own = points @ placed.axes[0].T
     if kind == "ellipsoid":
         return np.linalg.norm(own / half, axis=1) < 1
@@ -109,7 +115,7 @@ def holds(placed: PlacedPrimitives, points):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(KINDS), st.tuples(*[st.floats(5, 60)] * 3), seeds)
+@given(st.sampled_from(PRIMITIVE_KINDS), st.tuples(*[st.floats(5, 60)] * 3), seeds)
 def test_a_distance_is_zero_where_the_exact_surface_is(kind, extents, seed):
     placed = place(kind, extents, angles=(20.0, 40.0, 60.0))
     # From the center outwards, the distance changes its sign where the equation ceases to hold.

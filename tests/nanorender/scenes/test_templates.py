@@ -69,8 +69,8 @@ def test_a_prism_fills_the_width_and_height_of_its_box(sides):
         ('[[primitives]]\nkind = "torus"', "torus"),
         ('[[primitives]]\nkind = "box"\nsize = 3', "unknown key"),
         ("primitives = []", "primitives"),
-        (polyhedron([1, 0, 0, 0.8], *SIDES[1:]), "reach 0.8 from the middle"),
-        (polyhedron(*SIDES[1:]), "reach 100 from the middle"),
+        (polyhedron([1, 0, 0, 0.8], *SIDES[1:]), "reaches 0.8"),
+        (polyhedron(*SIDES[1:]), "reaches 100"),
     ],
 )
 def test_a_template_that_cannot_be_is_refused_in_one_line(text, problem):
@@ -80,8 +80,8 @@ def test_a_template_that_cannot_be_is_refused_in_one_line(text, problem):
 
 
 @pytest.mark.parametrize("distance", [1e-20, 1e-50])
-def test_facets_that_leave_nothing_between_them_are_refused(distance):
+def test_facets_that_enclose_no_volume_are_refused(distance):
     facets = ((1, 0, 0, distance), (-1, 0, 0, distance), (0, 1, 0, 0.5), (0, -1, 0, 0.5))
     facets += ((0, 0, 1, 0.5), (0, 0, -1, 0.5))
-    with pytest.raises(ValueError, match="leave nothing between them"):
+    with pytest.raises(ValueError, match="enclose no volume"):
         Primitive(kind="polyhedron", facets=facets)

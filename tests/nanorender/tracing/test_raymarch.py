@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nanorender.scenes.primitives import KINDS
+from nanorender.scenes.primitives import PRIMITIVE_KINDS
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
@@ -122,7 +122,7 @@ def particle_distance(scene: Scene, points):
 
 def primitive_distance(row, half, p):
     """Return what `primitives` says the distance is, at points (n, 3) in the primitive's frame."""
-    kind, rounding = KINDS[row.kind], row.rounding * half.min()
+    kind, rounding = PRIMITIVE_KINDS[row.kind], row.rounding * half.min()
     if kind == "ellipsoid":
         return (np.linalg.norm(p / half, axis=1) - 1) * half.min()
     if kind in ("prism", "polyhedron"):
