@@ -20,6 +20,7 @@ from nanorender.commands.options import (
 from nanorender.commands.progress import progress
 from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
+from nanorender.statistics.frame import FrameRuleName
 
 app = typer.Typer()
 PANEL = "Measure"
@@ -53,34 +54,33 @@ def report(
     out: Out,
     truth: Truth = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
-    size: Annotated[SizeName, typer.Option(help="What the size of a particle is.")] = (
+    size: Annotated[SizeName, typer.Option(help="Measurement that is the size.")] = (
         "equivalent_diameter"
     ),
     weighting: Annotated[
-        Literal["number", "volume"], typer.Option(help="Count particles, or their volume.")
+        Literal["number", "volume"], typer.Option(help="Weight particles by number or by volume.")
     ] = "number",
     frame: Annotated[
-        Literal["keep", "drop", "miles_lantuejoul"],
-        typer.Option(help="What is done about particles cut by the frame."),
+        FrameRuleName, typer.Option(help="Rule for particles cut by the frame.")
     ] = "keep",
     samples: Annotated[
-        str | None, typer.Option(help="Pattern that finds the sample in the name of an image.")
+        str | None, typer.Option(help="Regular expression for the sample in an image's name.")
     ] = None,
 ) -> None:
     """Write the report on a folder of label maps: distributions, overlays, tables.
 
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
-    from nanorender.report.study import Heading, write_report
+    from nanorender.report.study import write_report
     from nanorender.scoring.results import format_scores, read_results
     from nanorender.statistics.summary import Statistics
 
     settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
-    heading = Heading(title, shlex.join(["nanorender", *sys.argv[1:]]), samples)
+    command = shlex.join(["nanorender", *sys.argv[1:]])
     with progress("measuring") as show:
         results = read_results(labels, truth, show)
     with progress("drawing") as show:
-        page = write_report(labels, results, out, heading, settings, show)
+        page = write_report(labels, results, out, settings, title, command, samples, show)
     print(*format_scores(results), page, sep="\n")
 
 

@@ -22,9 +22,9 @@ from nanorender.report.rois import outlines, svg_path
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.scoring.scores import MIN_TRUE_AREA_PX
 from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
-from nanorender.statistics.sampling import FRAME_RULES
 
 LARGEST_PX = 2048  # micrographs with a longer side are reduced to this size in the page
 JPEG_QUALITY = 88

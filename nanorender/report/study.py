@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from nanorender.files.segmentation import find_label_maps, read_record
 from nanorender.report.page import Provenance
@@ -13,40 +12,37 @@ from nanorender.statistics.sampling import FieldOfView, SizeFloor, size_floor
 from nanorender.statistics.summary import Statistics
 
 
-class Heading(NamedTuple):
-    """What a report is called, the command that made it, and how images make samples.
-
-    samples: regular expression that finds the sample in an image's name; None for no samples
-    """
-
-    title: str
-    command: str
-    samples: str | None = None
-
-
 def write_report(
     labels: Path,
     results: Sequence[ImageResult],
     folder: Path,
-    heading: Heading,
     settings: Statistics,
+    title: str,
+    command: str,
+    samples: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Write the report on a folder of label maps; return the path of its page.
+    """Summarize the particles of a folder of label maps and write the report.
 
     Parameters
     ----------
-    labels : the folder, whose records say how the maps were made
+    labels : folder of label maps, with the records of how they were made
     results : what `read_results` returned for it
     folder : of the report
-    heading : title of the page and the command that made it
-    settings : the size that is reported, weighting, frame correction, intervals
-    on_progress : is called with how many images are drawn, and of how many
+    settings : quantity, weighting, frame correction, intervals
+    title : heading of the page
+    command : command line to show on the page
+    samples : regular expression that finds the sample in an image's name; None for no samples
+    on_progress : called with the number of images drawn and their total
+
+    Returns
+    -------
+    path of the page
 
     Raises
     ------
     InputError
-        If the folder holds other files or cannot be written.
+        If the pattern does not match, or the folder holds other files or cannot be written.
     """
     fields = [
         FieldOfView(result.name, result.image.shape[1], result.image.shape[0], result.pixel_size_nm)
@@ -54,18 +50,15 @@ def write_report(
     ]
     table = particle_table(results)
     names = [result.name for result in results]
-    sample_of = {} if heading.samples is None else samples_by_name(names, heading.samples)
+    sample_of = {} if samples is None else samples_by_name(names, samples)
     groups = summarize_groups(table, fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
-    provenance = Provenance(heading.title, heading.command, parameters)
+    provenance = Provenance(title, command, parameters)
     return report(folder, results, groups, provenance, on_progress)
 
 
 def _floor(labels: Path) -> SizeFloor | None:
-    """Return the size under which nothing could be seen, the largest of a folder's label maps.
-
-    None where the maps come from elsewhere, so that nobody knows how they were made.
-    """
+    """Find the largest of the label maps' size floors; None if none has a record."""
     records = [read_record(path) for path in find_label_maps(labels)]
     floors = [
         size_floor(
@@ -81,7 +74,7 @@ def _floor(labels: Path) -> SizeFloor | None:
 
 
 def _separation(labels: Path) -> dict[str, object]:
-    """Return how the label maps of a folder were made; empty if they come from elsewhere."""
+    """Read how the first label map was made; empty if it has no record."""
     record = read_record(find_label_maps(labels)[0])
     if record is None:
         return {}

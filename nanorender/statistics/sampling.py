@@ -1,12 +1,13 @@
 """Effects of the field of view: particles cut by the frame, and the smallest detectable size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+
+from nanorender.statistics.frame import FRAME_RULES, FrameRuleName
 
 # Structures narrower than two pixels are not resolved (Nyquist and Shannon).
 MIN_RESOLVED_PX = 2.0
@@ -35,54 +36,9 @@ class FieldOfView:
         return self.width_px * self.height_px * edge**2
 
 
-def _keep(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
-    """Count every particle once."""
-    return np.ones(len(table))
-
-
-def _drop(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
-    """Leave out particles cut by the frame; large ones are cut more often."""
-    return (~table["touches_frame"].to_numpy(bool)).astype(float)
-
-
-def _miles_lantuejoul(table: pd.DataFrame, field: FieldOfView) -> np.ndarray:
-    """Weight whole particles by W H / ((W - w) (H - h)).
-
-    This is the inverse probability that a particle of width w and height h lies entirely within a
-    frame of width W and height H: Miles, in "Stochastic Geometry" (1974), 228; Lantuejoul,
-    Mikroskopie 37 (1980) 266; as in ISO 13322-1.
-    """
-    whole = ~table["touches_frame"].to_numpy(bool)
-    width = field.width_px - np.where(whole, table["bbox_width_px"], 0)
-    height = field.height_px - np.where(whole, table["bbox_height_px"], 0)
-    return whole * (field.width_px * field.height_px / (width * height))
-
-
-class FrameRule(NamedTuple):
-    """An entry of the registry of rules for particles cut by the frame.
-
-    Attributes
-    ----------
-    weights : table and field of view of one image to the weights of its particles, 0 to leave out
-    description : what the rule does, for the help and the report
-    """
-
-    weights: Callable[[pd.DataFrame, FieldOfView], Float[np.ndarray, "n"]]
-    description: str
-
-
-FRAME_RULES = {
-    "keep": FrameRule(_keep, "particles cut by the frame are counted with their visible size"),
-    "drop": FrameRule(_drop, "particles cut by the frame are left out"),
-    "miles_lantuejoul": FrameRule(
-        _miles_lantuejoul,
-        "particles cut by the frame are left out, and the others weighted for the lower chance "
-        "of large particles to lie entirely within it (Miles and Lantuéjoul, ISO 13322-1)",
-    ),
-}
-
-
-def frame_weights(table: pd.DataFrame, field: FieldOfView, rule: str) -> Float[np.ndarray, "n"]:
+def frame_weights(
+    table: pd.DataFrame, field: FieldOfView, rule: FrameRuleName
+) -> Float[np.ndarray, "n"]:
     """Weight the particles of one image to correct for those cut by the frame.
 
     Parameters
@@ -102,7 +58,7 @@ def frame_weights(table: pd.DataFrame, field: FieldOfView, rule: str) -> Float[n
     >>> frame_weights(table, FieldOfView("a", 20, 20, None), "miles_lantuejoul")
     array([4., 0.])
     """
-    return FRAME_RULES[rule].weights(table, field)
+    return np.ones(len(table)) * FRAME_RULES[rule].weights(table, field)
 
 
 @dataclass(frozen=True)

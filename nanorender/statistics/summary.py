@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.stats import chi2
 
 from nanorender.errors import InputError
@@ -26,16 +26,11 @@ from nanorender.statistics.bootstrap import (
     percentile_interval,
 )
 from nanorender.statistics.fits import Criterion, Fit, best_fit, fit_sizes
+from nanorender.statistics.frame import FrameRuleName
 from nanorender.statistics.nanoscale import NanoscaleShare, nanoscale_share
-from nanorender.statistics.sampling import FRAME_RULES, FieldOfView, SizeFloor, frame_weights
+from nanorender.statistics.sampling import FieldOfView, SizeFloor, frame_weights
 
 SHARE_QUANTITIES = ("min_feret", "inscribed_diameter")
-
-
-def _known_frame_rule(name: str) -> str:
-    if name not in FRAME_RULES:
-        raise ValueError(f"unknown frame rule; choose one of {', '.join(FRAME_RULES)}")
-    return name
 
 
 class Statistics(Settings):
@@ -61,9 +56,7 @@ class Statistics(Settings):
         Field(description="weight of a particle: 1, or the volume of its equivalent sphere"),
     ] = "number"
     frame_correction: Annotated[
-        str,
-        AfterValidator(_known_frame_rule),
-        Field(description="rule for particles cut by the frame"),
+        FrameRuleName, Field(description="rule for particles cut by the frame")
     ] = "keep"
     confidence: Annotated[
         float, Field(gt=0, lt=1, description="confidence level of all intervals")

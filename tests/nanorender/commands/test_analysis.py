@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from nanorender.commands.analysis import app
 from nanorender.errors import InputError
 from nanorender.files.tiff import write_labels
+from nanorender.statistics.frame import FRAME_RULES
 
 
 @pytest.fixture
@@ -58,3 +59,18 @@ def test_the_report_takes_a_size_and_samples(folders):
     with pytest.raises(InputError, match="does not match the image name 'a_1'"):
         invoke("report", labels, "--samples", "^x", "-o", folders / "other")
     assert not (folders / "other").exists()
+
+
+def test_the_rules_for_particles_at_the_frame_are_those_of_the_registry(folders):
+    for rule in FRAME_RULES:
+        out = folders / rule
+        invoke("report", folders / "labels", "--frame", rule, "-o", out)
+        assert (
+            json.loads((out / "summary.json").read_text())["summary"]["settings"][
+                "frame_correction"
+            ]
+            == rule
+        )
+    wrong = CliRunner().invoke(app, ["report", str(folders / "labels"), "--frame", "x", "-o", "y"])
+    assert wrong.exit_code == 2
+    assert all(rule in wrong.output for rule in FRAME_RULES)

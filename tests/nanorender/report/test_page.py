@@ -11,8 +11,9 @@ from nanorender.measuring.measure import measure
 from nanorender.report.page import LARGEST_PX, Provenance, inline_svg, picture, render_page
 from nanorender.scoring.results import ImageResult
 from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
-from nanorender.statistics.sampling import FRAME_RULES, FieldOfView, size_floor
+from nanorender.statistics.sampling import FieldOfView, size_floor
 from nanorender.statistics.summary import Statistics, summarize
 
 

@@ -7,7 +7,7 @@ from nanorender.errors import InputError
 from nanorender.files.checksums import file_sha256
 from nanorender.files.segmentation import SegmentationRecord, write_segmentation
 from nanorender.files.tiff import write_image, write_labels
-from nanorender.report.study import Heading, write_report
+from nanorender.report.study import write_report
 from nanorender.scoring.results import format_scores, read_results
 from nanorender.statistics.summary import Statistics
 
@@ -65,10 +65,15 @@ def test_a_map_from_elsewhere_takes_its_own_calibration(tmp_path):
 def test_the_report_says_how_the_maps_were_made(folder):
     results = read_results(folder / "labels", "_m")
     out = folder / "report"
-    heading = Heading("Grains", "nanorender report")
     drawn = []
     page = write_report(
-        folder / "labels", results, out, heading, Statistics(), lambda *now: drawn.append(now)
+        folder / "labels",
+        results,
+        out,
+        Statistics(),
+        "Grains",
+        "nanorender report",
+        on_progress=lambda *now: drawn.append(now),
     )
     assert drawn == [(0, 1), (1, 1)]
     summary = json.loads(page.with_name("summary.json").read_text())
@@ -80,8 +85,9 @@ def test_the_report_says_how_the_maps_were_made(folder):
 def test_the_report_is_on_the_size_that_is_asked_for(folder):
     results = read_results(folder / "labels")
     settings = Statistics(quantity="min_feret", weighting="volume", frame_correction="drop")
-    heading = Heading("Grains", "nanorender report --size min_feret")
-    page = write_report(folder / "labels", results, folder / "report", heading, settings)
+    command = "nanorender report --size min_feret"
+    out = folder / "report"
+    page = write_report(folder / "labels", results, out, settings, "Grains", command)
     summary = json.loads(page.with_name("summary.json").read_text())["summary"]
     assert summary["settings"]["quantity"] == "min_feret"
     # Both particles are 20 px across at least, of 2 nm each.
@@ -93,5 +99,5 @@ def test_the_report_is_on_the_size_that_is_asked_for(folder):
 
 def test_a_label_map_of_another_size_than_its_micrograph_is_refused(folder):
     write_labels(folder / "labels" / "grain.tif", np.zeros((9, 9), np.int32), 2.0)
-    with pytest.raises(InputError, match="segment it again"):
+    with pytest.raises(InputError, match="segment the image again"):
         read_results(folder / "labels")

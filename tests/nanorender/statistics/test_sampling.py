@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.sampling import FieldOfView, frame_weights, size_floor
 
 EDGE = 200
@@ -29,9 +30,9 @@ def test_only_miles_and_lantuejoul_count_large_and_small_particles_alike():
     rng = np.random.default_rng(0)
     table = discs_in_a_frame(rng, 30_000, 30_000)
     shares = {}
-    for correction in ("keep", "drop", "miles_lantuejoul"):
-        weights = frame_weights(table, FIELD, correction)
-        shares[correction] = weights[table["diameter"] == 80].sum() / weights.sum()
+    for rule in FRAME_RULES:
+        weights = frame_weights(table, FIELD, rule)
+        shares[rule] = weights[table["diameter"] == 80].sum() / weights.sum()
     assert shares["miles_lantuejoul"] == pytest.approx(0.5, abs=0.02)
     assert shares["drop"] < 0.35
     assert shares["keep"] > 0.55
