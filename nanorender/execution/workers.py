@@ -1,33 +1,31 @@
-"""Tasks on all cores or on a cluster, each in a process that may be killed at any moment."""
+"""Tasks in parallel processes, which may be killed at any time."""
 
 import multiprocessing
 import os
 import signal
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any
 
 from nanorender.errors import InputError
-
-Task = TypeVar("Task", bound=Hashable)
-Result = TypeVar("Result")
+from nanorender.execution.tasks import Result, Task
 
 MOST_KILLS = 3
-"""A task whose worker was killed so often is given up: it needs more memory than there is."""
+"""Number of killed workers after which a task is given up for lack of memory."""
 
-LONGEST_FAREWELL_S = 10.0
-"""How long a worker may take to finish its task when the run is stopped, before it is killed."""
+SHUTDOWN_TIMEOUT_S = 10.0
+"""Time for a worker to finish its task when the run is stopped, before it is killed."""
 
 SINGLE_THREADED = {
     "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""One process a core is faster than threads, which would only get in each other's way."""
+"""Environment of workers: one process per core is faster than competing threads."""
 
 
 def run_tasks(
@@ -36,25 +34,35 @@ def run_tasks(
     workers: int,
     scheduler: str | None = None,
 ) -> Iterator[tuple[Task, Result]]:
-    """Do `work` for every task and yield each with its result as it is done, in any order.
+    """Run tasks in parallel processes or on a cluster, in any order.
 
     Parameters
     ----------
     work
-        Importable by name, and harmless when done twice.
+        Function of one task, importable by name and safe to run twice.
     tasks
-        What it is called with; all different.
+        Distinct arguments of `work`.
     workers
-        Processes of this machine; 1 stays in this one.
+        Number of processes; 1 runs all tasks in the current process.
     scheduler
-        Address of a Dask cluster that does the work in their stead.
+        Address of a Dask cluster to run the tasks instead.
+
+    Yields
+    ------
+    tuple of task and result
+        Each task when it is done.
 
     Raises
     ------
     InputError
-        If the workers of one task are killed again and again, or no cluster answers.
+        If the workers of a task are killed repeatedly, or no cluster answers.
     Exception
-        Whatever `work` raises, with the traceback in the worker as a note.
+        Any exception raised by `work`, with the traceback of the worker as a note.
+
+    Examples
+    --------
+    >>> dict(run_tasks(len, ["ab", "abc"], workers=1))
+    {'ab': 2, 'abc': 3}
     """
     if scheduler is not None:
         from nanorender.execution.cluster import run_on_cluster
@@ -70,28 +78,28 @@ def run_tasks(
 def _run_in_processes(
     work: Callable[[Task], Result], tasks: Sequence[Task], workers: int
 ) -> Iterator[tuple[Task, Result]]:
-    """Do `work` in processes of this machine.
+    """Run tasks in processes of this machine.
 
-    Strategy: each worker has a pipe of its own. It ends when the pipe does, so none outlives a
-    parent that was killed; and if a worker is killed, its task alone is done again.
+    Each worker has its own pipe and ends when the pipe closes, so none outlives a killed parent. If
+    a worker is killed, only its own task is run again.
     """
     waiting, kills = deque(tasks), Counter()
     busy: dict[Connection, tuple[Any, Task]] = {}
     try:
         for _ in range(min(workers, len(tasks))):
-            _assign(_started(work), waiting.popleft(), busy)
+            _assign(_start_worker(work), waiting.popleft(), busy)
         while busy:
             ready: list[Any] = wait(list(busy))
             for connection in ready:
                 process, task = busy[connection]
-                outcome = _outcome(connection)  # if it raises, this worker is dismissed as well
+                outcome = _outcome(connection)  # if it raises, `_stop` ends this worker too
                 del busy[connection]
                 if outcome is None:
                     kills[task] += 1
                     if kills[task] == MOST_KILLS:
-                        raise _given_up(task, process)
+                        raise _too_many_kills(task, process)
                     waiting.append(task)
-                    process, connection = _started(work)
+                    process, connection = _start_worker(work)
                 else:
                     yield task, outcome[0]
                 if waiting:
@@ -99,34 +107,35 @@ def _run_in_processes(
                 else:
                     connection.close()
     finally:
-        _dismiss(busy)
+        _stop(busy)
 
 
-def _started(work: Callable) -> tuple[Any, Connection]:
-    """Return a new worker process and the parent's end of its pipe."""
+def _start_worker(work: Callable) -> tuple[Any, Connection]:
+    """Start a worker process; return it with the parent's end of its pipe."""
     server = "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
-        # Imported once; workers are forks of a process that has it.
+        # The fork server imports the module once, before it forks the workers.
         module = work.func.__module__ if isinstance(work, partial) else work.__module__
         context.set_forkserver_preload([module])
-    parents, childs = context.Pipe()
-    process = context.Process(target=_serve, args=(childs, work), daemon=True)
+    connection, worker_end = context.Pipe()
+    process = context.Process(target=_serve, args=(worker_end, work), daemon=True)
     with _environment(SINGLE_THREADED):
         process.start()
-    childs.close()
-    return process, parents
+    worker_end.close()
+    return process, connection
 
 
 def _assign(worker: tuple[Any, Connection], task: object, busy: dict) -> None:
+    """Send a task to a worker."""
     process, connection = worker
     busy[connection] = (process, task)
-    with suppress(OSError):  # it was killed meanwhile; `_outcome` will find its pipe at an end
+    with suppress(OSError):  # killed in the meantime, which `_outcome` detects
         connection.send(task)
 
 
 def _outcome(connection: Connection) -> tuple[Any] | None:
-    """Return the result of a task, None if the worker was killed; raise what it raised."""
+    """Receive the result of a task, or its exception; None if the worker was killed."""
     try:
         error, result = connection.recv()
     except (EOFError, OSError):
@@ -136,28 +145,28 @@ def _outcome(connection: Connection) -> tuple[Any] | None:
     return (result,)
 
 
-def _given_up(task: object, process: Any) -> InputError:
+def _too_many_kills(task: object, process: Any) -> InputError:
+    """Build the error on a task whose workers were killed."""
     process.join(1)
     return InputError(
-        f"the process that worked on {task} was killed {MOST_KILLS} times (exit code "
-        f"{process.exitcode}); if memory ran out, use fewer --workers. What is done is kept"
+        f"the worker of task {task} was killed {MOST_KILLS} times (exit code {process.exitcode}); "
+        "if memory ran out, use fewer --workers and run again, completed tasks are kept"
     )
 
 
-def _dismiss(busy: dict) -> None:
-    """Let workers finish their task, since it may be nearly done, and end; kill those that hang."""
+def _stop(busy: dict) -> None:
+    """Let workers finish their tasks, which may be nearly done; kill those that time out."""
     for connection in busy:
         connection.close()
     for process, _ in busy.values():
-        process.join(LONGEST_FAREWELL_S)
+        process.join(SHUTDOWN_TIMEOUT_S)
         if process.is_alive():
             process.kill()
 
 
 def _serve(connection: Connection, work: Callable) -> None:
-    """Do tasks until the pipe ends."""
-    # An interrupt from the keyboard, or a batch system's, reaches all processes; the parent alone
-    # decides what follows.
+    """Run tasks in a worker process until the pipe closes."""
+    # Signals from keyboard or batch system reach all processes; only the parent acts on them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
@@ -165,7 +174,7 @@ def _serve(connection: Connection, work: Callable) -> None:
             task = connection.recv()
             try:
                 result = work(task)
-            except Exception as error:  # not swallowed: the parent raises it
+            except Exception as error:  # raised by the parent
                 if not isinstance(error, InputError):
                     error.add_note("".join(traceback.format_exception(error)))
                 connection.send((error, None))
@@ -177,7 +186,7 @@ def _serve(connection: Connection, work: Callable) -> None:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes that are started meanwhile."""
+    """Set environment variables for processes started in the context."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -102,7 +102,7 @@ def _is_annotation(file: Path, stems: Counter[str], truth_suffix: str | None) ->
         array = read_pixels(file).array
     except InputError:
         return False  # reported when it is read as a micrograph
-    return array.dtype.kind in "bui" and _is_label_map(array)
+    return array.dtype.kind in ("b", "u", "i") and _is_label_map(array)
 
 
 def _is_label_map(array: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""The info bar under a micrograph, found in the picture."""
+"""Detection of a microscope's info bar below a micrograph."""
 
 import numpy as np
 from jaxtyping import Integer
@@ -7,29 +7,42 @@ SMALLEST_BAR, LARGEST_BAR = 0.02, 0.3
 """Height of an info bar as a fraction of the image's."""
 
 FLAT_SHARE, FIRST_ROW_SHARE = 0.5, 0.9
-"""Share of a row that has one and the same value: at least so much throughout an info bar, in
-spite of the writing, and so much in its first row, which no writing reaches."""
+"""Share of the most frequent value in a row: minimum within an info bar, despite its text, and
+minimum in its first row, which has no text."""
 
 SMALLEST_WRITING = 0.002
-"""Share of an info bar's pixels that are writing; less is an empty piece of substrate."""
+"""Minimum share of text in an info bar; a flat area without text is substrate."""
 
 
 def info_bar_rows(image: Integer[np.ndarray, "h w"]) -> int:
-    """Return how many rows at the bottom are a microscope's info bar, 0 if there is none.
+    """Count the rows of the info bar at the bottom of an image.
 
-    In a bar most of each row has one value exactly, however noisy the image above; it begins
-    abruptly, holds writing, and reaches the bottom but for a row or two.
+    In an info bar most pixels of each row have exactly the same value, however noisy the image. It
+    begins abruptly, contains text, and reaches the bottom up to a few rows.
+
+    Parameters
+    ----------
+    image
+        (h, w) gray values.
+
+    Returns
+    -------
+    int
+        Rows from the top of the bar to the bottom of the image, 0 without info bar.
     """
+    # Find flat rows in the lowest part of the image, unless the image itself is flat.
     height = image.shape[0]
     low = height - int(height * LARGEST_BAR) - 1
     if low < 1:
         return 0
-    share = np.array([_commonest_share(row) for row in image[low:]])
-    if np.median([_commonest_share(row) for row in image[:low:8]]) >= FLAT_SHARE:
+    share = np.array([_most_frequent_share(row) for row in image[low:]])
+    if np.median([_most_frequent_share(row) for row in image[:low:8]]) >= FLAT_SHARE:
         return 0
     flat = np.flatnonzero(share >= FLAT_SHARE)
     if not flat.size or len(share) - 1 - flat[-1] > max(3, height // 100):
         return 0
+
+    # Take the last run of flat rows as the bar, and check its first row, height and text.
     above = np.flatnonzero(share[: flat[-1]] < FLAT_SHARE)
     first = int(above[-1]) + 1 if above.size else 0
     bar = image[low + first : low + int(flat[-1]) + 1]
@@ -40,6 +53,6 @@ def info_bar_rows(image: Integer[np.ndarray, "h w"]) -> int:
     return height - low - first if writing >= SMALLEST_WRITING else 0
 
 
-def _commonest_share(row: np.ndarray) -> float:
-    """Return the share of the commonest value in a row."""
+def _most_frequent_share(row: np.ndarray) -> float:
+    """Return the share of the most frequent value in a row."""
     return float(np.unique(row, return_counts=True)[1].max() / row.size)

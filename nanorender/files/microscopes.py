@@ -1,4 +1,4 @@
-"""Pixel size and info bar from microscope vendors' headers and text sidecars."""
+"""Pixel sizes and info bars from microscope headers and the text files beside images."""
 
 import re
 import struct
@@ -13,11 +13,16 @@ from nanorender.files.pixelsize import is_plausible, length_nm
 
 
 class Header(NamedTuple):
-    """What a header says of an image.
+    """Content of a microscope's header.
 
-    pixel_size_nm: edge length of a pixel, None if unknown
-    source: the tag or file, and the key, that it comes from
-    image_rows: rows from the top that show the sample; below them is the info bar. None if unknown
+    Attributes
+    ----------
+    pixel_size_nm
+        Edge length of a pixel, None if unknown.
+    source
+        Tag or file, and key, of the pixel size.
+    image_rows
+        Number of rows above the info bar, None if unknown.
     """
 
     pixel_size_nm: float | None
@@ -26,11 +31,11 @@ class Header(NamedTuple):
 
 
 LARGEST_PLAIN_PIXEL_NM = 1e3
-"""Plain TIFF resolutions are for printers (300 per inch is 84667 nm) unless finer than this."""
+"""Coarser TIFF resolutions are printer settings: 300 dpi are 84667 nm."""
 
 LONGEST_SIDECAR = 1 << 20
 
-# A broken header must cost the pixel size, never the image; these are what parsers raise on one.
+# Exceptions of parsers on broken headers, which cost the pixel size but never the image.
 _BROKEN = (
     ArithmeticError,
     AttributeError,
@@ -43,7 +48,7 @@ _BROKEN = (
 
 
 def read_header(path: Path, tif: TiffFile | None, height: int) -> Header:
-    """Return what tags, sidecars and plain resolution say, the most trustworthy first.
+    """Read the pixel size from the most reliable source: vendor tags, sidecars, general metadata.
 
     Parameters
     ----------
@@ -53,6 +58,11 @@ def read_header(path: Path, tif: TiffFile | None, height: int) -> Header:
         The open file if it is a TIFF.
     height
         Rows of the image in the file.
+
+    Returns
+    -------
+    Header
+        Its pixel size is None if there is none.
     """
     found = _from_tags(tif.pages.first, TAG_READERS) if tif else None
     if found is None:
@@ -68,7 +78,7 @@ def read_header(path: Path, tif: TiffFile | None, height: int) -> Header:
 def _from_tags(
     page: Any, readers: tuple[Callable[[TiffPage], Header | None], ...]
 ) -> Header | None:
-    """Return the first header that is read without trouble and holds a plausible size."""
+    """Return the first header with a plausible pixel size."""
     for reader in readers:
         try:
             found = reader(page)
@@ -80,20 +90,20 @@ def _from_tags(
 
 
 def _text(value: object) -> str:
-    """Return the text of a tag, whatever type it was stored as."""
+    """Return the text of a tag stored as bytes or text."""
     if isinstance(value, bytes):
         return value.decode("latin-1")
     return value if isinstance(value, str) else ""
 
 
 def _xml(value: object) -> ElementTree.Element:
-    """Return the root of the XML in a tag, without its declaration of an encoding."""
+    """Parse the XML in a tag, ignoring its declared encoding."""
     text = _text(value).rstrip("\0 \r\n\t")
     return ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
 
 
 def _zeiss_orion(page: TiffPage) -> Header | None:
-    """Tag 65000 of the Zeiss ORION: XML, ``ScalingX`` and the height without the bar."""
+    """Tag 65000 of Zeiss ORION: XML, ``ScalingX`` and the height without info bar."""
     value = page.tags.valueof(65000)
     if not _text(value).startswith("<ImageTags"):
         return None
@@ -104,7 +114,7 @@ def _zeiss_orion(page: TiffPage) -> Header | None:
 
 
 def _fibics(page: TiffPage) -> Header | None:
-    """Tag 51023 of Fibics' software: XML, the scan's unit vector ``Ux, Uy`` in micrometers."""
+    """Tag 51023 of Fibics: XML, the unit vector ``Ux, Uy`` of the scan in micrometers."""
     value = page.tags.valueof(51023)
     if not value:
         return None
@@ -116,10 +126,10 @@ def _fibics(page: TiffPage) -> Header | None:
 
 
 def _zeiss_sem(page: TiffPage) -> Header | None:
-    """Tag 34118 of Zeiss SEMs.
+    """Tag 34118 of Zeiss SEM.
 
-    AP_PIXEL_SIZE is that of a 1024-pixel scan, whatever was stored; AP_IMAGE_PIXEL_SIZE, which
-    older microscopes lack, is the image's own.
+    AP_IMAGE_PIXEL_SIZE applies to the stored image. AP_PIXEL_SIZE, the only one of older
+    microscopes, applies to a scan of 1024 pixels.
     """
     entries = page.tags.valueof(34118)
     if not isinstance(entries, dict):
@@ -134,7 +144,7 @@ def _zeiss_sem(page: TiffPage) -> Header | None:
 
 
 def _fei(page: TiffPage) -> Header | None:
-    """Tag 34682 of FEI and Thermo Fisher SEMs: ``PixelWidth`` in meters, ``ResolutionY`` rows."""
+    """Tag 34682 of FEI and Thermo Fisher: ``PixelWidth`` in meters, ``ResolutionY`` rows."""
     sections = page.tags.valueof(34682)
     if not isinstance(sections, dict):
         return None
@@ -149,7 +159,7 @@ def _fei(page: TiffPage) -> Header | None:
 
 
 def _thermo(page: TiffPage) -> Header | None:
-    """Tag 34683 of Thermo Fisher: XML, ``PixelSize/X``, in meters unless it names a unit."""
+    """Tag 34683 of Thermo Fisher: XML, ``PixelSize/X`` in meters or the unit given."""
     value = page.tags.valueof(34683)
     if not value:
         return None
@@ -161,12 +171,13 @@ def _thermo(page: TiffPage) -> Header | None:
 
 
 def _tescan(page: TiffPage) -> Header | None:
-    """Tag 50431 of TESCAN: blocks of ``key=value`` lines between binary ones."""
+    """Tag 50431 of TESCAN: lines of ``key=value`` between binary blocks."""
     text = _text(page.tags.valueof(50431))
     return _tescan_text(text, page.imagelength, "TESCAN tag 50431") if text else None
 
 
 def _tescan_text(text: str, height: int, source: str) -> Header | None:
+    """TESCAN ``.hdr`` sidecar: ``PixelSizeX`` in meters, ``ImageStripSize`` rows of info bar."""
     size_m = re.search(r"PixelSizeX=([-+.\deE]+)", text)
     if size_m is None:
         return None
@@ -176,19 +187,19 @@ def _tescan_text(text: str, height: int, source: str) -> Header | None:
 
 
 def _jeol_text(text: str, _height: int, source: str) -> Header | None:
-    """Return the length of the micron bar over its pixels."""
+    """JEOL ``.txt`` sidecar: length of the micron bar over its pixels."""
     pixels = re.search(r"\$SM_MICRON_BAR\s+([\d.]+)", text)
     marker = re.search(r"\$SM_MICRON_MARKER\s+([\d.]+)\s*(\S+)", text)
     if pixels is None or marker is None:
         return None
-    # The sidecar's encoding is the console's; whatever became of the micro sign, "?m" is um.
+    # The encoding depends on the console and may garble the micro sign: "?m" is um.
     unit = "um" if re.fullmatch(r"\W+m", marker[2]) else marker[2]
     size_nm = length_nm(marker[1], unit) / float(pixels[1])
     return Header(size_nm, f"{source}, SM_MICRON_MARKER over SM_MICRON_BAR")
 
 
 def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
-    """Return ``PixelSize``, in nm."""
+    """Hitachi ``.txt`` sidecar: ``PixelSize`` in nm."""
     if "[SemImageFile]" not in text and "[TemImageFile]" not in text:
         return None
     size_nm = re.search(r"^PixelSize\s*=\s*([\d.,eE+-]+)", text, re.MULTILINE)
@@ -196,7 +207,7 @@ def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
 
 
 def read_sidecars(path: Path, height: int) -> Header | None:
-    """Return what a text file beside the image says: TESCAN ``.hdr``, JEOL and Hitachi ``.txt``.
+    """Read the pixel size from a text file beside the image: TESCAN, JEOL or Hitachi.
 
     Parameters
     ----------
@@ -204,6 +215,11 @@ def read_sidecars(path: Path, height: int) -> Header | None:
         The image file, or the sidecar itself.
     height
         Rows of the image in the file.
+
+    Returns
+    -------
+    Header or None
+        None if no sidecar holds a plausible pixel size.
     """
     dashed = path.with_name(f"{path.stem}-{path.suffix.lstrip('.')}.hdr")
     names = [path.with_suffix(end) for end in (".txt", ".TXT", ".hdr", ".HDR")]
@@ -224,7 +240,7 @@ def read_sidecars(path: Path, height: int) -> Header | None:
 
 
 def _decoded(data: bytes) -> str:
-    """Return text of unknown encoding: UTF-16 with or without its mark, UTF-8 or a code page."""
+    """Decode text in UTF-16 with or without byte order mark, UTF-8 or Windows-1252."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     if b"\0" in data[:64]:
@@ -237,7 +253,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _ome(page: TiffPage) -> Header | None:
-    """OME-XML in the description: ``PhysicalSizeX``, in micrometers unless it names a unit."""
+    """OME-XML in the description: ``PhysicalSizeX`` in micrometers or the unit given."""
     description = page.description
     if "<OME" not in description:
         return None
@@ -249,12 +265,13 @@ def _ome(page: TiffPage) -> Header | None:
 
 
 def _pixels_per_unit(page: TiffPage) -> float:
+    """Return XResolution, a ratio of two integers."""
     numerator, denominator = page.tags.valueof(282)
     return numerator / denominator
 
 
 def _imagej(tif: TiffFile) -> Header | None:
-    """ImageJ's description: pixels a unit in XResolution, the unit in ``unit``."""
+    """ImageJ: pixels per unit in XResolution, ``unit`` in the description."""
     try:
         metadata = tif.imagej_metadata
         if not metadata or "unit" not in metadata:
@@ -263,13 +280,13 @@ def _imagej(tif: TiffFile) -> Header | None:
         size_nm = length_nm(1 / _pixels_per_unit(page), metadata["unit"])
     except _BROKEN:
         return None
-    # The tag holds a ratio of two 32-bit integers: digits beyond the ninth are of its making.
+    # Round off the error of a ratio of two 32-bit integers.
     size_nm = float(f"{size_nm:.9g}")
     return Header(size_nm, "ImageJ calibration") if is_plausible(size_nm) else None
 
 
 def _resolution(page: TiffPage) -> Header | None:
-    """Plain XResolution with its ResolutionUnit, where it cannot be a printer's."""
+    """Plain XResolution and ResolutionUnit, unless too coarse for a microscope."""
     unit = {2: "inch", 3: "cm"}.get(int(page.tags.valueof(296, 0)))
     if unit is None:
         return None

@@ -1,4 +1,4 @@
-"""How an output folder was made: command.toml in it, by which it can be made again."""
+"""Provenance: command.toml in an output folder records the commands that made it."""
 
 import functools
 import hashlib
@@ -26,40 +26,49 @@ Value = bool | int | float | str | list[str]
 
 
 class CommandStep(Settings):
-    """One command that had a part in a folder.
-
-    command: its name
-    line: as it was typed, or that of the command that it was a part of
-    directory: that relative paths start from
-    target: the argument that names the folder
-    settings: every argument by name, defaults included, unless it is nothing
-    inputs: SHA-256 of the files and folders that arguments name
-    versions: of Python and the packages that decide what is written
-    """
+    """One command that wrote to a folder."""
 
     command: str
+    """Name of the command."""
     line: str
+    """Command line as typed; that of the enclosing command if there is one."""
     directory: str
+    """Working directory, which relative paths start from."""
     target: str
+    """Argument that names the folder."""
     settings: dict[str, Value]
+    """All arguments by name, defaults included, except those that are None."""
     inputs: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files and folders that arguments name."""
     versions: dict[str, str]
+    """Versions of Python and of the packages that determine the output."""
 
 
 class CommandRecord(Settings):
-    """What command.toml says: the steps that made the folder, in their order."""
+    """Content of command.toml."""
 
     format: Literal[1] = 1
+    """Version of the format."""
     steps: tuple[CommandStep, ...] = Field(min_length=1)
+    """Commands that made the folder, in order."""
 
 
 def recorded(
     target: str,
 ) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
-    """Let a command leave, in the folder that its argument `target` names, how it was made.
+    """Make a command record its arguments in its output folder when it has succeeded.
 
-    The record is written when the command has succeeded. A command that was run before takes the
-    place of its earlier run, and what came after that is forgotten.
+    A repeated command replaces the record of its earlier run and of all that followed.
+
+    Parameters
+    ----------
+    target
+        Argument that names the folder.
+
+    Returns
+    -------
+    callable
+        Decorator of the command.
     """
 
     def decorate(command: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
@@ -80,9 +89,11 @@ def recorded(
 
 
 def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> CommandStep:
-    given = {name: value for name, value in arguments.items() if value is not None}
+    """Build the record of a command from its arguments."""
     settings = {
-        name: str(value) if isinstance(value, Path) else value for name, value in given.items()
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in arguments.items()
+        if value is not None
     }
     inputs = {
         name: content_sha256(Path(value))
@@ -101,13 +112,15 @@ def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> Co
 
 
 def _exists(name: str) -> bool:
+    """Tell whether a text is the path of an existing file or folder."""
     try:
         return bool(name) and Path(name).exists()
-    except (OSError, ValueError):  # too long or odd for a path: it is none
+    except (OSError, ValueError):  # not a valid path
         return False
 
 
 def _append(folder: Path, step: CommandStep) -> None:
+    """Add a step to the record of a folder, in place of its earlier run."""
     earlier = read_command_record(folder).steps if (folder / RECORD_NAME).is_file() else ()
     names = [one.command for one in earlier]
     kept = earlier[: names.index(step.command)] if step.command in names else earlier
@@ -115,12 +128,28 @@ def _append(folder: Path, step: CommandStep) -> None:
 
 
 def read_command_record(folder: Path) -> CommandRecord:
-    """Return how a folder was made; raises InputError if it does not say so."""
+    """Read command.toml.
+
+    Parameters
+    ----------
+    folder
+        An output folder.
+
+    Returns
+    -------
+    CommandRecord
+        The commands that made it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or invalid.
+    """
     path = folder / RECORD_NAME
     if not path.is_file():
         raise InputError(
-            f"{folder} has no {RECORD_NAME}, which commands leave when they have succeeded; if one "
-            "was interrupted, start it again"
+            f"{folder} has no {RECORD_NAME}, which commands write when they have succeeded; if one "
+            "was interrupted, run it again"
         )
     return CommandRecord.read(path)
 
@@ -137,9 +166,18 @@ def versions_here() -> dict[str, str]:
 
 
 def content_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of what counts in a folder and its names.
+    """Compute the SHA-256 of a file, or of the names and relevant content of a folder.
 
-    Of a dataset its checksums count, of a run its model, of others every file directly in it.
+    Parameters
+    ----------
+    path
+        A file; a dataset, of which the checksums are relevant; a run, of which the model is; or
+        another folder, of which all files directly in it are.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
     """
     if not path.is_dir():
         return file_sha256(path)

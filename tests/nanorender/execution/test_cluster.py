@@ -96,7 +96,7 @@ def test_bad_input_on_a_worker_is_bad_input_here(two_workers):
 
 def test_workers_of_other_versions_are_refused(two_workers, monkeypatch):
     monkeypatch.setattr(versions, "version", lambda package: "0.1")  # in this process alone
-    with pytest.raises(InputError, match=r"has nanorender .*, not 0\.1 as here"):
+    with pytest.raises(InputError, match=r"has nanorender .*, this machine 0\.1"):
         list(run_on_cluster(doubled, [1], two_workers.scheduler_address))
 
 
@@ -106,7 +106,7 @@ def test_where_no_scheduler_answers_or_has_workers_the_user_is_told(monkeypatch)
         list(run_on_cluster(doubled, [1], "tcp://127.0.0.1:9"))
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0", processes=False) as empty,
-        pytest.raises(InputError, match="has no workers; start some"),
+        pytest.raises(InputError, match="has no workers; start one"),
     ):
         list(run_on_cluster(doubled, [1], empty.scheduler_address))
 
@@ -120,5 +120,5 @@ def test_where_no_scheduler_answers_no_dataset_is_begun(monkeypatch, tmp_path):
 
 
 def test_a_task_that_always_kills_its_worker_is_given_up_by_name(two_workers):
-    with pytest.raises(InputError, match="the workers that were given 7 were killed"):
+    with pytest.raises(InputError, match="all workers of task 7 were killed"):
         list(run_on_cluster(killed, [7], two_workers.scheduler_address))

@@ -85,7 +85,7 @@ def test_the_task_of_a_killed_worker_is_done_by_another(tmp_path):
 
 
 def test_a_task_that_always_kills_its_worker_is_given_up_by_name():
-    with pytest.raises(InputError, match=r"worked on 3 was killed 3 times \(exit code -9\)"):
+    with pytest.raises(InputError, match=r"worker of task 3 was killed 3 times \(exit code -9\)"):
         list(run_tasks(partial(always_killed, Path()), range(6), 2))
 
 

@@ -108,7 +108,7 @@ def test_the_first_of_several_pages_is_taken_with_a_note(tmp_path):
         tif.write(noise(30, 30))
     read = read_micrograph(tmp_path / "a.tif")
     assert np.array_equal(read.image, noise())
-    assert read.notes == ("it holds several pages; the first is used",)
+    assert read.notes == ("the file has several pages; the first is used",)
 
 
 def test_floating_point_images_are_stretched_with_a_note(tmp_path):
@@ -302,8 +302,8 @@ def test_missing_files_folders_and_texts_are_refused(tmp_path):
     (tmp_path / "text.tif").write_text("This is no image.")
     (tmp_path / "empty.tif").write_bytes(b"")
     for name, problem in [
-        ("text.tif", "is not an image"),
-        ("empty.tif", "is not an image"),
+        ("text.tif", "is not a TIFF, PNG or JPEG image"),
+        ("empty.tif", "is not a TIFF, PNG or JPEG image"),
         ("nowhere.tif", "does not exist"),
         ("", "is damaged"),
     ]:
@@ -435,5 +435,5 @@ def test_labels_far_above_the_number_of_pixels_are_refused_as_tables_of_them_wou
         if possible:
             assert read_labels(tmp_path / "a.tif")[0].max() == largest
         else:
-            with pytest.raises(InputError, match="0 to 65535 are possible"):
+            with pytest.raises(InputError, match="from 0 to 65535"):
                 read_labels(tmp_path / "a.tif")

@@ -70,7 +70,7 @@ def test_a_changed_missing_and_added_file_are_named(words, tmp_path):
     (tmp_path / "out" / "said.txt").write_text("mumbled")
     (tmp_path / "out" / "notes.txt").touch()
     found = reproduce(Path("out"), tmp_path / "again", COMMANDS)
-    assert found == ("notes.txt was not made again", "said.txt differs")
+    assert found == ("notes.txt is missing", "said.txt differs")
 
 
 def test_changed_and_missing_inputs_are_refused_before_anything_runs(words, tmp_path):
@@ -79,7 +79,7 @@ def test_changed_and_missing_inputs_are_refused_before_anything_runs(words, tmp_
     with pytest.raises(InputError, match=r"words\.txt has changed since out was made"):
         reproduce(Path("out"), tmp_path / "again", COMMANDS)
     words.unlink()
-    with pytest.raises(InputError, match="paths start from"):
+    with pytest.raises(InputError, match="where relative paths start"):
         reproduce(Path("out"), tmp_path / "again", COMMANDS)
     assert not (tmp_path / "again").exists()
 
@@ -87,12 +87,12 @@ def test_changed_and_missing_inputs_are_refused_before_anything_runs(words, tmp_
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('command = "shout"', 'command = "rm"', "'rm', which cannot be repeated; shout, add can"),
-        ("times = 2", 'times = "many"', "not of this version: times"),
-        ("times = 2", "times = 2\nforce = true", "not of this version: force"),
-        ('target = "out"', 'target = "words"', "writes to its 'words'; it is 'out'"),
-        ('target = "out"', 'target = "scheduler"', "writes to its 'scheduler'; it is 'out'"),
-        ('line = "', "line = \"nanorender ' ", "none of a shell"),
+        ('command = "shout"', 'command = "rm"', "unknown command 'rm'; only shout, add can"),
+        ("times = 2", 'times = "many"', "does not fit this version: times"),
+        ("times = 2", "times = 2\nforce = true", "does not fit this version: force"),
+        ('target = "out"', 'target = "words"', "target 'words' for shout, must be 'out'"),
+        ('target = "out"', 'target = "scheduler"', "target 'scheduler' for shout, must be 'out'"),
+        ('line = "', "line = \"nanorender ' ", "invalid command line"),
         ("format = 1", "format = 2", "'format'"),
         ("format = 1", "format = ", "not valid TOML"),
     ],
@@ -132,5 +132,5 @@ def test_an_input_without_an_end_is_refused(words, tmp_path):
     shout(words, Path("out"))
     record = tmp_path / "out" / "command.toml"
     record.write_text(record.read_text().replace('words = "words.txt"', 'words = "/dev/zero"'))
-    with pytest.raises(InputError, match="/dev/zero, which out was made from, is not there"):
+    with pytest.raises(InputError, match="/dev/zero, an input of out, does not exist"):
         reproduce(Path("out"), tmp_path / "again", COMMANDS)
