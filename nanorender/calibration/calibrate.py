@@ -6,11 +6,11 @@
 4. What physics gives directly (point spread, noise, coverage) is matched again, with other seeds.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
 
 from nanorender.calibration.corrections import match_coverage, match_detector, match_estimates
 from nanorender.calibration.image_statistics import GrayImage
@@ -23,17 +23,18 @@ from nanorender.calibration.observation import (
     observe_reference,
     pool_observations,
 )
-from nanorender.calibration.parameters import MATCHED, SEARCHED
+from nanorender.calibration.parameters import MATCHED, SEARCHED, with_settings
 from nanorender.calibration.response_surface import Observe, search_settings
 from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.calibration.views import (
+    RenderPlan,
     Target,
     Tone,
     ViewGeometry,
     estimate_tones,
     gray_levels,
     observe_recipe,
-    plan_views,
+    particles_in_field,
     real_views,
     synthetic_views,
     with_tones,
@@ -105,20 +106,6 @@ class Calibration:
     notes: tuple[str, ...]
 
 
-def inscribed_diameters_px(image: Integer[np.ndarray, "h w"]) -> Float[np.ndarray, "n"]:
-    """Measure the discs inscribed in the bright regions of an image.
-
-    Parameters
-    ----------
-    image : gray values
-
-    Returns
-    -------
-    Diameters, px.
-    """
-    return inscribed_discs(image.astype(np.float32)).diameters_px.astype(float)
-
-
 def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> float:
     """Compute the pixel size that makes a recipe's particles as large as those on micrographs.
 
@@ -139,8 +126,8 @@ def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> 
     InputError
         If no particles stand out from the background.
     """
-    found = [inscribed_diameters_px(micrograph.image) for micrograph in micrographs]
-    diameters = np.concatenate(found)
+    found = [inscribed_discs(one.image.astype(np.float32)).diameters_px for one in micrographs]
+    diameters = np.concatenate(found).astype(float)
     if diameters.size < 3:
         raise InputError(
             "no particles stand out from the background, so the recipe cannot be adapted to their "
@@ -179,24 +166,25 @@ def calibrate(
         If a micrograph is flat, shows no particles, or shows them with the other polarity.
     """
     # Observe the micrographs and adapt the recipe to their scale and tones.
-    refuse_unsuitable(micrographs, settings.dark_particles)
+    dark = settings.dark_particles
+    refuse_unsuitable(micrographs, dark)
     images = [gray_levels(micrograph) for micrograph in micrographs]
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
     pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base)]))
-    wide_geometry, close_geometry = _geometries(images, pixel_size_nm, settings.dark_particles)
+    wide_geometry, close_geometry = _geometries(images, pixel_size_nm, dark)
     close_views = real_views(images, close_geometry)
-    wide, close = (
-        Target(observe_reference(views, settings.dark_particles), geometry)
-        for views, geometry in (
-            (real_views(images, wide_geometry), wide_geometry),
-            (close_views, close_geometry),
-        )
-    )
+    real = observe_reference(close_views, dark)
+    close = Target(real, close_geometry)
+    wide = Target(observe_reference(real_views(images, wide_geometry), dark), wide_geometry)
     targets = [wide] if wide_geometry == close_geometry else [wide, close]
-    tones = estimate_tones(images, settings.dark_particles)
-    start = _at_scale(base, pixel_size_nm, settings.dark_particles)
+    tones = estimate_tones(images, dark)
+    start = _at_scale(base, pixel_size_nm, dark)
     corrections, first_seed = settings.corrections, 100_000 * settings.seed
-    total = 2 * corrections + settings.evaluations
+    total, steps = 2 * corrections + settings.evaluations, itertools.count(1)
+
+    def on_step() -> None:
+        on_progress(next(steps), total)
+
     # Match direct estimates.
     recipe = match_estimates(
         with_tones(start, tones),
@@ -205,7 +193,7 @@ def calibrate(
         corrections,
         settings.views,
         first_seed + _BEFORE,
-        lambda done: on_progress(done, total),
+        on_step,
     )
     # Search for the lowest loss.
     found = search_settings(
@@ -215,42 +203,38 @@ def calibrate(
         [target.observation for target in targets],
         settings.evaluations,
         settings.seed,
-        lambda done: on_progress(corrections + done, total),
+        on_step,
     )
     # Match detector and coverage again.
-    recipe = match_detector(
-        found.recipe,
-        close,
-        tones,
-        corrections,
-        first_seed + _AFTER,
-        lambda done: on_progress(corrections + settings.evaluations + done, total),
-    )
+    recipe = match_detector(found.recipe, close, tones, corrections, first_seed + _AFTER, on_step)
     recipe = match_coverage(recipe, wide, tones, settings.views, first_seed + _AFTER)
     recipe = Recipe.model_validate(recipe.model_dump())
-    # Check on seeds that nothing was fitted to, with the recipes' own tones.
+    # Observe views on seeds that nothing was fitted to, with each recipe's own tones.
     views_before, views = (
         synthetic_views(
-            candidate,
+            one,
             close_geometry,
-            plan_views(candidate, close_geometry, (), settings.checked_views, first_seed + _CHECK),
+            RenderPlan(
+                first_seed + _CHECK,
+                settings.checked_views,
+                (),
+                particles_in_field(one, close_geometry),
+            ),
         )
-        for candidate in (start, recipe)
+        for one in (start, recipe)
     )
-    each_before, each = (
-        [observe_like(close.observation, view) for view in some] for some in (views_before, views)
-    )
-    before, after = pool_observations(each_before), pool_observations(each)
+    before, after = ([observe_like(real, view) for view in some] for some in (views_before, views))
+    synthetic = pool_observations(after)
     on_progress(total, total)
     return Calibration(
         recipe=recipe,
-        before=close.observation.loss_terms(before.features),
-        after=close.observation.loss_terms(after.features),
-        noise_floor=noise_floor(each, len(close_views)),
+        before=real.loss_terms(pool_observations(before).features),
+        after=real.loss_terms(synthetic.features),
+        noise_floor=noise_floor(after, len(close_views)),
         fitted=_changes(start, recipe),
         evaluations=found.evaluations,
-        real=close.observation,
-        synthetic=after,
+        real=real,
+        synthetic=synthetic,
         real_views=close_views,
         synthetic_views=views,
         notes=() if sizes_nm else (_note_on_pixel_size(pixel_size_nm),),
@@ -284,10 +268,8 @@ def _geometries(
 def _at_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
     """Return the recipe for images with one pixel size and polarity."""
     drawn = base.at_scale(pixel_size_nm, _CLOSE_EDGE_PX)
-    camera = drawn.camera.model_copy(update={"pixel_size_nm": Constant(value=pixel_size_nm)})
-    polarity = {"polarity": "dark" if dark else "bright"}
-    detector = drawn.detector.model_copy(update=polarity)
-    return drawn.model_copy(update={"camera": camera, "detector": detector})
+    drawn = with_settings(drawn, "camera", pixel_size_nm=Constant(value=pixel_size_nm))
+    return with_settings(drawn, "detector", polarity="dark" if dark else "bright")
 
 
 def _candidate_observer(
@@ -299,15 +281,14 @@ def _candidate_observer(
 ) -> Observe:
     """Return the function with which the search observes candidates, all with as many particles."""
     count = max(1, settings.candidate_views // len(targets))
-    plans = [plan_views(recipe, target.geometry, tones, count, 0) for target in targets]
+    particles = [particles_in_field(recipe, target.geometry) for target in targets]
 
     def observe(candidate: Recipe, number: int) -> list[Observation]:
         # Take tones in turn over the views of all candidates.
         first = number * count % len(tones)
         turned = (*tones[first:], *tones[:first])
-        seed = first_seed + number
-        own = [plan._replace(seed=seed, tones=turned) for plan in plans]
-        return observe_recipe(candidate, targets, own)
+        plans = [RenderPlan(first_seed + number, count, turned, n) for n in particles]
+        return observe_recipe(candidate, targets, plans)
 
     return observe
 

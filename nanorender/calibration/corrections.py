@@ -20,7 +20,6 @@ from nanorender.calibration.views import (
     ViewGeometry,
     observe_recipe,
     particles_in_field,
-    plan_views,
     recipe_of_view,
 )
 from nanorender.recipe import Recipe
@@ -48,7 +47,7 @@ def match_estimates(
     corrections: int,
     views: int,
     seed: int,
-    on_correction: Callable[[int], None] = lambda done: None,
+    on_correction: Callable[[], None] = lambda: None,
 ) -> Recipe:
     """Correct all settings that direct estimates determine, on the same views each time.
 
@@ -60,14 +59,14 @@ def match_estimates(
     corrections : number of corrections
     views : least number of wide views; rounded up to the same number for each tone
     seed : of the views
-    on_correction : called with the number of corrections done
+    on_correction : called after each correction
 
     Returns
     -------
     Corrected recipe.
     """
     base, counts = recipe, (_per_tone(tones, views), _CLOSE_VIEWS)
-    for done in range(1, corrections + 1):
+    for _ in range(corrections):
         pairs = _observed_pairs(recipe, targets, tones, counts, seed)
         if pairs is not None:
             wide, close = pairs[0], pairs[-1]
@@ -81,7 +80,7 @@ def match_estimates(
             recipe = _correct_shading(recipe, *wide)
             recipe = _correct_texture(recipe, *close)
             recipe = _correct_detector(recipe, *close)
-        on_correction(done)
+        on_correction()
     return match_coverage(recipe, targets[0], tones, views, seed)
 
 
@@ -91,7 +90,7 @@ def match_detector(
     tones: Sequence[Tone],
     corrections: int,
     seed: int,
-    on_correction: Callable[[int], None] = lambda done: None,
+    on_correction: Callable[[], None] = lambda: None,
 ) -> Recipe:
     """Correct point spread and noise, on new views each time.
 
@@ -105,7 +104,7 @@ def match_detector(
     tones : of the micrographs
     corrections : number of corrections
     seed : of the first views
-    on_correction : called with the number of corrections done
+    on_correction : called after each correction
 
     Returns
     -------
@@ -116,7 +115,7 @@ def match_detector(
         pairs = _observed_pairs(recipe, [close], tones, counts, seed + done)
         if pairs is not None:
             recipe = _correct_detector(recipe, *pairs[0], 1 / max(1, done - _FULL_CORRECTIONS + 2))
-        on_correction(done + 1)
+        on_correction()
     return recipe
 
 
@@ -143,8 +142,7 @@ def match_coverage(
         return recipe
     # What the segmentation misses or adds is the same share of both.
     ratio = pairs[0].real.coverage / pairs[0].synthetic.coverage
-    plan = plan_views(recipe, wide.geometry, tones, count, seed)
-    share = _view_coverage(recipe, wide.geometry, plan) * ratio
+    share = _view_coverage(recipe, wide.geometry, count, seed) * ratio
     return _correct_coverage(recipe, share, expected_coverage(recipe, wide.geometry, seed))
 
 
@@ -157,7 +155,7 @@ def _observed_pairs(
 ) -> list[_Pair] | None:
     """Return estimates at each scale, or None if some synthetic views show no particles."""
     plans = [
-        plan_views(recipe, target.geometry, tones, count, seed)
+        RenderPlan(seed, count, tones, particles_in_field(recipe, target.geometry))
         for target, count in zip(targets, counts, strict=False)
     ]
     pairs = []
@@ -309,13 +307,13 @@ def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, dampin
 # Coverage, from the scenes themselves
 
 
-def _view_coverage(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) -> float:
+def _view_coverage(recipe: Recipe, geometry: ViewGeometry, count: int, seed: int) -> float:
     """Trace the share of synthetic views that particles cover."""
-    drawn = recipe_of_view(recipe, geometry, plan.particles)
+    drawn = recipe_of_view(recipe, geometry, particles_in_field(recipe, geometry))
     edge_px = drawn.camera.render_px
     covered = []
-    for index in range(plan.count):
-        scene = _scene(drawn, plan.seed, index)
+    for index in range(count):
+        scene = _scene(drawn, seed, index)
         surface = trace(scene, scene.view.resampled(edge_px, edge_px))
         covered.append(float((surface.particle > 0).mean()))
     return float(np.mean(covered))

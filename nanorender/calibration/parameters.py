@@ -87,6 +87,29 @@ class Parameter(NamedTuple):
         return self.clip(math.exp(min(coordinate, 50.0)) if self.logarithmic else coordinate)
 
 
+def with_settings(recipe: Recipe, group: str, **settings: Any) -> Recipe:
+    """Change settings in one group of a recipe, without validation.
+
+    Parameters
+    ----------
+    recipe : to change
+    group : name of the group, such as "camera"
+    settings : new values
+
+    Returns
+    -------
+    Changed recipe.
+
+    Examples
+    --------
+    >>> from nanorender.recipe import read_recipe
+    >>> with_settings(read_recipe("ag"), "detector", bits=16).detector.bits
+    16
+    """
+    changed = getattr(recipe, group).model_copy(update=settings)
+    return recipe.model_copy(update={group: changed})
+
+
 # Settings of particle populations
 
 
@@ -174,8 +197,7 @@ def _members(recipe: Recipe) -> float | None:
 def _with_members(recipe: Recipe, value: float) -> Recipe:
     placement = recipe.placement
     assert isinstance(placement, Agglomerates)
-    changed = placement.model_copy(update={"members": _rescaled(placement.members, value)})
-    return recipe.model_copy(update={"placement": changed})
+    return with_settings(recipe, "placement", members=_rescaled(placement.members, value))
 
 
 def _rescaled(distribution: Distribution, typical: float) -> Distribution:
@@ -237,11 +259,11 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
         return setting if isinstance(setting, float) else setting.typical()
 
     def write(recipe: Recipe, value: float) -> Recipe:
-        settings = getattr(recipe, group)
-        old, new = getattr(settings, name), value
-        if not isinstance(old, float):
-            new = Constant(value=value) if group == "detector" else _rescaled(old, value)
-        return recipe.model_copy(update={group: settings.model_copy(update={name: new})})
+        old = getattr(getattr(recipe, group), name)
+        if isinstance(old, float):
+            return with_settings(recipe, group, **{name: value})
+        new = Constant(value=value) if group == "detector" else _rescaled(old, value)
+        return with_settings(recipe, group, **{name: new})
 
     return read, write
 
@@ -253,13 +275,7 @@ MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True,
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01)
 BRIGHTNESS_SPREAD = Parameter(
-    "brightness_spread",
-    _brightness_spread,
-    _with_brightness_spread,
-    0.005,
-    0.7,
-    0.3,
-    True,
+    "brightness_spread", _brightness_spread, _with_brightness_spread, 0.005, 0.7, 0.3, True
 )
 EDGE = Parameter("exponent", *_material("exponent"), 0.0, 2.0, 0.15)
 RIM = Parameter("rim", *_material("rim"), 0.0, 1.0, 0.1)

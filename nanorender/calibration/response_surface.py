@@ -64,7 +64,7 @@ def search_settings(
     references: Sequence[Observation],
     evaluations: int,
     seed: int,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_evaluation: Callable[[], None] = lambda: None,
 ) -> SearchResult:
     """Search for the settings of a recipe with the lowest loss.
 
@@ -76,7 +76,7 @@ def search_settings(
     references : real views at each scale
     evaluations : maximum number of calls of `observe`
     seed : of the minimization of each model
-    on_progress : called with the number of evaluations done
+    on_evaluation : called after each evaluation
 
     Returns
     -------
@@ -87,11 +87,10 @@ def search_settings(
         free.pop()
     if not free:
         return SearchResult(recipe, 0)
-    counter = itertools.count(1)
 
     def counted(candidate: Recipe, number: int) -> list[Observation]:
         observed = observe(candidate, number)
-        on_progress(next(counter))
+        on_evaluation()
         return observed
 
     # Build a model of the given recipe.

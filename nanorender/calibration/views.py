@@ -1,7 +1,7 @@
 """Views: square parts of real images, and synthetic images rendered to match them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from nanorender.calibration.estimates import direct_estimates, with_particles
 from nanorender.calibration.image_statistics import GrayImage
 from nanorender.calibration.observation import Observation, observe_like, pool_observations
+from nanorender.calibration.parameters import with_settings
 from nanorender.distributions import Constant, Distribution, Uniform
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
@@ -83,7 +84,7 @@ class RenderPlan(NamedTuple):
 
     seed: int
     count: int
-    tones: tuple[Tone, ...]
+    tones: Sequence[Tone]
     particles: int
 
 
@@ -200,45 +201,22 @@ def recipe_of_view(recipe: Recipe, geometry: ViewGeometry, particles: int) -> Re
     -------
     Recipe that renders 8-bit views.
     """
-    camera = recipe.camera.model_copy(
-        update={
-            "pixel_size_nm": Constant(value=geometry.pixel_size_nm),
-            "image_px": geometry.edge_px,
-            "render_px": max(16, round(geometry.edge_px * geometry.rays_per_px)),
-        }
-    )
     per_nm2 = recipe.particle_count.typical() / recipe.field_nm**2
     least_field_nm = _LEAST_FIELD_EDGES * geometry.pixel_size_nm * geometry.edge_px
     particles = max(particles, math.ceil(per_nm2 * least_field_nm**2))
-    return recipe.model_copy(
-        update={
-            "camera": camera,
-            "field_nm": math.sqrt(particles / per_nm2),
-            "particle_count": Constant(value=particles),
-            "detector": recipe.detector.model_copy(update={"bits": 8}),
-            "outputs": (),
-        }
+    sample = {
+        "field_nm": math.sqrt(particles / per_nm2),
+        "particle_count": Constant(value=particles),
+        "outputs": (),
+    }
+    recipe = with_settings(recipe.model_copy(update=sample), "detector", bits=8)
+    return with_settings(
+        recipe,
+        "camera",
+        pixel_size_nm=Constant(value=geometry.pixel_size_nm),
+        image_px=geometry.edge_px,
+        render_px=max(16, round(geometry.edge_px * geometry.rays_per_px)),
     )
-
-
-def plan_views(
-    recipe: Recipe, geometry: ViewGeometry, tones: Sequence[Tone], count: int, seed: int
-) -> RenderPlan:
-    """Plan the synthetic views of a recipe and of those to be compared with it.
-
-    Parameters
-    ----------
-    recipe : gives the number of particles
-    geometry : of the views
-    tones : of the micrographs; empty to draw from the recipe's own distributions
-    count : number of views
-    seed : of all views
-
-    Returns
-    -------
-    Plan of the views.
-    """
-    return RenderPlan(seed, count, tuple(tones), particles_in_field(recipe, geometry))
 
 
 def synthetic_views(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) -> list[GrayImage]:
@@ -261,8 +239,8 @@ def synthetic_views(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) ->
 def _render_view(recipe: Recipe, binning: int, plan: RenderPlan, index: int) -> GrayImage:
     if plan.tones:
         black, gain = plan.tones[index % len(plan.tones)]
-        levels = {"black_level": Constant(value=black / 255), "gain": Constant(value=gain)}
-        recipe = _with_detector(recipe, levels)
+        black, gain = Constant(value=black / 255), Constant(value=gain)
+        recipe = with_settings(recipe, "detector", black_level=black, gain=gain)
     return bin_view(render(recipe, plan.seed, index).image.astype(np.float32), binning)
 
 
@@ -338,17 +316,14 @@ def with_tones(recipe: Recipe, tones: Sequence[Tone]) -> Recipe:
     Recipe with other detector levels.
     """
     black, gain = np.array(tones).T
-    levels = {
-        "black_level": _uniform_like(black / 255, 0.0),
-        "gain": _uniform_like(gain, _LEAST_GAIN_SPREAD),
-        "gamma": Constant(value=1.0),
-        "contrast": Constant(value=1.0),
-    }
-    return _with_detector(recipe, levels)
-
-
-def _with_detector(recipe: Recipe, settings: Mapping[str, Distribution]) -> Recipe:
-    return recipe.model_copy(update={"detector": recipe.detector.model_copy(update=settings)})
+    return with_settings(
+        recipe,
+        "detector",
+        black_level=_uniform_like(black / 255, 0.0),
+        gain=_uniform_like(gain, _LEAST_GAIN_SPREAD),
+        gamma=Constant(value=1.0),
+        contrast=Constant(value=1.0),
+    )
 
 
 def _uniform_like(values: Float[np.ndarray, "n"], least_half_width: float) -> Distribution:

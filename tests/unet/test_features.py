@@ -1,7 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
+from pictures import noisy_discs
+from typer.testing import CliRunner
 
+import cli
 from nanorender.errors import InputError
+from nanorender.files.tiff import write_image
 from unet import features as module
 from unet.checkpoint import write_model
 from unet.features import encoder_extractor, feature_extractor, imagenet_extractor
@@ -49,3 +54,38 @@ def test_without_the_wheel_a_model_must_be_named(monkeypatch, unet_model):
     with pytest.raises(InputError, match=r"nanorender\[similarity\].*--model"):
         feature_extractor(None)
     assert "U-Net" in feature_extractor(unet_model).name
+
+
+def compare(*words):
+    return CliRunner().invoke(cli.app, ["compare", *map(str, words)])
+
+
+def test_compare_gives_the_terms_the_classifier_and_the_embedding(tmp_path, unet_model):
+    folders = [tmp_path / "real", tmp_path / "dataset" / "images"]
+    for folder, deviation in zip(folders, (3.0, 6.0), strict=True):
+        folder.mkdir(parents=True)
+        for number, image in enumerate(noisy_discs(2, deviation, int(deviation))):
+            write_image(folder / f"{number}.tif", image.astype(np.uint8), deviation)
+    picture, worst = tmp_path / "embedding.png", tmp_path / "worst.png"
+    options = ("--embedding", picture, "--model", unet_model, "-n", 10, "--worst", worst)
+    done = compare(tmp_path / "real", tmp_path / "dataset", *options)
+    assert done.exit_code == 0, done.output
+    for word in (
+        "gray",
+        "loss",
+        "classifier",
+        "neighbors",
+        "of 20 patches",
+        "encoder of the U-Net",
+    ):
+        assert word in done.stdout
+    assert "pixel size of the real images is 3 nm, that of the synthetic ones 6 nm" in done.stderr
+    assert worst.exists()
+    table = pd.read_csv(picture.with_suffix(".csv"))
+    assert table["kind"].value_counts().to_dict() == {"real": 10, "synthetic": 10}
+
+
+def test_a_model_without_an_embedding_is_refused(tmp_path, unet_model):
+    refused = compare(tmp_path, tmp_path, "--model", unet_model)
+    assert isinstance(refused.exception, InputError)
+    assert "give --embedding" in str(refused.exception)

@@ -100,14 +100,14 @@ def test_a_call_hidden_in_the_first_pickle_is_refused(tmp_path):
 def test_a_tensor_outside_its_storage_is_refused(offset, shape, strides, tmp_path):
     tensors = OrderedDict(weight=tensor("7", 24, offset, shape, strides))
     path = write(tmp_path / "weights.pth", tensors, {"7": np.zeros(24, "<f4")})
-    with pytest.raises(InputError, match="no tensors that can be read"):
+    with pytest.raises(InputError, match="no readable tensors"):
         read_tensors(path)
 
 
 def test_what_is_no_such_file_is_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 a newer format", pickle.dumps(7)):
         (tmp_path / "file.pth").write_bytes(content)
-        with pytest.raises(InputError, match="no tensors that can be read"):
+        with pytest.raises(InputError, match="no readable tensors"):
             read_tensors(tmp_path / "file.pth")
     whole = write(
         tmp_path / "whole.pth",
@@ -115,7 +115,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         {"7": np.zeros(24, "<f4")},
     )
     (tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:-8])
-    with pytest.raises(InputError, match="not as long"):
+    with pytest.raises(InputError, match="shorter or longer than stated"):
         read_tensors(tmp_path / "cut.pth")
 
 

@@ -8,7 +8,6 @@ from nanorender.calibration.calibrate import (
     CalibrationSettings,
     assumed_pixel_size_nm,
     calibrate,
-    inscribed_diameters_px,
 )
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
@@ -29,13 +28,6 @@ def discs(diameter_px):
         for x in range(60, 400, 100):
             image[np.hypot(rows - y, columns - x) <= diameter_px / 2] = 180
     return image
-
-
-@pytest.mark.parametrize("diameter_px", [16, 31, 60])
-def test_discs_are_found_with_their_diameter(diameter_px):
-    found = inscribed_diameters_px(discs(diameter_px))
-    assert len(found) == 16
-    assert np.median(found) == pytest.approx(diameter_px, abs=2)
 
 
 def test_a_recipe_is_drawn_to_the_scale_of_the_particles():
