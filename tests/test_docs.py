@@ -3,6 +3,7 @@
 import inspect
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -72,3 +73,12 @@ def test_measurement_example_runs():
     names = {"labels": labels, "pixel_size_nm": 1.0, "image": None}
     exec(text, names)
     assert names["table"]["extent"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("diff", fenced("contributing.md", "diff"), ids=lambda diff: diff[11:60])
+def test_walk_through_applies(diff):
+    done = subprocess.run(
+        ["git", "apply", "--check", "-"],
+        input=diff, cwd=ROOT, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert not done.returncode, done.stderr

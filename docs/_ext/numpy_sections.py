@@ -72,8 +72,7 @@ def _field_lists(lines: list[str]) -> list[str]:
             for entry in entries(body):
                 result += [f":{FIELDS[title]} {name}: {entry.text}" for name in entry.names]
         elif title in RESULTS:
-            text = " ".join(line.strip() for line in body if line.strip())
-            result += [f":{title.lower()}: {text}"]
+            result += [f":{title.lower()}: {_result(body)}"]
         elif title == "Attributes":
             for entry in entries(body):
                 result += [f"**{', '.join(entry.names)}**", f"   {entry.text}", ""]
@@ -83,6 +82,14 @@ def _field_lists(lines: list[str]) -> list[str]:
             result += body
         result.append("")
     return result
+
+
+def _result(lines: list[str]) -> str:
+    """Return a section on what is returned, whose first line may be a type, as one text."""
+    filled = [line for line in lines if line.strip()]
+    typed = len(filled) > 1 and filled[1].startswith(" ") and not filled[0].endswith((".", ","))
+    first = f"{filled[0]}: " if typed and " : " not in filled[0] else f"{filled[0]} "
+    return (first + " ".join(line.strip() for line in filled[1:])).strip() if filled else ""
 
 
 def _process(

@@ -9,8 +9,9 @@ In Markdown:
 import importlib
 import inspect
 import pkgutil
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import get_args
 
 from docutils import nodes
 from results_tables import Row, table
@@ -22,7 +23,7 @@ import unet
 from nanorender.measuring.measure import column_descriptions
 from nanorender.outputs import OUTPUTS
 from nanorender.recipe import preset_names, read_recipe
-from nanorender.scenes.placement import Placement
+from nanorender.scenes.placement import PLACEMENTS
 from nanorender.scenes.shapes import BUILT_IN
 from unet.presets import PRESETS
 
@@ -38,7 +39,7 @@ USES = {
 def _first_sentence(item: object) -> str:
     """Return the first paragraph of a docstring without its verb."""
     text = " ".join((inspect.getdoc(item) or "").partition("\n\n")[0].split())
-    text = text.removeprefix("Return ").removeprefix("the ")
+    text = re.sub(r"^(Return|Compute|Measure) (the )?", "", text)
     return text[:1].upper() + text[1:]
 
 
@@ -71,14 +72,17 @@ def recipes() -> Iterator[Row]:
 def templates() -> Iterator[Row]:
     """Built-in templates."""
     yield "template", "shape"
+    by_shape: dict[str, list[str]] = defaultdict(list)
     for name, template in BUILT_IN.items():
-        yield f"`{name}`", template.description
+        by_shape[template.description].append(f"`{name}`")
+    for shape, names in by_shape.items():
+        yield names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}", shape
 
 
 def placements() -> Iterator[Row]:
     """Kinds of placement."""
     yield "`kind`", "placement"
-    for kind in get_args(get_args(Placement)[0]):
+    for kind in PLACEMENTS:
         yield f"`{kind.model_fields['kind'].default}`", _first_sentence(kind)
 
 

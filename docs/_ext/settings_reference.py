@@ -18,6 +18,7 @@ from sphinx.util import logging
 
 from nanorender import distributions
 from nanorender.calibration.calibrate import CalibrationSettings
+from nanorender.outputs import OUTPUTS
 from nanorender.recipe import Recipe
 from nanorender.separation.separate import Separation
 from nanorender.settings import Settings
@@ -26,6 +27,11 @@ from unet.presets import TrainSettings
 
 LOGGER = logging.getLogger(__name__)
 DISTRIBUTIONS = get_args(get_args(distributions.Distribution)[0])
+VALIDATORS = {
+    "_positive": "> 0",
+    "_not_negative": "≥ 0",
+    "check_outputs": ", ".join(f"`{name}`" for name in OUTPUTS),
+}
 OTHERS = {
     "training": (TrainSettings, "A training preset, for `nanorender train --preset FILE`."),
     "separation": (Separation, "For `nanorender segment --separation FILE` and `nanorender run`."),
@@ -109,8 +115,8 @@ def _allowed(metadata: tuple[Any, ...]) -> str:
             case MaxLen(max_length=value):
                 found.append(f"at most {value}")
             case AfterValidator(func=function):
-                found.append({"_positive": "> 0", "_not_negative": "≥ 0"}[function.__name__])
-    return ", ".join(found)
+                found.append(VALIDATORS.get(function.__name__, ""))
+    return ", ".join(filter(None, found))
 
 
 def _plural(kind: str) -> str:
@@ -180,7 +186,13 @@ def _rows(model: type[Settings]) -> Iterator[tuple[str, str, str, str, str]]:
         text = field.description or described.get(key, "")
         if not text:
             LOGGER.warning("the setting %s of %s has no description", key, model.__qualname__)
-        yield f"`{key}`", kind.kind, _default(field), kind.allowed, text.replace("|", "\\|")
+        yield f"`{key}`", kind.kind, _default(field), kind.allowed, _sentence(text)
+
+
+def _sentence(text: str) -> str:
+    """Return a description as a sentence for a cell of a table."""
+    words = " ".join(text.split()).replace("|", "\\|").removesuffix(".")
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _table(model: type[Settings]) -> str:
