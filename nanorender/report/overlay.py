@@ -1,4 +1,4 @@
-"""Colored overlays of label maps on micrographs, neighbors never in the same color."""
+"""Colored overlays of label maps on micrographs, with different colors for neighbors."""
 
 import colorsys
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from nanorender.measuring.contacts import nearby_pairs
 
-# Told apart by color-blind readers (Okabe and Ito, Color Universal Design, 2008); black left out.
+# Distinguishable for color-blind readers (Okabe and Ito, Color Universal Design, 2008), no black.
 OKABE_ITO = (
     (230, 159, 0),
     (86, 180, 233),
@@ -18,23 +18,38 @@ OKABE_ITO = (
     (213, 94, 0),
     (204, 121, 167),
 )
-NEARBY_PX = 3  # particles this close count as neighbors: their outlines nearly touch on the screen
+NEARBY_PX = 3  # largest gap between neighbors; their outlines nearly touch on the screen
 FILL = 0.25
-OUTLINES_ACROSS = 700  # an outline is one pixel wide for every so many pixels of the image
+OUTLINES_ACROSS = 700  # width of outlines: image size divided by this, at least one pixel
 
 
 def neighbor_colors(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
-    """Return a color number for every label, 0 to the largest, neighbors never alike.
+    """Color labels so that neighbors have different colors.
 
     Greedy coloring in smallest-last order (Matula and Beck, J. ACM 30, 417, 1983), which needs at
-    most six colors on planar maps; among the allowed colors the one used least is taken, so
-    that the colors come out equally frequent.
+    most six colors on planar maps. The least used of the available colors is taken, which makes
+    all colors about equally frequent.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+
+    Returns
+    -------
+    index into the palette for each label from 0 (background) to the largest
+
+    Examples
+    --------
+    >>> colors = neighbor_colors(np.array([[1, 1, 2], [3, 3, 2]]))
+    >>> len(set(colors[1:]))
+    3
     """
+    # Collect the neighbors of each label.
     neighbors: list[set[int]] = [set() for _ in range(int(labels.max(initial=0)) + 1)]
     for one, other in nearby_pairs(labels, NEARBY_PX).tolist():
         neighbors[one].add(other)
         neighbors[other].add(one)
-
+    # Give each label the least used color that none of its neighbors has.
     colors = np.full(len(neighbors), -1)
     uses = [0] * len(OKABE_ITO)
     for label in reversed(_smallest_last(neighbors)):
@@ -49,7 +64,7 @@ def neighbor_colors(labels: Integer[np.ndarray, "h w"]) -> Int[np.ndarray, "n"]:
 
 
 def _smallest_last(neighbors: list[set[int]]) -> list[int]:
-    """Return the labels in the order in which they are removed, fewest neighbors left first."""
+    """Order the labels by repeatedly removing one with the fewest remaining neighbors."""
     degree = [len(each) for each in neighbors]
     waiting: list[list[int]] = [[] for _ in range(max(degree) + 1)]
     for label, count in enumerate(degree):
@@ -63,7 +78,7 @@ def _smallest_last(neighbors: list[set[int]]) -> list[int]:
             continue
         label = waiting[fewest].pop()
         if removed[label] or degree[label] != fewest:
-            continue  # waits in another list since it lost a neighbor
+            continue  # moved to another list when it lost a neighbor
         removed[label] = True
         order.append(label)
         for other in neighbors[label]:
@@ -75,7 +90,22 @@ def _smallest_last(neighbors: list[set[int]]) -> list[int]:
 
 
 def palette(count: int) -> UInt8[np.ndarray, "count 3"]:
-    """Return `count` RGB colors: Okabe and Ito's, then hues by the golden ratio where needed."""
+    """List distinct colors: those of Okabe and Ito, then hues spaced by the golden ratio.
+
+    Parameters
+    ----------
+    count : number of colors
+
+    Returns
+    -------
+    (count, 3) RGB values
+
+    Examples
+    --------
+    >>> palette(2)
+    array([[230, 159,   0],
+           [ 86, 180, 233]], dtype=uint8)
+    """
     extra = [
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.55, 0.95))
         for index in range(count - len(OKABE_ITO))
@@ -84,7 +114,21 @@ def palette(count: int) -> UInt8[np.ndarray, "count 3"]:
 
 
 def to_uint8(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """Return the gray image in 8 bits: as it is, or 16 bits stretched from darkest to brightest."""
+    """Convert a gray image to 8 bits.
+
+    Parameters
+    ----------
+    image : (h, w) gray image
+
+    Returns
+    -------
+    8-bit images unchanged; others scaled from their minimum and maximum to 0 and 255
+
+    Examples
+    --------
+    >>> to_uint8(np.array([[1000, 2000, 3000]], np.uint16))
+    array([[  0, 128, 255]], dtype=uint8)
+    """
     if image.dtype == np.uint8:
         return image
     low, high = int(image.min()), int(image.max())
@@ -94,7 +138,22 @@ def to_uint8(image: Integer[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
 def overlay(
     image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the gray image in RGB, every particle outlined and tinted in its color."""
+    """Draw the outlines of particles on an image, and tint the particles.
+
+    Parameters
+    ----------
+    image : (h, w) gray image
+    labels : (h, w) label map
+
+    Returns
+    -------
+    (h, w, 3) RGB image
+
+    Examples
+    --------
+    >>> overlay(np.full((1, 2), 90, np.uint8), np.array([[0, 1]])).tolist()
+    [[[90, 90, 90], [86, 180, 233]]]
+    """
     colors = neighbor_colors(labels)
     rgb = palette(int(colors.max()) + 1)[colors][labels].astype(np.float32)
     opacity = np.where(labels > 0, FILL, 0.0)
@@ -105,7 +164,22 @@ def overlay(
 
 
 def inner_edges(labels: Integer[np.ndarray, "h w"], width_px: int) -> Bool[np.ndarray, "h w"]:
-    """Return which pixels of particles lie within `width_px` of another label or background."""
+    """Find the pixels of particles near another label or the background.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+    width_px : largest distance along rows, columns and diagonals
+
+    Returns
+    -------
+    (h, w) mask
+
+    Examples
+    --------
+    >>> inner_edges(np.array([[1, 1, 1, 2, 2]]), 1).astype(int)
+    array([[0, 0, 1, 1, 0]])
+    """
     size = 2 * width_px + 1
     highest = ndimage.maximum_filter(labels, size, mode="nearest")
     lowest = ndimage.minimum_filter(labels, size, mode="nearest")
@@ -113,10 +187,23 @@ def inner_edges(labels: Integer[np.ndarray, "h w"], width_px: int) -> Bool[np.nd
 
 
 def number_places(labels: Integer[np.ndarray, "h w"]) -> Float[np.ndarray, "n 3"]:
-    """Return (label, x, y) in pixels for every particle: where its number is best written.
+    """Find where to write the number of each particle.
 
-    The place is the pixel farthest from the particle's edge, which lies inside even where the
-    centroid of a bent particle does not.
+    The position is the pixel farthest from the particle's edge. Unlike the centroid, it lies
+    inside bent particles.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+
+    Returns
+    -------
+    (n, 3) label, x and y of each particle, in pixels
+
+    Examples
+    --------
+    >>> number_places(np.array([[0, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1]]))
+    array([[1. , 2.5, 1.5]])
     """
     places = []
     for index, box in enumerate(ndimage.find_objects(labels)):
