@@ -1,4 +1,4 @@
-"""The command line: every layer's commands, and the order of the stages."""
+"""Command line: all commands, and `run`, which calls them in order."""
 
 import signal
 import sys
@@ -8,9 +8,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import nanorender.commands.analysis
+import nanorender.commands.calibration
+import nanorender.commands.datasets
 import nanorender.commands.rendering
 import unet.commands
 from nanorender.commands.analysis import measure, report
+from nanorender.commands.datasets import export
 from nanorender.commands.options import (
     CORES,
     RECIPE_HELP,
@@ -32,7 +35,7 @@ from nanorender.commands.options import (
     read_with_notes,
 )
 from nanorender.commands.progress import progress
-from nanorender.commands.rendering import export, generate
+from nanorender.commands.rendering import generate
 from nanorender.errors import InputError
 from nanorender.provenance.record import recorded
 from unet.commands import segment, select, train
@@ -41,10 +44,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Synthetic nanoparticle micrographs with exact labels, a U-Net trained on them alone, "
-    "and the sizes of the particles on real ones.",
+    help="Render synthetic nanoparticle micrographs with exact labels, train a U-Net on them, and "
+    "measure the particles in real micrographs.",
 )
 app.add_typer(nanorender.commands.rendering.app)
+app.add_typer(nanorender.commands.datasets.app)
+app.add_typer(nanorender.commands.calibration.app)
 app.add_typer(unet.commands.app)
 app.add_typer(nanorender.commands.analysis.app)
 
@@ -66,7 +71,7 @@ def run(
     averaged: Averaged = True,
     separation: SeparationFile = None,
 ) -> None:
-    """From micrographs to a report: all stages, into one folder; started again, it goes on.
+    """Run all stages from micrographs to the report; run again to resume.
 
     Example: nanorender run micrographs --recipe tio2 -o study
     """
@@ -114,10 +119,10 @@ def run(
 @app.command(rich_help_panel="All stages")
 @recorded("out")
 def demo(
-    out: Annotated[Path, typer.Argument(help="Folder to write.")] = Path("demo"),
+    out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("demo"),
     workers: Workers = CORES,
 ) -> None:
-    """Show the whole chain without any input: learn from synthetic images, measure others.
+    """Run all stages without input: train on synthetic images, measure others.
 
     Example: nanorender demo
     """
@@ -127,7 +132,7 @@ def demo(
     generate("tio2", unseen, 4, 1, workers, scale_nm, 768)
     segment(out / "run", unseen / "images", labels)
     measure(labels, out / "particles.csv")
-    title = "Synthetic TiO2 that the network never saw"
+    title = "Synthetic TiO2 not used in training"
     report(labels, out / "report", str(unseen / "labels"), title)
 
 
@@ -210,12 +215,12 @@ REPRODUCIBLE = {
 
 @app.command(rich_help_panel="Trust")
 def reproduce(
-    folder: Annotated[Path, typer.Argument(help="Folder that a command wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Folder written by a command.")],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder to keep what is made again.")
+        Path | None, typer.Option("-o", "--out", help="Folder to keep the reproduced files in.")
     ] = None,
 ) -> None:
-    """Make an output folder again, from what it says of itself, and compare every file.
+    """Reproduce an output folder from its record, and compare all files.
 
     Example: nanorender reproduce study
     """
@@ -224,20 +229,18 @@ def reproduce(
     from nanorender.provenance.reproduce import reproduce
 
     if out is not None and out.exists():
-        raise InputError(f"{out} is there already; give a new folder")
+        raise InputError(f"{out} already exists; give a new folder")
     with TemporaryDirectory() as temporary:
         found = reproduce(folder, out or Path(temporary) / "again", REPRODUCIBLE)
     if found:
         print(*found, sep="\n")
-        raise InputError(
-            f"{folder} could be made again, but not the same: {len(found)} differences"
-        )
-    print(f"{folder} was made again, every file the same")
+        raise InputError(f"{folder} was reproduced with {len(found)} differences, as listed")
+    print(f"{folder} was reproduced, every file the same")
 
 
 @app.command(rich_help_panel="Trust")
 def doctor() -> None:
-    """Say what the program runs on, and test for 5 seconds whether it works here.
+    """Describe this machine, and test for 5 seconds that the program works on it.
 
     Example: nanorender doctor
     """
@@ -251,23 +254,25 @@ def doctor() -> None:
 
 
 INTERRUPTED = 130
-"""Exit code of a program ended by an interrupt, as shells count it: 128 and the signal's number."""
+"""Exit code of an interrupted program: 128 plus the number of the signal."""
 
 
 def _interrupt(*_: object) -> NoReturn:
+    """Handle SIGTERM as an interrupt from the keyboard."""
     raise KeyboardInterrupt
 
 
 def _refuse(error: InputError) -> NoReturn:
+    """Print the error and exit."""
     print(f"nanorender: {error}", file=sys.stderr)
     sys.exit(2)
 
 
 def main() -> None:
-    """Run the command line; bad input gives one line and exit code 2, an interrupt 130.
+    """Run the command line.
 
-    A batch system's SIGTERM is an interrupt like that from the keyboard. What the operating system
-    refuses is no mistake of this program either.
+    Invalid input, errors of the operating system and lack of memory exit with code 2 and one line,
+    interrupts (including SIGTERM from a batch system) with code 130.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -280,12 +285,13 @@ def main() -> None:
     except UnicodeEncodeError as error:
         _refuse(InputError(f"{error.object} is not UTF-8; rename it"))
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # JAX's word
+        # JAX reports lack of memory as a RuntimeError.
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        _refuse(InputError(f"memory ran out; smaller images or batches need less: {error}"))
+        _refuse(InputError(f"out of memory ({error}); use smaller images or batches"))
     except SystemExit as left:
-        if left.code == INTERRUPTED:  # Typer leaves with it, without a word
-            print("nanorender: interrupted; start it again to go on", file=sys.stderr)
+        if left.code == INTERRUPTED:  # set by Typer, without a message
+            print("nanorender: interrupted; run the command again to resume", file=sys.stderr)
         raise
 
 

@@ -20,7 +20,7 @@ from results import add_results
 
 from nanorender.imaging.lighting import Lighting, light
 from nanorender.labeling.labels import LabelSettings, label_view
-from nanorender.recipe import preset_names
+from nanorender.recipes import preset_names
 from nanorender.tracing.instances import build_instances
 from nanorender.tracing.raymarch import trace_instances
 from nanorender.upsampling.refinement import refine_labels

@@ -10,7 +10,7 @@ import argparse
 from results import write_results
 
 from nanorender.bench import as_text, bench
-from nanorender.recipe import preset_names
+from nanorender.recipes import preset_names
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from nanorender.imaging.lighting import Lighting, light
 from nanorender.imaging.materials import MATERIALS, MaterialBase, Substrate
 from nanorender.imaging.shaders import shade
 from nanorender.preview import label_colors
-from nanorender.recipe import preset_names, read_recipe
+from nanorender.recipe import read_recipe
+from nanorender.recipes import preset_names
 from nanorender.render import render
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN

@@ -14,6 +14,7 @@ from nanorender.imaging.lighting import Lighting
 from nanorender.imaging.materials import Material, Substrate
 from nanorender.labeling.labels import LabelSettings
 from nanorender.outputs import OUTPUTS, check_outputs
+from nanorender.recipes import preset_names
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
 
@@ -112,18 +113,6 @@ class Recipe(SceneSettings):
         )
 
 
-def preset_names() -> list[str]:
-    """Return the names of the built-in recipes.
-
-    Examples
-    --------
-    >>> preset_names()
-    ['ag', 'powder', 'sio2', 'tio2']
-    """
-    folder = resources.files("nanorender") / "recipes"
-    return sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".toml"))
-
-
 def recipe_text(name_or_path: str | Path) -> str:
     """Read the TOML text of a preset or of a file.
 
@@ -137,7 +126,7 @@ def recipe_text(name_or_path: str | Path) -> str:
         If there is no such preset or file.
     """
     if str(name_or_path) in preset_names():
-        file = resources.files("nanorender") / "recipes" / f"{name_or_path}.toml"
+        file = resources.files("nanorender.recipes") / f"{name_or_path}.toml"
         return file.read_text(encoding="utf-8")
     path = Path(name_or_path)
     if path.suffix != ".toml":

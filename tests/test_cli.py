@@ -270,8 +270,8 @@ def test_preview_draws_a_contact_sheet(tmp_path):
     [
         (OSError(36, "File name too long", "x" * 5000), "File name too long"),
         (PermissionError(13, "Permission denied", "a\nb"), r"a\nb: Permission denied"),
-        (MemoryError(), "memory ran out"),
-        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9"), "memory ran out"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9"), "out of memory"),
     ],
 )
 def test_what_the_system_refuses_is_one_clear_line_too(raised, said, monkeypatch, capsys):

@@ -22,7 +22,8 @@ import nanorender
 import unet
 from nanorender.measuring.measure import column_descriptions
 from nanorender.outputs import OUTPUTS
-from nanorender.recipe import preset_names, read_recipe
+from nanorender.recipe import read_recipe
+from nanorender.recipes import preset_names
 from nanorender.scenes.placement import PLACEMENTS
 from nanorender.scenes.shapes import BUILT_IN
 from unet.presets import PRESETS

@@ -1,4 +1,4 @@
-"""Commands of the analysis: from label maps to tables and the report."""
+"""Commands of the analysis: measure, report, evaluate."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The options of the command line that several commands share, each named once."""
+"""Options that several commands share, and the functions that act on them."""
 
 import os
 import sys
@@ -10,38 +10,52 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanorender.errors import InputError
+from nanorender.recipes import preset_names
 
 if TYPE_CHECKING:
     from nanorender.files.collection import Collection, Reading
 
-RECIPE_HELP = "Preset (ag, powder, sio2, tio2) or TOML file."
+RECIPE_HELP = f"Preset ({', '.join(preset_names())}) or TOML file."
 RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
-Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or one of them.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write, made if missing.")]
-Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Synthetic images.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all that is random.")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
-Preset = Annotated[str, typer.Option(help="Training: cpu, gpu, paper, demo, or a TOML file.")]
-PixelSize = Annotated[float | None, typer.Option(help="In place of what the files say.")]
-InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels, not in nm.")]
-Crop = Annotated[str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT to keep, px.")]
-Truth = Annotated[str | None, typer.Option(help="Annotations: suffix of the names, or folder.")]
-Averaged = Annotated[
-    bool, typer.Option("--averaged/--once", help="Mean over flips and zooms, or one prediction.")
+Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or a single image.")]
+Several = Annotated[list[Path], typer.Argument(help="Images, or folders of images.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder, created if missing.")]
+Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Number of synthetic images.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+Shard = Annotated[
+    str, typer.Option(help="I/N: make every N-th image from the I-th, for job arrays.")
 ]
-Shard = Annotated[str, typer.Option(help="I/N: every N-th from the I-th, for job arrays.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Preset = Annotated[
+    str, typer.Option(help="Training preset (cpu, gpu, paper, real, demo) or TOML file.")
+]
+PixelSize = Annotated[
+    float | None, typer.Option(help="Pixel size of all images; overrides their files.")
+]
+InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels instead of nm.")]
+Crop = Annotated[
+    str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT of the part to use, in pixels.")
+]
+Truth = Annotated[
+    str | None, typer.Option(help="Annotations: suffix of their names, or their folder.")
+]
+Averaged = Annotated[
+    bool,
+    typer.Option(
+        "--averaged/--once", help="Average predictions over flips and zooms, or predict once."
+    ),
+]
 SeparationFile = Annotated[
     Path | None,
-    typer.Option("--separation", help="TOML file of how particles are found and parted."),
+    typer.Option("--separation", help="TOML file with the settings of particle separation."),
 ]
-Several = Annotated[list[Path], typer.Argument(help="Images, or folders of them.")]
 DarkParticles = Annotated[
     bool, typer.Option("--dark-particles", help="Particles are darker than the background.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 CORES = os.cpu_count() or 1
 
 
@@ -78,16 +92,16 @@ def read_with_notes(path: Path, reading: "Reading") -> "Collection":
 
 @cache
 def note(text: str) -> None:
-    """Tell the user something, once."""
+    """Print a note on standard error, once per process."""
     print(f"note: {text}", file=sys.stderr)
 
 
 def report_failures(failures: Sequence[str], total: int, what: str) -> None:
-    """List what could not be done, after all else has been; raises InputError if there is any."""
+    """List the failures after all other items are done; raise InputError if there are any."""
     if not failures:
         return
     if total == 1:
         raise InputError(failures[0])
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
-    raise InputError(f"{len(failures)} of {total} {what} failed, as listed; the others are done")
+    raise InputError(f"{len(failures)} of {total} {what} failed, as listed; all others are done")

@@ -92,7 +92,7 @@ def test_a_signal_ends_a_run_tidily_with_exit_code_130_and_it_goes_on(tmp_path, 
     process.send_signal(number)
     stderr = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert stderr.rstrip().endswith("nanorender: interrupted; start it again to go on")
+    assert stderr.rstrip().endswith("nanorender: interrupted; run the command again to resume")
     assert not psutil.wait_procs(family, timeout=20)[1]
     assert not list((tmp_path / "set").rglob(".part-*"))
     problems = verify(tmp_path / "set").problems

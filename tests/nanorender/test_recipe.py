@@ -1,7 +1,8 @@
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.recipe import Recipe, preset_names, read_recipe
+from nanorender.recipe import Recipe, read_recipe
+from nanorender.recipes import preset_names
 
 
 @pytest.mark.parametrize("name", preset_names())

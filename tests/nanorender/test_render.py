@@ -5,7 +5,8 @@ import pytest
 
 from nanorender import render as rendering
 from nanorender.labeling.labels import LabelSettings
-from nanorender.recipe import Recipe, preset_names, read_recipe
+from nanorender.recipe import Recipe, read_recipe
+from nanorender.recipes import preset_names
 from nanorender.render import render
 from nanorender.tracing.raymarch import trace
 

@@ -17,7 +17,8 @@ from nanorender.calibration.fitted_recipe import (
 from nanorender.calibration.observation import LossTerms, observe_reference
 from nanorender.calibration.parameters import ALBEDO, BLUR, DIAMETER, MEMBERS, RINGS
 from nanorender.errors import InputError
-from nanorender.recipe import preset_names, read_recipe
+from nanorender.recipe import read_recipe
+from nanorender.recipes import preset_names
 
 REAL, SYNTHETIC = noisy_discs(2, 3.0, 0), noisy_discs(2, 4.0, 5)
 

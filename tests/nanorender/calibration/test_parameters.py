@@ -8,7 +8,8 @@ from nanorender.calibration.parameters import (
     SIZE_SPREAD,
     log_deviation,
 )
-from nanorender.recipe import Recipe, preset_names, read_recipe
+from nanorender.recipe import Recipe, read_recipe
+from nanorender.recipes import preset_names
 
 EVERY = SEARCHED + MATCHED
 

@@ -1,0 +1,71 @@
+"""Command that fits recipes to micrographs: calibrate."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanorender.commands.options import (
+    RECIPE_HELP,
+    Crop,
+    DarkParticles,
+    PixelSize,
+    Seed,
+    Several,
+    parse_reading,
+)
+from nanorender.commands.progress import progress
+
+app = typer.Typer()
+PANEL = "Render"
+
+
+@app.command(rich_help_panel=PANEL)
+def calibrate(
+    micrographs: Several,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
+    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
+    sheet: Annotated[Path | None, typer.Option(help="PNG file for a visual check.")] = None,
+    evaluations: Annotated[
+        int,
+        typer.Option(min=1, help="Candidates to render; 80 or more to fit all settings."),
+    ] = 200,
+    dark_particles: DarkParticles = False,
+    pixel_size_nm: PixelSize = None,
+    crop: Crop = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit a recipe to one to ten micrographs without annotations.
+
+    Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
+    """
+    from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+    from nanorender.calibration.fitted_recipe import (
+        loss_summary,
+        require_suffix,
+        write_fitted,
+        write_sheet,
+    )
+    from nanorender.files.collection import read_micrographs
+    from nanorender.recipe import read_recipe
+
+    require_suffix(out, ".toml")
+    if sheet is not None:
+        require_suffix(sheet, ".png")
+    base = read_recipe(recipe)
+    images = read_micrographs(micrographs, parse_reading(pixel_size_nm, crop=crop))
+    settings = CalibrationSettings(
+        evaluations=evaluations, seed=seed, dark_particles=dark_particles
+    )
+    with progress("fitting") as show:
+        fitted = calibrate(images, base, settings, show)
+    for note in fitted.notes:
+        print(f"note: {note}", file=sys.stderr)
+    write_fitted(fitted, recipe, [image.path.name for image in images], out)
+    if sheet is not None:
+        views = {"real": fitted.real_views, "synthetic, fitted": fitted.synthetic_views}
+        write_sheet(fitted, views, sheet)
+        print(sheet)
+    print(loss_summary(fitted), file=sys.stderr)
+    print(out)
