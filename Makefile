@@ -12,6 +12,7 @@ test: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 	$(BIN)/python -m pytest
 
 $(VENV)/.demo-ready: pyproject.toml

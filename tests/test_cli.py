@@ -215,7 +215,7 @@ def test_a_run_folder_of_another_architecture_is_refused(study, folder, tmp_path
     assert_one_clear_line(done)
 
 
-@pytest.mark.parametrize("name", ["missing", "empty", "text", "truncated", "colour"])
+@pytest.mark.parametrize("name", ["missing", "empty", "text", "truncated", "color"])
 def test_bad_images_give_one_clear_line(name, folder, tmp_path):
     path = tmp_path / f"{name}.tif"
     if name == "empty":
@@ -224,7 +224,7 @@ def test_bad_images_give_one_clear_line(name, folder, tmp_path):
         path.write_text("not an image")
     elif name == "truncated":
         path.write_bytes((folder / "images" / "grid 0.tif").read_bytes()[:2000])
-    elif name == "colour":
+    elif name == "color":
         noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
         tifffile.imwrite(path, noise, photometric="rgb")
     done = nanorender("run", path, "-o", tmp_path / "study", "--pixels")
@@ -235,7 +235,7 @@ def test_bad_images_give_one_clear_line(name, folder, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("description", "descriptoin"), "descriptoin"),
+        (("description", "descriptions"), "descriptions"),
         (("median = 255.0", "median = -255.0"), "median"),
         (('material = "oxide"', 'material = "iron"'), "iron"),
         (('"grain_0"', '"grain_x"'), "grain_x"),
