@@ -20,6 +20,7 @@ from nanorender.files.dataset import (
     write_sample,
 )
 from nanorender.outputs import compute_outputs
+from nanorender.randomization import RandomizedRecipe, parse_recipe_source
 from nanorender.recipe import Recipe
 from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
@@ -29,7 +30,7 @@ WHOLE = (1, 1)
 
 
 def generate(
-    recipe: Recipe,
+    recipe: Recipe | RandomizedRecipe,
     count: int,
     seed: int,
     folder: Path,
@@ -83,7 +84,9 @@ def generate(
         # What no sample can be made of, or by, is refused before there are any files.
         if scheduler is not None:
             check_cluster(scheduler)
-        sample_scene(_recipe(text), np.random.default_rng([seed, 0]).spawn(1)[0])
+        sample_scene(
+            _recipe(text).for_sample(seed, 0), np.random.default_rng([seed, 0]).spawn(1)[0]
+        )
         create_dataset(folder, recipe.description, text, seed, count)
     with _locked(folder, shard):
         # Whoever came second when two processes began at once, or wants more samples, sees here
@@ -124,17 +127,19 @@ def _possible(shard: tuple[int, int]) -> tuple[int, int]:
 def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
     """Render one sample and write it into a dataset folder; raises InputError as `generate`."""
     recipe = _recipe(recipe_toml)
-    sample = render(recipe, seed, index)
+    drawn = recipe.for_sample(seed, index)
+    sample = render(drawn, seed, index)
     more = {}
-    if recipe.outputs:
-        more = compute_outputs(sample.scene, sample.particle, recipe.outputs)
+    if drawn.outputs:
+        more = compute_outputs(sample.scene, sample.particle, drawn.outputs)
     truth, pixel_size_nm = sample.truth, sample.pixel_size_nm
-    write_sample(folder, index, sample.image, sample.labels, truth, pixel_size_nm, more)
+    text = None if drawn is recipe else drawn.to_toml()
+    write_sample(folder, index, sample.image, sample.labels, truth, pixel_size_nm, more, text)
 
 
 @lru_cache(maxsize=1)
-def _recipe(text: str) -> Recipe:
-    return Recipe.from_toml(text, "the recipe")
+def _recipe(text: str) -> Recipe | RandomizedRecipe:
+    return parse_recipe_source(text, "the recipe")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file
+from nanorender.randomization import RandomizedRecipe
 from nanorender.recipe import Recipe
 from nanorender.render import Sample, render
 from nanorender.report.overlay import neighbor_colors, palette
@@ -19,7 +20,7 @@ EDGE_INCHES = 3.2
 
 
 def write_preview(
-    recipe: Recipe,
+    recipe: Recipe | RandomizedRecipe,
     count: int,
     seed: int,
     path: Path,
@@ -47,7 +48,7 @@ def write_preview(
     grid = figure.subplots(count, len(COLUMNS), squeeze=False)
     for index, row in enumerate(grid):
         on_progress(index, count)
-        sample = render(recipe, seed, index)
+        sample = render(recipe.for_sample(seed, index), seed, index)
         for axes, picture in zip(row, _pictures(sample), strict=True):
             axes.imshow(picture, cmap="gray", vmin=0, vmax=_white(picture))
             axes.set_axis_off()

@@ -1,8 +1,8 @@
 """Recipes: all settings of one kind of synthetic image, in one TOML file."""
 
-from importlib import resources
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,12 +11,16 @@ from nanorender.files.pixelsize import check_pixel_size
 from nanorender.imaging.detector import DetectorSettings
 from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
-from nanorender.imaging.materials import Material, Substrate
+from nanorender.imaging.materials import Material, MaterialBase, Substrate, Transmission
+from nanorender.imaging.publication import PublicationSettings
+from nanorender.imaging.transmission.image import TransmissionSettings
 from nanorender.labeling.labels import LabelSettings
 from nanorender.outputs import OUTPUTS, check_outputs
-from nanorender.recipes import preset_names
+from nanorender.recipes import preset_names, preset_text, randomized_names
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
+
+MaterialFamily = TypeVar("MaterialFamily", MaterialBase, Transmission)
 
 
 class Recipe(SceneSettings):
@@ -32,8 +36,12 @@ class Recipe(SceneSettings):
     """The dirt on the substrate."""
     lighting: Lighting = Lighting()
     """Light, shadow and ambient occlusion."""
+    transmission: TransmissionSettings | None = None
+    """Beam and film of transmission images, in place of substrate and lighting; left out: SEM."""
     detector: DetectorSettings = DetectorSettings()
     """From radiance to gray levels: blur, contrast, noise and distortion."""
+    publication: PublicationSettings | None = None
+    """Marks and compression of published images; left out: none."""
     labels: LabelSettings = LabelSettings()
     """The label maps."""
     outputs: Annotated[
@@ -50,9 +58,49 @@ class Recipe(SceneSettings):
                 raise ValueError(f"no material '{kind.material}'; choose from {known}")
         return self
 
-    def population_materials(self) -> tuple[Material, ...]:
-        """Return the material of each population, in order."""
-        return tuple(self.materials[kind.material] for kind in self.particles)
+    @model_validator(mode="after")
+    def _materials_suit_the_imaging(self) -> "Recipe":
+        for name, material in self.materials.items():
+            if isinstance(material, Transmission) and self.transmission is None:
+                raise ValueError(
+                    f"material '{name}' is of kind 'transmission'; add a [transmission] section or "
+                    "choose another kind"
+                )
+            if not isinstance(material, Transmission) and self.transmission is not None:
+                raise ValueError(
+                    f"material '{name}' is of kind '{material.kind}', which has no transmission "
+                    "image; use kind 'transmission' or remove [transmission]"
+                )
+        return self
+
+    def for_sample(self, seed: int, index: int) -> "Recipe":
+        """Return the recipe of a sample: this one, whichever sample it is.
+
+        Parameters
+        ----------
+        seed, index : sample of a series
+
+        Returns
+        -------
+        Recipe
+            The recipe itself; see `RandomizedRecipe.for_sample`.
+        """
+        return self
+
+    def population_materials(self, family: type[MaterialFamily]) -> tuple[MaterialFamily, ...]:
+        """Return the material of each population, in their order.
+
+        Parameters
+        ----------
+        family : `MaterialBase`, or `Transmission` for a recipe of transmission images
+
+        Returns
+        -------
+        tuple
+            One material for each population.
+        """
+        materials = (self.materials[kind.material] for kind in self.particles)
+        return tuple(material for material in materials if isinstance(material, family))
 
     def with_outputs(self, names: str) -> "Recipe":
         """Return the recipe with the given outputs.
@@ -120,40 +168,94 @@ def recipe_text(name_or_path: str | Path) -> str:
     ----------
     name_or_path : name of a preset or path of a TOML file
 
+    Returns
+    -------
+    str
+        Text of a recipe or a randomized recipe.
+
     Raises
     ------
     InputError
         If there is no such preset or file.
     """
-    if str(name_or_path) in preset_names():
-        file = resources.files("nanorender.recipes") / f"{name_or_path}.toml"
-        return file.read_text(encoding="utf-8")
+    text = preset_text(str(name_or_path))
+    if text is not None:
+        return text
     path = Path(name_or_path)
     if path.suffix != ".toml":
+        known = ", ".join(preset_names() + randomized_names())
         raise InputError(
-            f"no recipe '{name_or_path}'; choose a preset ({', '.join(preset_names())}) or give "
-            "the path of a .toml file"
+            f"no recipe '{name_or_path}'; choose a preset ({known}) or give the path of a .toml "
+            "file"
         )
     return read_text(path)
 
 
-def read_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a preset or a recipe file.
+def recipe_source(name_or_path: str | Path) -> str:
+    """Return what errors call a recipe.
 
     Parameters
     ----------
     name_or_path : name of a preset or path of a TOML file
 
+    Returns
+    -------
+    str
+        The name, marked as a preset, or the path.
+    """
+    known = preset_text(str(name_or_path)) is not None
+    return f"preset {name_or_path}" if known else str(name_or_path)
+
+
+def read_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a preset or the recipe in a TOML file.
+
+    Parameters
+    ----------
+    name_or_path : name of a preset or path of a TOML file
+
+    Returns
+    -------
+    Recipe
+        The recipe.
+
     Raises
     ------
     InputError
-        If there is no such preset or file, or the recipe is invalid.
+        If there is no such preset or file, or the file does not hold a recipe.
 
     Examples
     --------
-    >>> read_recipe("sio2").template_names()
+    >>> read_recipe("sio2").particles[0].templates
     ('sphere',)
     """
-    preset = str(name_or_path) in preset_names()
-    source = f"preset {name_or_path}" if preset else str(name_or_path)
-    return Recipe.from_toml(recipe_text(name_or_path), source)
+    text, source = recipe_text(name_or_path), recipe_source(name_or_path)
+    if is_randomized(text):
+        raise InputError(
+            f"{source} is a randomized recipe, which 'generate' and 'preview' draw recipes from; "
+            f"choose one recipe ({', '.join(preset_names())}) or give the path of its .toml file"
+        )
+    return Recipe.from_toml(text, source)
+
+
+def is_randomized(text: str) -> bool:
+    """Return whether a TOML text is a randomized recipe: whether it lists specimens.
+
+    Parameters
+    ----------
+    text : TOML; False if it is not valid
+
+    Returns
+    -------
+    bool
+        Whether `randomization.RandomizedRecipe` reads it.
+
+    Examples
+    --------
+    >>> is_randomized("[[specimens]]"), is_randomized("[[particles]]")
+    (True, False)
+    """
+    try:
+        return "specimens" in tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return False

@@ -10,7 +10,10 @@ from nanorender.imaging.detector import detect
 from nanorender.imaging.dirt import substrate_texture
 from nanorender.imaging.exposure import expose
 from nanorender.imaging.lighting import light
+from nanorender.imaging.materials import MaterialBase, Transmission
+from nanorender.imaging.publication import hidden_by_marks, lay_out_marks, publish
 from nanorender.imaging.shaders import shade
+from nanorender.imaging.transmission.image import transmission_radiance
 from nanorender.labeling.labels import label_view, trace_labels
 from nanorender.recipe import Recipe
 from nanorender.scenes.scene import Scene, sample_scene
@@ -77,29 +80,41 @@ def render(
     >>> sample.image.shape, len(sample.truth["label"]) == int(sample.labels.max())
     ((64, 64), True)
     """
-    streams = np.random.default_rng([seed, index]).spawn(4)
-    for_scene, for_dirt, for_light, for_detector = streams
+    streams = np.random.default_rng([seed, index]).spawn(6)
+    for_scene, for_dirt, for_light, for_detector, for_beam, for_publication = streams
     scene = sample_scene(recipe, for_scene)
     on_stage("scene")
     render_px, view = recipe.camera.render_px, scene.view
+    image_px = (view.height_px, view.width_px)
+    ray_view = view.resampled(render_px, render_px)
     instances = build_instances(scene, view)
-    surface = trace_instances(instances, view.resampled(render_px, render_px))
+    surface = trace_instances(instances, ray_view)
     on_stage("trace")
     if render_px < recipe.camera.image_px:
         exact, exposure = upsample(instances, surface, view)
     else:
         exact, exposure = trace_labels(instances, surface, view), expose
-    labels, truth, particle = label_view(scene, instances, exact, view, recipe.labels)
+    marks = lay_out_marks(recipe.publication, image_px, for_publication)
+    hidden = hidden_by_marks(marks, image_px) if marks else None
+    labels, truth, particle = label_view(scene, instances, exact, view, recipe.labels, hidden)
     on_stage("labels")
     shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
     texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)
     on_stage("dirt")
-    lit = light(surface, recipe.lighting, for_light)
-    on_stage("light")
-    materials = recipe.population_materials()
-    radiance = shade(surface, lit, materials, recipe.substrate, texture, scene.particles)
+    if recipe.transmission is None:
+        materials = recipe.population_materials(MaterialBase)
+        lit = light(surface, recipe.lighting, for_light)
+        on_stage("light")
+        radiance = shade(surface, lit, materials, recipe.substrate, texture, scene.particles)
+    else:
+        materials = recipe.population_materials(Transmission)
+        radiance = transmission_radiance(
+            scene, instances, ray_view, image_px, materials, recipe.transmission, texture, for_beam
+        )
     on_stage("shade")
-    image_px = (view.height_px, view.width_px)
     image = detect(radiance, recipe.detector, image_px, for_detector, exposure)
     on_stage("detect")
+    if recipe.publication is not None:
+        image = publish(image, marks, recipe.publication, for_publication)
+        on_stage("publish")
     return Sample(image, labels, truth, particle, view.pixel_size_nm, surface, scene)

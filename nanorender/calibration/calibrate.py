@@ -165,6 +165,11 @@ def calibrate(
     InputError
         If a micrograph is flat, shows no particles, or shows them with the other polarity.
     """
+    if base.transmission is not None:
+        raise InputError(
+            "calibration fits recipes of surfaces, and this one is of a transmission image; choose "
+            "another recipe"
+        )
     # Observe the micrographs and adapt the recipe to their scale and tones.
     dark = settings.dark_particles
     refuse_unsuitable(micrographs, dark)

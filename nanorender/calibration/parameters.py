@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanorender.distributions import Constant, Distribution, LogNormal
-from nanorender.imaging.materials import MaterialBase
+from nanorender.imaging.materials import Material, MaterialBase
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
+from nanorender.scenes.scene import Population
 
 
 class Parameter(NamedTuple):
@@ -216,9 +217,12 @@ def _each_material(recipe: Recipe, change: Callable[[Any], dict[str, Any]]) -> R
 
 
 def _albedo(recipe: Recipe) -> float:
-    return _mean(
-        recipe, lambda kind: recipe.materials[kind.material].albedo * kind.brightness.typical()
-    )
+    def gray(kind: Population) -> float:
+        material = recipe.materials[kind.material]
+        assert isinstance(material, MaterialBase)
+        return material.albedo * kind.brightness.typical()
+
+    return _mean(recipe, gray)
 
 
 def _with_albedo(recipe: Recipe, value: float) -> Recipe:
@@ -227,11 +231,11 @@ def _with_albedo(recipe: Recipe, value: float) -> Recipe:
 
 
 def _material(
-    name: str, concerns: Callable[[MaterialBase], bool] = lambda material: True
+    name: str, concerns: Callable[[Any], bool] = lambda material: True
 ) -> tuple[Callable, Callable]:
     """Return functions that read and write a setting of all materials that have it."""
 
-    def has(material: MaterialBase) -> bool:
+    def has(material: Material) -> bool:
         return name in type(material).model_fields and concerns(material)
 
     def read(recipe: Recipe) -> float | None:

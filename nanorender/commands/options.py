@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nanorender.errors import InputError
-from nanorender.recipes import preset_names
+from nanorender.recipes import preset_names, randomized_names
 
 if TYPE_CHECKING:
     from nanorender.files.collection import Collection, Reading
 
 RECIPE_HELP = f"Preset ({', '.join(preset_names())}) or TOML file."
-RecipeName = Annotated[str, typer.Argument(help=RECIPE_HELP)]
+SOURCE_HELP = f"Preset ({', '.join(preset_names() + randomized_names())}) or TOML file."
+RecipeName = Annotated[str, typer.Argument(help=SOURCE_HELP)]
 Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or a single image.")]
 Several = Annotated[list[Path], typer.Argument(help="Images, or folders of images.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder, created if missing.")]

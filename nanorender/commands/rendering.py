@@ -45,10 +45,10 @@ def preview(
     Example: nanorender preview tio2 -n 4 -o tio2.png
     """
     from nanorender.preview import write_preview
-    from nanorender.recipe import read_recipe
+    from nanorender.randomization import read_recipe_source
 
     with _rendering_progress() as show:
-        write_preview(read_recipe(recipe), count, seed, out, show)
+        write_preview(read_recipe_source(recipe), count, seed, out, show)
     print(out)
 
 
@@ -89,10 +89,10 @@ def generate(
     Example: nanorender generate tio2 -n 180 -o dataset
     """
     from nanorender.generate import generate, parse_shard
-    from nanorender.recipe import read_recipe
+    from nanorender.randomization import read_recipe_source
 
     part = parse_shard(shard)
-    settings = read_recipe(recipe)
+    settings = read_recipe_source(recipe)
     if pixel_size_nm is not None:
         settings = settings.at_scale(pixel_size_nm, image_px)
     if outputs is not None:

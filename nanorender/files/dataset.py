@@ -6,6 +6,7 @@
     labels/000000.tif      label map: 0 background, label k is row k - 1 of the truth table
     truth/000000.csv       one row per particle
     parts/, height/ ...    further outputs of the recipe, see `outputs.OUTPUTS`
+    recipes/000000.toml    recipe of the sample, if it has one of its own
     sums/000000.sha256     checksums of the other files, for ``sha256sum --check``
 
 A sample is complete once its checksums exist: they are written last.
@@ -256,6 +257,7 @@ def write_sample(
     truth: Mapping[str, Shaped[np.ndarray, "n"]],
     pixel_size_nm: float,
     outputs: Mapping[str, Shaped[np.ndarray, "..."]] = MappingProxyType({}),
+    recipe_toml: str | None = None,
 ) -> None:
     """Write the files of a sample, its checksums last.
 
@@ -276,6 +278,8 @@ def write_sample(
     outputs
         Further arrays, (h, w) or (pages, h, w), by the names of their folders. Integers are
         written as label maps.
+    recipe_toml
+        Recipe of this sample, where each has one of its own.
 
     Raises
     ------
@@ -291,6 +295,10 @@ def write_sample(
         path.parent.mkdir(exist_ok=True)
         write = write_labels if array.dtype.kind in "iu" else write_image
         write(path, array, pixel_size_nm)
+    if recipe_toml is not None:
+        more.append(folder / "recipes" / f"{index:06d}.toml")
+        more[-1].parent.mkdir(exist_ok=True)
+        write_text(more[-1], recipe_toml)
     write_text(paths.sums, format_checksums(folder, [*paths[:3], *more]))
 
 

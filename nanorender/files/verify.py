@@ -19,7 +19,7 @@ from nanorender.files.dataset import (
 from nanorender.files.labeled import read_sample
 from nanorender.settings import read_text
 
-_FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv)")
+_FILE_NAME = re.compile(r"[a-z]{1,40}/\d{6,9}\.(tif|csv|toml)")
 
 
 class Verification(NamedTuple):

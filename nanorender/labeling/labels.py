@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 from pydantic import Field
 
 from nanorender.jit import kernel
@@ -50,7 +50,12 @@ class LabeledView(NamedTuple):
 
 
 def label_view(
-    scene: Scene, instances: Instances, exact: LabelImage, view: View, settings: LabelSettings
+    scene: Scene,
+    instances: Instances,
+    exact: LabelImage,
+    view: View,
+    settings: LabelSettings,
+    hidden: Bool[np.ndarray, "h w"] | None = None,
 ) -> LabeledView:
     """Build the label map of a view with labels 1, 2, 3 ... and one row of truth for each.
 
@@ -66,6 +71,8 @@ def label_view(
         The view that the labels belong to.
     settings
         Borders, and the fewest pixels of a particle.
+    hidden
+        Where something covers the image, such as an info bar; nowhere by default.
 
     Returns
     -------
@@ -77,6 +84,8 @@ def label_view(
     # Measure whole outlines before borders are widened
     rows = np.flatnonzero(exact.counts(size)[1:] >= least)
     outlines = amodal_outlines(scene, instances, view, exact.labels, rows)
+    if hidden is not None:
+        exact.clear(np.flatnonzero(hidden))
     widen_borders(exact, settings.border_px)
     shrink_from_background(exact, settings.background_border_px)
     truth = truth_table(scene, view, outlines, exact.labels, exact.counts(size), least)

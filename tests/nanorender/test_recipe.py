@@ -1,6 +1,7 @@
 import pytest
 
 from nanorender.errors import InputError
+from nanorender.imaging.materials import MaterialBase
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
 
@@ -21,14 +22,15 @@ def test_the_presets_hold_what_the_paper_describes():
         assert (recipe.camera.render_px, recipe.camera.image_px) == (507, 2031)
         assert recipe.labels.border_px > 0
     assert sio2.particle_count.typical() == 1000
-    assert [material.kind for material in sio2.population_materials()] == [
+    assert [material.kind for material in sio2.population_materials(MaterialBase)] == [
         "diffuse",
         "diffuse",
         "glossy",
     ]
     assert tio2.particle_count.typical() == 540
     assert len(tio2.template_names()) >= 4
-    assert {material.kind for material in tio2.population_materials()} == {"edge_effect"}
+    materials = tio2.population_materials(MaterialBase)
+    assert {material.kind for material in materials} == {"edge_effect"}
     wire = ag.particles[0]
     assert (wire.diameter_nm.low, wire.diameter_nm.high) == (40, 50)
     assert wire.length_nm.maximum >= 20_000

@@ -15,12 +15,17 @@ from nanorender.imaging.materials.edge_effect import EdgeEffect
 from nanorender.imaging.materials.glossy import Glossy
 from nanorender.imaging.materials.mixed import Mixed
 from nanorender.imaging.materials.substrate import Substrate
+from nanorender.imaging.materials.transmission import Transmission
 
-Material = Annotated[Diffuse | Glossy | EdgeEffect | Mixed, Field(discriminator="kind")]
+Material = Annotated[
+    Diffuse | Glossy | EdgeEffect | Mixed | Transmission, Field(discriminator="kind")
+]
 """Any material, selected in a recipe by its `kind`."""
 
-MATERIALS: tuple[type[MaterialBase], ...] = get_args(get_args(Material)[0])
-"""The classes of all materials, in the order of the gallery."""
+MATERIALS: tuple[type[MaterialBase], ...] = tuple(
+    kind for kind in get_args(get_args(Material)[0]) if issubclass(kind, MaterialBase)
+)
+"""The classes of all materials that shade a surface, in the order of the gallery."""
 
 __all__ = [
     "MATERIALS",
@@ -32,4 +37,5 @@ __all__ = [
     "Mixed",
     "Response",
     "Substrate",
+    "Transmission",
 ]

@@ -1,0 +1,1 @@
+"""Transmission images: bright field with defocus, and high-angle annular dark field."""
