@@ -1,4 +1,4 @@
-"""Chamfer distances to the background, as MorphoLibJ computes them.
+"""Chamfer distances to the background as in MorphoLibJ.
 
 Legland, Arganda-Carreras and Andrey, "MorphoLibJ: integrated library and plugins for mathematical
 morphology with ImageJ", Bioinformatics 32 (2016) 3532.
@@ -13,36 +13,56 @@ from nanorender.jit import kernel
 
 
 class ChamferWeights(NamedTuple):
-    """Lengths of the steps of a chamfer distance; `knight` is infinite in a 3 x 3 mask."""
+    """Lengths of the steps of a chamfer distance.
+
+    Attributes
+    ----------
+    side : step to one of the 4 nearest neighbors
+    diagonal : step to a diagonal neighbor
+    knight : step by a knight's move; infinite for a mask of 3 x 3 pixels
+    """
 
     side: float
     diagonal: float
     knight: float = np.inf
 
 
-# Borgefors, "Distance transformations in digital images", CVGIP 34 (1986) 344; MorphoLibJ's
-# default when the 3-4 mask was the customary one, replaced by the chess knight's in 2022.
+# Borgefors, "Distance transformations in digital images", CVGIP 34 (1986) 344. The weights 3-4 were
+# the default of MorphoLibJ until it changed to the chess knight's in 2022.
 CHAMFER_WEIGHTS = {
     "borgefors": ChamferWeights(3, 4),
     "chessknight": ChamferWeights(5, 7, 11),
     "quasi_euclidean": ChamferWeights(1, float(np.sqrt(2))),
     "city_block": ChamferWeights(1, 2),
 }
-MARGIN = 2  # rows and columns that a knight's move reaches beyond the image
+MARGIN = 2  # reach of a knight's move beyond the image, pixels
 
 
 def chamfer_distance(
     mask: Bool[np.ndarray, "h w"], weights: ChamferWeights
 ) -> Float32[np.ndarray, "h w"]:
-    """Return the length of the shortest chamfer path to the background, in units of the weights.
+    """Compute the length of the shortest chamfer path from each pixel to the background.
 
-    What is outside the image is not background, as in MorphoLibJ. An image without background
-    has infinite distances.
+    Parameters
+    ----------
+    mask : (h, w) foreground; the outside of the image is not background, as in MorphoLibJ
+    weights : lengths of the steps
+
+    Returns
+    -------
+    distance : (h, w) distance in units of the weights, infinite without any background
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mask = np.array([[False, True, True], [True, True, True]])
+    >>> chamfer_distance(mask, CHAMFER_WEIGHTS["borgefors"]).tolist()
+    [[0.0, 3.0, 6.0], [3.0, 4.0, 7.0]]
     """
     padded = np.full([edge + 2 * MARGIN for edge in mask.shape], np.inf, np.float32)
     inner = padded[MARGIN:-MARGIN, MARGIN:-MARGIN]
     inner[~mask] = 0
-    # Rows up, columns left of the pixels that come before in the order of reading.
+    # Offsets (rows up, columns left) to the neighbors that precede a pixel in raster order.
     steps = [(0, 1, weights.side), (1, 1, weights.diagonal)]
     steps += [(1, 0, weights.side), (1, -1, weights.diagonal)]
     if np.isfinite(weights.knight):
@@ -56,9 +76,9 @@ def chamfer_distance(
 
 @kernel
 def _sweep(padded, width, back, lengths):
-    """Shorten the distances by paths through the pixels `back` behind, in reading order.
+    """Relax distances in place through the pixels at offsets `back`, in raster order.
 
-    `padded` is flat with a frame of `MARGIN` pixels; negative steps are behind in reverse order.
+    `padded` is flat and has a frame of `MARGIN` pixels; negative offsets mean reverse order.
     """
     last = len(padded) - 1
     forward = back[0] > 0

@@ -1,4 +1,4 @@
-"""Which pixels are neighbors, and the regions that hang together by them."""
+"""Neighborhoods of pixels and connected regions."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int32
 
 Connectivity = Literal[4, 8]
 
-# Columns right and rows down to each neighbor, in the order in which MorphoLibJ visits them.
+# Offsets (columns right, rows down) to each neighbor, in the order in which MorphoLibJ visits them.
 NEIGHBORS = {
     4: ((-1, 0), (0, -1), (1, 0), (0, 1)),
     8: ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)),
@@ -18,7 +18,17 @@ NEIGHBORS = {
 def connected_regions(
     mask: Bool[np.ndarray, "h w"], connectivity: Connectivity
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the connected regions of `mask`, numbered from 1, 0 outside."""
+    """Label the connected regions of a mask.
+
+    Parameters
+    ----------
+    mask : (h, w) foreground
+    connectivity : 4 or 8 neighbors
+
+    Returns
+    -------
+    regions : (h, w) label map, regions numbered from 1
+    """
     _, regions = cv2.connectedComponents(
         mask.astype(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
     )
@@ -26,6 +36,15 @@ def connected_regions(
 
 
 def neighborhood(connectivity: Connectivity) -> np.ndarray:
-    """Return the pixel with its 4 or 8 neighbors as OpenCV's structuring element."""
+    """Return a pixel and its neighbors as a structuring element of OpenCV.
+
+    Parameters
+    ----------
+    connectivity : 4 or 8 neighbors
+
+    Returns
+    -------
+    element : (3, 3) 1 for the pixel and its neighbors
+    """
     shape = cv2.MORPH_CROSS if connectivity == 4 else cv2.MORPH_RECT
     return cv2.getStructuringElement(shape, (3, 3))

@@ -1,4 +1,4 @@
-"""Flooding from markers, with dams where floods meet.
+"""Watershed by flooding from markers, with or without dams.
 
 Meyer and Beucher, "Morphological segmentation", J. Visual Communication and Image Representation 1
 (1990) 21.
@@ -16,7 +16,7 @@ from nanorender.separation.connectivity import (
     neighborhood,
 )
 
-# A pixel's state is its label, or one of these; a dry one at level k has DRY - k. Dams are OUTSIDE.
+# State of a pixel: its label, or one of these. A dry pixel at level k is DRY - k, a dam OUTSIDE.
 OUTSIDE, QUEUED, DRY = 0, -1, -2
 NONE = -1
 
@@ -27,11 +27,22 @@ def flood(
     mask: Bool[np.ndarray, "h w"],
     connectivity: Connectivity,
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the basins that spread from labelled markers over `mask`, from high to low.
+    """Flood a map from markers so that every reached pixel belongs to a basin.
 
-    A pixel belongs to the basin that reaches it first, as in scikit-image. MorphoLibJ asks its
-    neighbors when its turn comes, which lets basins leak along the line where they meet:
-    overlapping discs are then parted three to ten times worse.
+    A pixel belongs to the basin that reaches it first, as in scikit-image. MorphoLibJ decides when
+    a pixel leaves the queue, which lets basins leak along the line where they meet and separates
+    overlapping discs with three to ten times the error.
+
+    Parameters
+    ----------
+    height : (h, w) map that is flooded from high to low
+    markers : (h, w) labels of the pixels at which floods start
+    mask : (h, w) pixels that can be flooded
+    connectivity : 4 or 8 neighbors
+
+    Returns
+    -------
+    labels : (h, w) label of the basin of each pixel, 0 outside of the mask
     """
     return _flood(height, markers, mask, connectivity, dams=False)
 
@@ -42,12 +53,23 @@ def flood_with_dams(
     mask: Bool[np.ndarray, "h w"],
     connectivity: Connectivity,
 ) -> Int32[np.ndarray, "h w"]:
-    """Return the basins parted by dams one pixel wide, which are 0.
+    """Flood a map from markers and separate the basins by dams one pixel wide.
 
-    A pixel next to two basins when its turn comes is a dam, and floods do not pass it. Ties are
-    broken as in MorphoLibJ's MarkerControlledWatershedTransform2D: markers are read column by
-    column, neighbors are visited in its order, and pixels of one height leave the queue in the
+    A pixel with two basins among its neighbors when it leaves the queue becomes a dam. Ties are
+    broken as in MarkerControlledWatershedTransform2D of MorphoLibJ: markers are read column by
+    column, neighbors are visited in its order, and pixels of equal height leave the queue in the
     order in which they entered it.
+
+    Parameters
+    ----------
+    height : (h, w) map that is flooded from high to low
+    markers : (h, w) labels of the pixels at which floods start
+    mask : (h, w) pixels that can be flooded
+    connectivity : 4 or 8 neighbors
+
+    Returns
+    -------
+    labels : (h, w) label of the basin of each pixel, 0 outside of the mask and on dams
     """
     return _flood(height, markers, mask, connectivity, dams=True)
 
@@ -59,11 +81,12 @@ def _flood(
     connectivity: Connectivity,
     dams: bool,
 ) -> np.ndarray:
+    """Prepare the flat arrays of the kernel and run it."""
     state = np.full((mask.shape[0] + 2, mask.shape[1] + 2), OUTSIDE, np.int32)
     inner = state[1:-1, 1:-1]
     inner[mask] = DRY - _levels(height[mask])
     marked = mask & (markers > 0)
-    # Floods start where markers have dry neighbors; most of a large marker has none.
+    # Start only at marker pixels with dry neighbors; most pixels of a large marker have none.
     dry = (mask & ~marked).astype(np.uint8)
     y, x = np.nonzero(marked & (cv2.dilate(dry, neighborhood(connectivity)) > 0))
     region = connected_regions(mask, connectivity)[y, x]
@@ -79,7 +102,7 @@ def _flood(
 
 
 def _levels(heights: np.ndarray) -> Int32[np.ndarray, "n"]:
-    """Return the rank of each height, 0 for the highest, equal ones alike."""
+    """Return the dense rank of each height, 0 for the highest."""
     if not len(heights):
         return np.zeros(0, np.int32)
     whole = np.rint(heights)
@@ -93,20 +116,22 @@ def _levels(heights: np.ndarray) -> Int32[np.ndarray, "n"]:
 def _spread(state, seeds, levels, groups, steps, dams):
     """Label every dry pixel that floods reach; `state` is flat and has a frame of OUTSIDE.
 
-    Strategy: levels are whole numbers, so the queue is one list a level, linked through `after`:
-    pixels join at its end and leave at its start. One region after the other, seeds from
-    groups[k] to groups[k + 1], since all at once would fall out of the processor's cache.
+    Levels are whole numbers, so the priority queue is one first-in, first-out list per level,
+    linked through `after`. Regions are flooded one by one, seeds from groups[k] to groups[k + 1],
+    because flooding all at once exceeds the cache of the processor.
     """
     count = max(DRY - state.min(), levels.max() if len(levels) else 0) + 1
     first = np.full(count, NONE, np.int32)
     last = np.full(count, NONE, np.int32)
     after = np.full(len(state), NONE, np.int32)
     for group in range(len(groups) - 1):
+        # Queue the seeds of the region.
         for number in range(groups[group], groups[group + 1]):
             if dams:
                 _append_neighbors(seeds[number], dams, state, steps, first, last, after)
             else:
                 _append(seeds[number], levels[number], first, last, after)
+        # Flood from the highest level down.
         level = 0
         while level < count:
             pixel = first[level]
@@ -124,7 +149,7 @@ def _spread(state, seeds, levels, groups, steps, dams):
 
 @subroutine
 def _append_neighbors(pixel, dams, state, steps, first, last, after):
-    """Queue the dry neighbors of a pixel, each at its own level; return the highest of these."""
+    """Queue the dry neighbors of a pixel at their levels; return the highest level."""
     highest = len(first)
     for step in steps:
         neighbor = pixel + step
@@ -138,7 +163,7 @@ def _append_neighbors(pixel, dams, state, steps, first, last, after):
 
 @subroutine
 def _append(pixel, level, first, last, after):
-    """Put a pixel at the end of the list of its level."""
+    """Append a pixel to the list of its level."""
     if first[level] == NONE:
         first[level] = pixel
     else:
@@ -148,7 +173,7 @@ def _append(pixel, level, first, last, after):
 
 @subroutine
 def _only_label(pixel, state, steps):
-    """Return the label of a pixel's neighbors, OUTSIDE if they have several."""
+    """Return the only label among the neighbors of a pixel, OUTSIDE if there are several."""
     label = OUTSIDE
     for step in steps:
         other = state[pixel + step]

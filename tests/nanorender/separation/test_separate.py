@@ -182,9 +182,9 @@ def test_dark_gaps_between_particles_stay_open():
 
 def test_a_missing_foreground_and_maps_of_two_shapes_are_refused():
     ones = np.ones((4, 4), np.float32)
-    with pytest.raises(InputError, match="no 'foreground'"):
+    with pytest.raises(InputError, match="must contain 'foreground'"):
         separate({"interior": ones}, Separation())
-    with pytest.raises(InputError, match="one shape"):
+    with pytest.raises(InputError, match="the same shape"):
         separate({"foreground": ones, "interior": ones[:2]}, Separation())
 
 
