@@ -21,11 +21,14 @@ from sphinx.util.docutils import SphinxDirective
 import nanorender
 import unet
 from nanorender.measuring.measure import column_descriptions
+from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.outputs import OUTPUTS
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
 from nanorender.scenes.placement import PLACEMENTS
 from nanorender.scenes.shapes import BUILT_IN
+from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.frame import FRAME_RULES
 from unet.presets import PRESETS
 
 USES = {
@@ -49,6 +52,27 @@ def measurements() -> Iterator[Row]:
     yield "column", "definition"
     for name, description in column_descriptions(1.0).items():
         yield f"`{name}`", description
+
+
+def sizes() -> Iterator[Row]:
+    """Choices of the size of a particle."""
+    yield "`--size`", "quantity"
+    for name, quantity in SIZE_QUANTITIES.items():
+        yield f"`{name}`", quantity
+
+
+def statistics() -> Iterator[Row]:
+    """Statistics of the sizes."""
+    yield "name", "title in the report", "definition"
+    for name, statistic in STATISTICS.items():
+        yield f"`{name}`", statistic.title, statistic.definition
+
+
+def frame_rules() -> Iterator[Row]:
+    """Rules for particles cut by the frame."""
+    yield "`--frame`", "rule"
+    for name, rule in FRAME_RULES.items():
+        yield f"`{name}`", rule.description
 
 
 def outputs() -> Iterator[Row]:
@@ -108,7 +132,18 @@ def packages() -> Iterator[Row]:
 
 REGISTRIES: dict[str, Callable[[], Iterator[Row]]] = {
     function.__name__: function
-    for function in (measurements, outputs, recipes, templates, placements, training, packages)
+    for function in (
+        measurements,
+        sizes,
+        statistics,
+        frame_rules,
+        outputs,
+        recipes,
+        templates,
+        placements,
+        training,
+        packages,
+    )
 }
 
 
