@@ -23,7 +23,7 @@ class Estimate:
 
     Attributes
     ----------
-    value
+    value : point estimate
     low, high : limits of the interval
     """
 
