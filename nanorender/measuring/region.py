@@ -1,4 +1,4 @@
-"""One particle of a label map: its pixels and what several measurements need of them."""
+"""Particles of a label map: their pixels and properties shared by several measurements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Region:
 
     Attributes
     ----------
-    label: number of the particle in the label map
-    mask: (h, w) its pixels
-    left, top: column and row of the window's first pixel in the image; -1 at the frame
-    intensity: (n,) gray values of its pixels, in the order of `mask`; none without an image
-    image_shape: rows and columns of the whole image
+    label : label of the particle
+    mask : (h, w) window with the pixels of the particle
+    left, top : column and row in the image of the first pixel of the window; -1 at the frame
+    intensity : (n,) gray levels of the pixels in raster order; None without an image
+    image_shape : rows and columns of the image
     """
 
     label: int
@@ -34,7 +34,7 @@ class Region:
 
     @cached_property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column of each pixel in the window."""
+        """Rows and columns of the pixels in the window."""
         y, x = np.nonzero(self.mask)
         return y, x
 
@@ -45,7 +45,7 @@ class Region:
 
     @cached_property
     def covariance(self) -> tuple[float, float, float]:
-        """Second central moments xx, yy and xy over the area, pixels having an extent, in px2."""
+        """Normalized second central moments xx, yy and xy of pixels as squares, in px2."""
         y, x = self.pixels
         x = x - x.mean()
         y = y - y.mean()
@@ -79,21 +79,37 @@ class Region:
 
     @cached_property
     def _row_ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """First column of each row and the one after its last; 0 after in rows without pixels."""
+        """First column of each row and the column after its last, 0 in rows without pixels."""
         first = self.mask.argmax(axis=1)
         last = self.mask.shape[1] - self.mask[:, ::-1].argmax(axis=1)
         return first, np.where(self.mask.any(axis=1), last, 0)
 
     @cached_property
     def distance(self) -> Float[np.ndarray, "h w"]:
-        """Euclidean distance of each pixel center to the nearest center outside, in px."""
+        """Euclidean distance from each pixel center to the nearest center outside, in px."""
         return distance_to_background(self.mask)
 
 
 def regions(
     labels: Integer[np.ndarray, "h w"], image: Real[np.ndarray, "h w"] | None
 ) -> Iterator[Region]:
-    """Yield every particle of a label map in the order of the labels."""
+    """Iterate over the particles of a label map.
+
+    Parameters
+    ----------
+    labels : (h, w) label map
+    image : (h, w) gray levels, or None
+
+    Yields
+    ------
+    region : each particle in the order of the labels
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [region.area for region in regions(np.array([[1, 1, 0], [0, 2, 2]]), None)]
+    [2, 2]
+    """
     shape = (labels.shape[0], labels.shape[1])
     for index, window in enumerate(ndimage.find_objects(labels)):
         if window is None:

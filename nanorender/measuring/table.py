@@ -1,4 +1,4 @@
-"""The particles of a folder of label maps as one table, however many maps there are."""
+"""Particle table of a folder of label maps, written image by image."""
 
 import hashlib
 import shutil
@@ -19,13 +19,13 @@ from nanorender.files.segmentation import find_label_maps, read_segmented
 from nanorender.measuring.measure import measure
 
 
-class Tabulated(NamedTuple):
-    """What became of the label maps of a folder.
+class MeasurementOutcome(NamedTuple):
+    """Outcome of the measurement of a folder.
 
     Attributes
     ----------
-    maps: how many there are
-    failures: a line on each that could not be measured; the table is of the others
+    maps : number of label maps
+    failures : one line for each label map that could not be measured and is not in the table
     """
 
     maps: int
@@ -38,19 +38,24 @@ def tabulate(
     workers: int,
     scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Tabulated:
-    """Measure every label map of a folder into one table.
+) -> MeasurementOutcome:
+    """Measure all label maps of a folder and write one table.
 
-    The rows of an image are kept beside `out` until all are there, so that an interrupted or partly
-    failed measurement goes on where it was, and memory holds one image at a time; a Parquet file
-    takes the whole table.
+    The rows of each image are kept beside `out` until all are complete, so that an interrupted or
+    partly failed measurement resumes, and memory holds one image at a time. Only a Parquet file
+    requires the whole table in memory.
 
     Parameters
     ----------
     labels : folder of label maps
     out : file of the table, .csv or .parquet
-    workers, scheduler : who measures, as in `workers.run_tasks`
-    on_progress : is called with how many maps are done, and of how many
+    workers : number of processes
+    scheduler : address of a Dask scheduler; None for processes on this machine
+    on_progress : called with the number of maps measured so far and their total
+
+    Returns
+    -------
+    outcome : number of label maps, and those that failed
 
     Raises
     ------
@@ -59,7 +64,7 @@ def tabulate(
     """
     paths = find_label_maps(labels)
     if out.is_dir():
-        raise InputError(f"{out} is a folder; name a .csv or .parquet file")
+        raise InputError(f"{out} is a folder; give the name of a .csv or .parquet file")
     if _is_parquet(out) and find_spec("pyarrow") is None:
         raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
     parts = out.with_name(f"{out.name}.parts").resolve()
@@ -79,7 +84,9 @@ def tabulate(
     _join([rows[path] for path in paths if path in rows], out)
     if not failures or not rows:
         shutil.rmtree(parts)
-    return Tabulated(len(paths), tuple(failures[path] for path in paths if path in failures))
+    return MeasurementOutcome(
+        len(paths), tuple(failures[path] for path in paths if path in failures)
+    )
 
 
 def measure_file(path: Path) -> pd.DataFrame:
@@ -105,7 +112,18 @@ def measure_file(path: Path) -> pd.DataFrame:
 
 
 def measure_into(parts: Path, path: Path) -> tuple[Path | None, str]:
-    """Write the rows of one label map into a folder; return the file, or why there is none."""
+    """Measure one label map into a file named by a hash of its content.
+
+    Parameters
+    ----------
+    parts : folder of the rows of each image
+    path : file of the label map
+
+    Returns
+    -------
+    part : CSV file of the rows; None if the label map could not be measured
+    failure : reason, empty if there is none
+    """
     try:
         part = parts / f"{_content(path)}.csv"
         if not part.is_file():
@@ -123,7 +141,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _content(path: Path) -> str:
-    """Return a name for what a label map and its record say, and for who measures."""
+    """Return a hash of a label map, its record and the version of this package."""
     digest = hashlib.sha256(f"{__version__} {path.stem}".encode(errors="surrogateescape"))
     for file in (path, path.with_suffix(".json")):
         try:
@@ -136,7 +154,7 @@ def _content(path: Path) -> str:
 
 
 def _join(parts: Sequence[Path], out: Path) -> None:
-    """Write tables of the same columns below each other."""
+    """Concatenate tables of the same columns."""
     if not parts:
         return
     if _is_parquet(out):
@@ -156,7 +174,7 @@ def _join(parts: Sequence[Path], out: Path) -> None:
                 file.write(columns + "\n")
             if columns != header:
                 raise InputError(
-                    "some images have a pixel size and others have none; measure them apart, or "
-                    "segment all with --pixels"
+                    "some images have a pixel size and others have none; measure them separately, "
+                    "or segment all of them with --pixels"
                 )
             file.write(rows)

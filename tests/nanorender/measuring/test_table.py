@@ -71,7 +71,7 @@ def test_a_measurement_goes_on_where_it_was_and_measures_anew_what_has_changed(
 
 def test_images_with_and_without_a_pixel_size_are_not_mixed(maps, tmp_path):
     write_labels(maps / "2.tif", np.ones((40, 50), np.int32), None)
-    with pytest.raises(InputError, match="measure them apart"):
+    with pytest.raises(InputError, match="measure them separately"):
         tabulate(maps, tmp_path / "a.csv", 1)
     assert not (tmp_path / "a.csv").exists()
 
