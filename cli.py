@@ -244,10 +244,10 @@ def doctor() -> None:
 
     Example: nanorender doctor
     """
-    from nanorender.doctor import machine, self_test
+    from nanorender.doctor import describe_machine, self_test
     from unet.devices import all_devices, describe_devices
 
-    for name, value in machine():
+    for name, value in describe_machine():
         print(f"{name:<9} {value}")
     print(f"{'devices':<9} {describe_devices(all_devices())}", flush=True)
     print(f"{'self-test':<9} {self_test()}")

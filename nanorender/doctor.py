@@ -1,4 +1,4 @@
-"""Whether the program works on this machine: what it runs on, and a test of a few seconds."""
+"""Diagnosis: a description of the machine, and a self-test of a few seconds."""
 
 import os
 import platform
@@ -20,22 +20,28 @@ TEST_S = 5.0
 TEST_PIXEL_NM, TEST_PX = 4.0, 512
 
 
-def machine() -> Iterator[tuple[str, str]]:
-    """Yield what the program runs on: names and values, in words.
+def describe_machine() -> Iterator[tuple[str, str]]:
+    """Describe system, versions, cores and cache.
+
+    Yields
+    ------
+    tuple of str
+        Name and description.
 
     Raises
     ------
     InputError
-        If compiled kernels cannot be kept in the cache folder.
+        If the cache folder of compiled kernels cannot be written.
     """
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
     yield "versions", ", ".join(f"{name} {number}" for name, number in versions_here().items())
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield "cores", f"{os.cpu_count()}, {usable} of them for this process"
+    yield "cores", f"{os.cpu_count()}, {usable} of them available"
     yield "cache", _cache()
 
 
 def _cache() -> str:
+    """Describe the cache folder of compiled kernels."""
     folder = Path(config.CACHE_DIR)  # pyright: ignore[reportAttributeAccessIssue]: made at import
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,33 +49,38 @@ def _cache() -> str:
             pass
     except OSError as error:
         raise InputError(
-            f"compiled kernels cannot be kept in {folder} ({error.strerror}); name another folder "
-            "by XDG_CACHE_HOME"
+            f"the cache folder {folder} cannot be written ({error.strerror}); set "
+            "XDG_CACHE_HOME to another folder"
         ) from None
     kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return f"{folder}, {kept / 2**20:.0f} MiB"
 
 
 def self_test() -> str:
-    """Render for some seconds, check what came out, and say how fast it went.
+    """Render for some seconds, check the results and measure the speed.
+
+    Returns
+    -------
+    str
+        Description of the results.
 
     Raises
     ------
     InputError
-        If a sample is not the same twice, or what was written does not read back as it was.
+        If a sample is not reproducible, or a dataset is damaged when read back.
     """
     recipe = read_recipe("tio2").at_scale(TEST_PIXEL_NM, TEST_PX)
     began = time.perf_counter()
     first = render(recipe, 0, 0)
     loaded_s = time.perf_counter() - began
     if render(recipe, 0, 0).image.tobytes() != first.image.tobytes():
-        raise InputError("the same sample rendered twice differs; the installation is damaged")
+        raise InputError("a sample rendered twice differs; reinstall the program")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "dataset"
         generate(recipe, 2, 0, folder, workers=1)
         problems = verify(folder).problems
         if problems:
-            raise InputError(f"what was written does not read back: {problems[0]}")
+            raise InputError(f"a dataset is damaged when read back: {problems[0]}")
     began, cpu_began, images = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - began < TEST_S:
         images += 1
@@ -77,6 +88,6 @@ def self_test() -> str:
     cpu_ms = 1e3 * (time.process_time() - cpu_began) / images
     return (
         f"{images} images of {TEST_PX} x {TEST_PX} px with labels in {TEST_S:g} s on one core, "
-        f"{cpu_ms:.0f} ms of processor each; kernels loaded in {loaded_s:.1f} s; the same bytes "
-        "twice; written, read back and verified"
+        f"{cpu_ms:.0f} ms of CPU time each; kernels loaded in {loaded_s:.1f} s; output "
+        "reproducible, written and verified"
     )

@@ -1,14 +1,19 @@
-"""The one error that is the user's to mend."""
+"""Errors that the user can fix."""
 
 LONGEST_LINE = 1000
 
 
 class InputError(ValueError):
-    """Input that cannot be used: one line that says what is wrong, what is allowed, how to go on.
+    """Invalid input, described in one line: problem, value, allowed range, remedy.
 
-    The command line prints the line without a traceback and exits with code 2. What it quotes may
-    come from hostile hands: line ends and control characters are escaped, and the middle of what is
-    too long is left out.
+    The command line prints the line without traceback and exits with code 2. Since it may quote
+    untrusted input, control characters are escaped and long lines are shortened in the middle.
+
+    Examples
+    --------
+    >>> raise InputError("count must be at least 1, got -3")
+    Traceback (most recent call last):
+    nanorender.errors.InputError: count must be at least 1, got -3
     """
 
     def __init__(self, line: str) -> None:
@@ -16,11 +21,11 @@ class InputError(ValueError):
 
 
 class UnwritableError(InputError):
-    """A place that cannot be written: whatever else there is to do would fail there, too."""
+    """Output that cannot be written; all further output to the same folder would fail as well."""
 
 
 def _printable(text: str) -> str:
-    """Return a text as one line that leaves a terminal as it is."""
-    line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    """Make a text safe to print: one line of limited length without control characters."""
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"

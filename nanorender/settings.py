@@ -1,4 +1,4 @@
-"""Settings: frozen records parsed from TOML, which refuse keys that they do not know."""
+"""Settings: immutable records read from TOML, in which unknown keys are errors."""
 
 import tomllib
 from pathlib import Path
@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from nanorender.errors import InputError
 
 LARGEST_TEXT_BYTES = 1 << 20
-"""No settings that a person wrote are longer."""
+"""Largest size of a file of settings."""
 
 SMALLEST, LARGEST = 1e-60, 1e60
-"""Sizes of numbers other than 0; their squares and ratios are neither infinite nor nothing."""
+"""Magnitudes of numbers other than 0; their squares and ratios neither overflow nor underflow."""
 
 LONGEST_QUOTE = 80
 
@@ -23,7 +23,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Settings(BaseModel):
-    """Base of every group of settings: immutable, and an unknown key is an error."""
+    """Base class of all settings.
+
+    Examples
+    --------
+    >>> class Camera(Settings):
+    ...     tilt_deg: float = 0.0
+    >>> Camera.from_toml("tilt_deg = 5", "camera.toml")
+    Camera(tilt_deg=5.0)
+    >>> Camera.from_toml("tilt = 5", "camera.toml")
+    Traceback (most recent call last):
+    nanorender.errors.InputError: camera.toml: unknown key 'tilt'; remove it or correct its spelling
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -31,76 +42,129 @@ class Settings(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _of_some_proportion(cls, value: object) -> object:
+    def _check_magnitude(cls, value: object) -> object:
         if isinstance(value, tuple):
             for part in value:
-                cls._of_some_proportion(part)
+                cls._check_magnitude(part)
         elif isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
-            raise ValueError(f"numbers other than 0 must be of a size from {SMALLEST} to {LARGEST}")
+            raise ValueError(f"the magnitude must be 0 or from {SMALLEST} to {LARGEST}")
         return value
 
     @classmethod
     def from_toml(cls: type[AnySettings], text: str, source: str) -> AnySettings:
-        """Return the settings that a TOML text holds; `source` names it in errors.
+        """Parse settings from TOML.
+
+        Parameters
+        ----------
+        text
+            The TOML text.
+        source
+            File or preset of the text, named in errors.
+
+        Returns
+        -------
+        Settings
+            An instance of the class.
 
         Raises
         ------
         InputError
-            If the text is no TOML, or a key is unknown, missing or out of range.
+            If the text is not TOML, or a key is unknown, missing or out of range.
         """
         try:
             return cls.model_validate(tomllib.loads(text))
         except ValidationError as error:
             raise InputError(f"{source}: {_first_problem(error)}") from None
-        except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # ValueError: also of huge numbers
             raise InputError(f"{source} is not valid TOML: {error}") from None
 
     @classmethod
     def read(cls: type[AnySettings], path: Path) -> AnySettings:
-        """Return the settings in a TOML file; raises InputError as `from_toml`."""
+        """Read settings from a TOML file.
+
+        Parameters
+        ----------
+        path
+            The file.
+
+        Returns
+        -------
+        Settings
+            An instance of the class.
+
+        Raises
+        ------
+        InputError
+            As `from_toml` and `read_text`.
+        """
         return cls.from_toml(read_text(path), str(path))
 
     def to_toml(self) -> str:
-        """Return the settings as TOML, every key written out."""
+        """Format the settings as TOML.
+
+        Returns
+        -------
+        str
+            All keys, defaults included.
+        """
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
-    """Return the text of a file.
+    """Read a UTF-8 text file of limited size.
+
+    Parameters
+    ----------
+    path
+        The file.
+    largest_bytes
+        Size above which the file is refused.
+
+    Returns
+    -------
+    str
+        Its content, with Unix line ends.
 
     Raises
     ------
     InputError
-        If it cannot be read, or is larger than such a file can be.
+        If the file cannot be read, is not UTF-8, or is too large.
     """
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is no file; give a text file")
+            raise InputError(f"{path} is not a file; give a text file")
         with path.open("rb") as file:
             data = file.read(largest_bytes + 1)
         if len(data) > largest_bytes:
-            raise InputError(f"{path} is longer than {largest_bytes >> 20} MiB; no such file is")
+            raise InputError(
+                f"{path} exceeds the limit of {largest_bytes >> 20} MiB for such files"
+            )
         return data.decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: {error}") from None
 
 
 def _first_problem(error: ValidationError) -> str:
-    """One line about the first problem, with the count of the others."""
+    """Describe the first problem in one line, with the number of others."""
     problems = error.errors(include_url=False)
     first = problems[0]
     key = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    if not key:
-        line = said
-    elif first["type"] == "extra_forbidden":
-        line = f"unknown key '{key}'; remove it or correct its spelling"
-    elif first["type"] == "missing":
-        line = f"'{key}' is missing"
-    else:
-        line = f"'{key}' (={_shortened(repr(first['input']))}): {said}"
+    message = first["msg"].removeprefix("Value error, ")
+    match first["type"]:
+        case _ if not key:
+            line = message
+        case "extra_forbidden":
+            line = f"unknown key '{key}'; remove it or correct its spelling"
+        case "missing":
+            line = f"'{key}' is missing"
+        case _:
+            line = f"'{key}' (={_shortened(repr(first['input']))}): {message}"
     return line + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
 
 
 def _shortened(text: str) -> str:
+    """Truncate a quoted value."""
     return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."

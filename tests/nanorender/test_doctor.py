@@ -8,7 +8,7 @@ from nanorender.errors import InputError
 
 def test_the_machine_is_described(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor.config, "CACHE_DIR", str(tmp_path / "cache"))
-    told = dict(doctor.machine())
+    told = dict(doctor.describe_machine())
     assert "numba" in told["versions"]
     assert told["cache"] == f"{tmp_path / 'cache'}, 0 MiB"
 
@@ -16,8 +16,8 @@ def test_the_machine_is_described(tmp_path, monkeypatch):
 def test_a_cache_folder_that_cannot_be_written_is_named_with_the_remedy(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(doctor.config, "CACHE_DIR", str(tmp_path / "file" / "cache"))
-    with pytest.raises(InputError, match=r"cannot be kept in .*XDG_CACHE_HOME"):
-        dict(doctor.machine())
+    with pytest.raises(InputError, match=r"cache folder .* cannot be written .*XDG_CACHE_HOME"):
+        dict(doctor.describe_machine())
 
 
 def test_the_self_test_gives_its_figures(monkeypatch):

@@ -310,5 +310,5 @@ def test_a_table_without_labels_or_with_huge_ones_is_found(folder):
 def test_a_file_larger_than_any_of_its_kind_is_not_read(folder):
     with (folder / "dataset.json").open("r+b") as file:
         file.truncate(1 << 40)  # a file full of holes takes no room on the disk
-    with pytest.raises(InputError, match="is longer than 1 MiB"):
+    with pytest.raises(InputError, match="exceeds the limit of 1 MiB"):
         open_dataset(folder)
