@@ -37,7 +37,7 @@ RANGES = {
     free.EDGE: (0.3, 1.0),
     free.BLUR: (0.5, 1.4),
     free.NOISE: (1.0, 4.0),
-    free.COUNTS: (300.0, 3000.0),
+    free.COUNTS_AT_WHITE: (300.0, 3000.0),
     free.ALONG: (0.0, 0.3),
     free.ACROSS: (0.0, 0.3),
 }
@@ -83,7 +83,7 @@ def truth_of(recipe: Recipe, samples: list[Sample]) -> Truth:
     particles = np.concatenate([s.image[s.labels > 0] for s in samples])
     whole = [s.truth["diameter_nm"][~s.truth["touches_frame"].astype(bool)] for s in samples]
     levels = float(np.median(substrate)), float(np.median(particles))
-    counts, gaussian = free.COUNTS.read(recipe) or 0.0, free.NOISE.read(recipe) or 0.0
+    counts, gaussian = free.COUNTS_AT_WHITE.read(recipe) or 0.0, free.NOISE.read(recipe) or 0.0
     shot = 255 / counts if counts > 0 else 0.0
     return Truth(
         diameter_nm=float(np.median(np.concatenate(whole))),

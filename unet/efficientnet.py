@@ -18,11 +18,11 @@ _STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 _EPSILON = 1e-3  # of the batch normalization
 _BATCH = 32
 
-Weights = Mapping[str, Shaped[np.ndarray, "..."]]
+_Weights = Mapping[str, Shaped[np.ndarray, "..."]]
 
 
 def pooled_features(
-    weights: Weights, images: UInt8[np.ndarray, "n h w"]
+    weights: _Weights, images: UInt8[np.ndarray, "n h w"]
 ) -> Float[np.ndarray, "n 1280"]:
     """Compute the last layer before the classifier, averaged over each image.
 

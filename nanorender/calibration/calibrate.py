@@ -65,6 +65,11 @@ class CalibrationSettings(Settings):
     checked_views : synthetic views for the loss before and after
     seed : of everything random
     dark_particles : whether particles are darker than the substrate
+
+    Examples
+    --------
+    >>> CalibrationSettings(evaluations=80).corrections
+    7
     """
 
     evaluations: int = 200

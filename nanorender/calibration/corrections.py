@@ -277,7 +277,7 @@ def _correct_detector(
 
 def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, damping: float) -> Recipe:
     """Correct the noise of the amplifier and that of counting."""
-    gaussian, counts = free.NOISE.read(recipe) or 0.0, free.COUNTS.read(recipe) or 0.0
+    gaussian, counts = free.NOISE.read(recipe) or 0.0, free.COUNTS_AT_WHITE.read(recipe) or 0.0
     per_level = 255 / counts if counts > 0 else 0.0
     levels = [synthetic.substrate_level, synthetic.particle_level]
     if recipe.detector.polarity == "dark":
@@ -300,8 +300,8 @@ def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, dampin
     per_level = min(per_level, variances[darker] / max(levels[darker], 1.0))
     squared = max(variances[darker] - per_level * levels[darker], 0.0)
     recipe = free.NOISE.write(recipe, math.sqrt(squared))
-    counts = min(255 / per_level, free.COUNTS.high) if per_level > 1e-4 else 0.0
-    return free.COUNTS.write(recipe, counts)
+    counts = min(255 / per_level, free.COUNTS_AT_WHITE.high) if per_level > 1e-4 else 0.0
+    return free.COUNTS_AT_WHITE.write(recipe, counts)
 
 
 # Coverage, from the scenes themselves

@@ -161,6 +161,16 @@ def observe_reference(views: Sequence[GrayImage], dark: bool) -> Observation:
     ------
     InputError
         If no view shows particles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows, columns = np.mgrid[:200, :200] % 50
+    >>> view = np.where(np.hypot(rows - 25, columns - 25) <= 12, 180, 40).astype(np.float32)
+    >>> reference = observe_reference([view], dark=False)
+    >>> brighter = observe_like(reference, view + 10)
+    >>> round(reference.loss_terms(brighter.features).gray, 2)
+    0.19
     """
     found = [direct_estimates(view, dark) for view in views]
     mean = mean_estimates(found)

@@ -295,7 +295,9 @@ GRAIN_SLOPE = Parameter("grain_slope", *_material("grain_slope"), 0.0, 0.6, 0.06
 PATCHES = Parameter("patch_strength", *_group("dirt", "patch_strength"), 1e-3, 1.0, 0.3, True)
 RINGS = Parameter("ring_strength", *_group("dirt", "ring_strength"), 1e-3, 5.0, 0.3, True)
 BLUR = Parameter("blur_px", *_group("detector", "blur_px"), 0.05, 6.0, 0.1, True)
-COUNTS = Parameter("counts_at_white", *_group("detector", "counts_at_white"), 0.0, 1e7, 0.2, True)
+COUNTS_AT_WHITE = Parameter(
+    "counts_at_white", *_group("detector", "counts_at_white"), 0.0, 1e7, 0.2, True
+)
 NOISE = Parameter("noise_levels", *_group("detector", "noise_levels"), 0.0, 80.0, 0.2, True)
 ALONG = Parameter("noise_correlation", *_group("detector", "noise_correlation"), 0.0, 0.5, 0.05)
 ACROSS = Parameter("line_correlation", *_group("detector", "line_correlation"), 0.0, 0.5, 0.05)
@@ -322,5 +324,5 @@ SEARCHED = (
 )
 """Parameters that the search changes: all but those of the detector."""
 
-MATCHED = (BLUR, COUNTS, NOISE, ALONG, ACROSS)
+MATCHED = (BLUR, COUNTS_AT_WHITE, NOISE, ALONG, ACROSS)
 """Parameters that direct estimates alone decide, as physics gives them without a search."""

@@ -81,6 +81,13 @@ def search_settings(
     Returns
     -------
     Best recipe found, or the given one.
+
+    Examples
+    --------
+    >>> from nanorender.recipe import read_recipe
+    >>> recipe = read_recipe("ag")
+    >>> search_settings(recipe, [], lambda *_: [], [], evaluations=80, seed=0).evaluations
+    0
     """
     free = [p for p in parameters if p.read(recipe) is not None]
     while free and evaluations < 2 * _evaluations(free):

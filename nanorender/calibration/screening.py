@@ -45,6 +45,14 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
     InputError
         If there are none or too many, one is flat or too small, most show particles of the other
         polarity, or none shows particles.
+
+    Examples
+    --------
+    >>> refuse_unsuitable([], dark=False)
+    Traceback (most recent call last):
+        ...
+    nanorender.errors.InputError: 0 micrographs were given; give 1 to 10 that are typical of the
+    series
     """
     if not 1 <= len(micrographs) <= _MOST_MICROGRAPHS:
         raise InputError(

@@ -17,7 +17,7 @@ from nanorender.calibration.observation import observe_reference
 from nanorender.calibration.parameters import (
     ALBEDO,
     BLUR,
-    COUNTS,
+    COUNTS_AT_WHITE,
     DENSITY,
     DIAMETER,
     GRAY,
@@ -49,7 +49,7 @@ def sizes_corrected(recipe, real, synthetic):
 def test_a_recipe_that_agrees_is_left_as_it_is(correct):
     recipe = read_recipe("tio2")
     matched = correct(recipe, SEEN, SEEN)
-    for parameter in (*SEARCHED, *(p for p in MATCHED if p not in (NOISE, COUNTS))):
+    for parameter in (*SEARCHED, *(p for p in MATCHED if p not in (NOISE, COUNTS_AT_WHITE))):
         if parameter.read(recipe) is None:
             continue
         assert parameter.read(matched) == pytest.approx(parameter.read(recipe), rel=0.005)
@@ -98,12 +98,12 @@ def test_noise_at_two_levels_gives_that_of_the_amplifier_and_that_of_counting():
         at = [(gaussian**2 + 255 / counts * level) ** 0.5 for level in (30, 110)]
         return SEEN._replace(substrate_noise=at[0], particle_noise=at[1])
 
-    recipe = NOISE.write(COUNTS.write(read_recipe("tio2"), 1000.0), 1.0)
+    recipe = NOISE.write(COUNTS_AT_WHITE.write(read_recipe("tio2"), 1000.0), 1.0)
     for _ in range(20):
-        now = seen(NOISE.read(recipe), COUNTS.read(recipe))
+        now = seen(NOISE.read(recipe), COUNTS_AT_WHITE.read(recipe))
         recipe = _correct_detector(recipe, seen(2.0, 2000.0), now)
     assert NOISE.read(recipe) == pytest.approx(2, rel=0.01)
-    assert COUNTS.read(recipe) == pytest.approx(2000, rel=0.01)
+    assert COUNTS_AT_WHITE.read(recipe) == pytest.approx(2000, rel=0.01)
 
 
 def test_blur_moves_towards_what_is_seen_and_stays_positive():
