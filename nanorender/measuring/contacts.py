@@ -7,12 +7,12 @@ from scipy.sparse.csgraph import connected_components
 from skimage.segmentation import expand_labels
 
 # Offsets (down, right) to half of the neighbors of a pixel; the other half is their mirror image.
-ADJACENT = ((0, 1), (1, 0), (1, 1), (1, -1))
-ACROSS_A_LINE = ((0, 2), (2, 0))
+_ADJACENT = ((0, 1), (1, 0), (1, 1), (1, -1))
+_ACROSS_A_LINE = ((0, 2), (2, 0))
 
 
 def adjacent_pairs(
-    labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...] = ADJACENT
+    labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...] = _ADJACENT
 ) -> Integer[np.ndarray, "n 2"]:
     """Find the pairs of labels with pixels at given offsets from each other.
 
@@ -63,7 +63,7 @@ def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
     >>> contacts(np.array([[1, 1, 0, 3], [2, 2, 0, 3]])).tolist()
     [[1, 2], [1, 3], [2, 3]]
     """
-    return adjacent_pairs(labels, ADJACENT + ACROSS_A_LINE)
+    return adjacent_pairs(labels, _ADJACENT + _ACROSS_A_LINE)
 
 
 def nearby_pairs(

@@ -19,7 +19,7 @@ from nanorender.measuring.region import Region, regions
 from nanorender.measuring.skeleton import capsule_width, skeleton_length
 
 # A region this many times larger than the square of its width is a rod.
-ROD_AREA_RATIO = 2.0
+_ROD_AREA_RATIO = 2.0
 
 # Several measurements of a region share a length: keep the value of the last region.
 _keep_last = lru_cache(maxsize=1)
@@ -143,7 +143,7 @@ def center_y(region: Region) -> float:
 
 def _is_rod(region: Region) -> bool:
     """Return whether a particle is at least about twice as long as wide."""
-    return region.area >= ROD_AREA_RATIO * inscribed_diameter(region) ** 2
+    return region.area >= _ROD_AREA_RATIO * inscribed_diameter(region) ** 2
 
 
 @_keep_last

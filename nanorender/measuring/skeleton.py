@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 from skimage.morphology import skeletonize
 
-STEP_PX = 8  # longer steps cut corners of bends, shorter ones follow the staircase of pixels
+_STEP_PX = 8  # longer steps cut corners of bends, shorter ones follow the staircase of pixels
 
 
 def skeleton_length(mask: Bool[np.ndarray, "h w"], distance: Float[np.ndarray, "h w"]) -> float:
@@ -41,12 +41,12 @@ def skeleton_length(mask: Bool[np.ndarray, "h w"], distance: Float[np.ndarray, "
     y, x = y[path].astype(np.float64), x[path].astype(np.float64)
 
     # Measure the path as a polyline of long steps.
-    knots = np.unique(np.append(np.arange(0, len(path), STEP_PX), len(path) - 1))
+    knots = np.unique(np.append(np.arange(0, len(path), _STEP_PX), len(path) - 1))
     length = np.hypot(np.diff(y[knots]), np.diff(x[knots])).sum()
 
     # Extend both ends to the outline.
     points = np.stack([y, x], axis=1)
-    back = min(max(STEP_PX, round(float(distance.max()))), len(path) - 1)
+    back = min(max(_STEP_PX, round(float(distance.max()))), len(path) - 1)
     tips = [
         _to_the_outline(mask, points[end], points[end] - points[before])
         for end, before in ((0, back), (-1, -1 - back))

@@ -84,9 +84,8 @@ def tabulate(
     _join([rows[path] for path in paths if path in rows], out)
     if not failures or not rows:
         shutil.rmtree(parts)
-    return MeasurementOutcome(
-        len(paths), tuple(failures[path] for path in paths if path in failures)
-    )
+    failed = tuple(failures[path] for path in paths if path in failures)
+    return MeasurementOutcome(len(paths), failed)
 
 
 def measure_file(path: Path) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from nanorender.files.annotation import find_truth, read_truth
 from nanorender.files.segmentation import find_label_maps, read_segmented
 from nanorender.scoring.scores import IOU_LEVELS, LabelScores, score_labels, size_agreement
 
-MEAN = "mean"  # last row of tables of ratios and counts; counts are summed
-POOLED = "all together"  # last row of the table of sizes
-SHORT_NAMES = {
+_MEAN = "mean"  # last row of tables of ratios and counts; counts are summed
+_POOLED = "all together"  # last row of the table of sizes
+_SHORT_NAMES = {
     "n_truth": "true",
     "n_predicted": "found",
     "n_matched": "matched",
@@ -28,7 +28,7 @@ SHORT_NAMES = {
     "n_split": "split",
     "n_merged": "merged",
 }
-COUNTS = [name for name in SHORT_NAMES if name.startswith("n_")]
+_COUNTS = [name for name in _SHORT_NAMES if name.startswith("n_")]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def pixel_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     table : one row for each image, then their mean
     """
     table = _by_image(evaluations, [asdict(each.scores.pixels) for each in evaluations])
-    return _append(table, MEAN, table.mean())
+    return _append(table, _MEAN, table.mean())
 
 
 def object_table(evaluations: Sequence[Evaluation], iou: float) -> pd.DataFrame:
@@ -130,10 +130,10 @@ def object_table(evaluations: Sequence[Evaluation], iou: float) -> pd.DataFrame:
     """
     level = IOU_LEVELS.index(iou)
     rows = [asdict(each.scores.objects_by_iou[level]) for each in evaluations]
-    table = _by_image(evaluations, rows).loc[:, list(SHORT_NAMES)]
+    table = _by_image(evaluations, rows).loc[:, list(_SHORT_NAMES)]
     last = table.mean()
-    last[COUNTS] = table[COUNTS].sum()
-    return _append(table, MEAN, last).astype(dict.fromkeys(COUNTS, int))
+    last[_COUNTS] = table[_COUNTS].sum()
+    return _append(table, _MEAN, last).astype(dict.fromkeys(_COUNTS, int))
 
 
 def iou_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -147,10 +147,10 @@ def iou_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     -------
     table : one row for each of `IOU_LEVELS`, then the mean over all of them
     """
-    ratios = [name for name in SHORT_NAMES if name not in COUNTS]
-    rows = [object_table(evaluations, iou).loc[MEAN, ratios] for iou in IOU_LEVELS]
+    ratios = [name for name in _SHORT_NAMES if name not in _COUNTS]
+    rows = [object_table(evaluations, iou).loc[_MEAN, ratios] for iou in IOU_LEVELS]
     table = pd.DataFrame(np.array(rows, float), [f"{iou:.2f}" for iou in IOU_LEVELS], ratios)
-    return _append(table, MEAN, table.mean())
+    return _append(table, _MEAN, table.mean())
 
 
 def size_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def size_table(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
     diameters = [each.diameters for each in evaluations]
     table = _by_image(evaluations, [asdict(size_agreement(*each)) for each in diameters])
     predicted, true = (np.concatenate(sizes) for sizes in zip(*diameters, strict=True))
-    return _append(table, POOLED, pd.Series(asdict(size_agreement(predicted, true))))
+    return _append(table, _POOLED, pd.Series(asdict(size_agreement(predicted, true))))
 
 
 def _by_image(evaluations: Sequence[Evaluation], rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -248,7 +248,7 @@ def format_evaluation(evaluations: Sequence[Evaluation], min_area_px: int) -> st
         "Particles by IoU, mean of the images": iou_table(evaluations),
         "Equivalent circle diameter, found against true": size_table(evaluations),
     }
-    names = SHORT_NAMES | {"wasserstein": f"wasserstein_{unit}"}
+    names = _SHORT_NAMES | {"wasserstein": f"wasserstein_{unit}"}
     text = [
         f"{title}\n{table.rename(columns=names).to_string(float_format='{:.3f}'.format)}"
         for title, table in tables.items()

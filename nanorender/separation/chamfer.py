@@ -35,7 +35,7 @@ CHAMFER_WEIGHTS = {
     "quasi_euclidean": ChamferWeights(1, float(np.sqrt(2))),
     "city_block": ChamferWeights(1, 2),
 }
-MARGIN = 2  # reach of a knight's move beyond the image, pixels
+_MARGIN = 2  # reach of a knight's move beyond the image, pixels
 
 
 def chamfer_distance(
@@ -59,8 +59,8 @@ def chamfer_distance(
     >>> chamfer_distance(mask, CHAMFER_WEIGHTS["borgefors"]).tolist()
     [[0.0, 3.0, 6.0], [3.0, 4.0, 7.0]]
     """
-    padded = np.full([edge + 2 * MARGIN for edge in mask.shape], np.inf, np.float32)
-    inner = padded[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    padded = np.full([edge + 2 * _MARGIN for edge in mask.shape], np.inf, np.float32)
+    inner = padded[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     inner[~mask] = 0
     # Offsets (rows up, columns left) to the neighbors that precede a pixel in raster order.
     steps = [(0, 1, weights.side), (1, 1, weights.diagonal)]
@@ -78,12 +78,12 @@ def chamfer_distance(
 def _sweep(padded, width, back, lengths):
     """Relax distances in place through the pixels at offsets `back`, in raster order.
 
-    `padded` is flat and has a frame of `MARGIN` pixels; negative offsets mean reverse order.
+    `padded` is flat and has a frame of `_MARGIN` pixels; negative offsets mean reverse order.
     """
     last = len(padded) - 1
     forward = back[0] > 0
-    for row in range(MARGIN, len(padded) // width - MARGIN):
-        for column in range(MARGIN, width - MARGIN):
+    for row in range(_MARGIN, len(padded) // width - _MARGIN):
+        for column in range(_MARGIN, width - _MARGIN):
             pixel = row * width + column
             if not forward:
                 pixel = last - pixel

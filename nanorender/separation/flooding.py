@@ -16,9 +16,9 @@ from nanorender.separation.connectivity import (
     neighborhood,
 )
 
-# State of a pixel: its label, or one of these. A dry pixel at level k is DRY - k, a dam OUTSIDE.
-OUTSIDE, QUEUED, DRY = 0, -1, -2
-NONE = -1
+# State of a pixel: its label, or one of these. A dry pixel at level k is _DRY - k, a dam _OUTSIDE.
+_OUTSIDE, _QUEUED, _DRY = 0, -1, -2
+_NONE = -1
 
 
 def flood(
@@ -82,9 +82,9 @@ def _flood(
     dams: bool,
 ) -> np.ndarray:
     """Prepare the flat arrays of the kernel and run it."""
-    state = np.full((mask.shape[0] + 2, mask.shape[1] + 2), OUTSIDE, np.int32)
+    state = np.full((mask.shape[0] + 2, mask.shape[1] + 2), _OUTSIDE, np.int32)
     inner = state[1:-1, 1:-1]
-    inner[mask] = DRY - _levels(height[mask])
+    inner[mask] = _DRY - _levels(height[mask])
     marked = mask & (markers > 0)
     # Start only at marker pixels with dry neighbors; most pixels of a large marker have none.
     dry = (mask & ~marked).astype(np.uint8)
@@ -92,13 +92,13 @@ def _flood(
     region = connected_regions(mask, connectivity)[y, x]
     order = np.lexsort((y, x, region))
     y, x, region = y[order], x[order], region[order]
-    levels = DRY - inner[y, x]
+    levels = _DRY - inner[y, x]
     inner[marked] = markers[marked]
     seeds = (y + 1) * state.shape[1] + x + 1
     groups = np.flatnonzero(np.diff(region, prepend=-1, append=-1))
     steps = np.array([right + down * state.shape[1] for right, down in NEIGHBORS[connectivity]])
     _spread(state.ravel(), seeds, levels, groups, steps, dams)
-    return np.maximum(inner, OUTSIDE)
+    return np.maximum(inner, _OUTSIDE)
 
 
 def _levels(heights: np.ndarray) -> Int32[np.ndarray, "n"]:
@@ -114,16 +114,16 @@ def _levels(heights: np.ndarray) -> Int32[np.ndarray, "n"]:
 
 @kernel
 def _spread(state, seeds, levels, groups, steps, dams):
-    """Label every dry pixel that floods reach; `state` is flat and has a frame of OUTSIDE.
+    """Label every dry pixel that floods reach; `state` is flat and has a frame of _OUTSIDE.
 
     Levels are whole numbers, so the priority queue is one first-in, first-out list per level,
     linked through `after`. Regions are flooded one by one, seeds from groups[k] to groups[k + 1],
     because flooding all at once exceeds the cache of the processor.
     """
-    count = max(DRY - state.min(), levels.max() if len(levels) else 0) + 1
-    first = np.full(count, NONE, np.int32)
-    last = np.full(count, NONE, np.int32)
-    after = np.full(len(state), NONE, np.int32)
+    count = max(_DRY - state.min(), levels.max() if len(levels) else 0) + 1
+    first = np.full(count, _NONE, np.int32)
+    last = np.full(count, _NONE, np.int32)
+    after = np.full(len(state), _NONE, np.int32)
     for group in range(len(groups) - 1):
         # Queue the seeds of the region.
         for number in range(groups[group], groups[group + 1]):
@@ -135,11 +135,11 @@ def _spread(state, seeds, levels, groups, steps, dams):
         level = 0
         while level < count:
             pixel = first[level]
-            if pixel == NONE:
+            if pixel == _NONE:
                 level += 1
                 continue
             first[level] = after[pixel]
-            after[pixel] = NONE
+            after[pixel] = _NONE
             if dams:
                 state[pixel] = _only_label(pixel, state, steps)
             if state[pixel] > 0:
@@ -153,9 +153,9 @@ def _append_neighbors(pixel, dams, state, steps, first, last, after):
     highest = len(first)
     for step in steps:
         neighbor = pixel + step
-        if state[neighbor] <= DRY:
-            level = DRY - state[neighbor]
-            state[neighbor] = QUEUED if dams else state[pixel]
+        if state[neighbor] <= _DRY:
+            level = _DRY - state[neighbor]
+            state[neighbor] = _QUEUED if dams else state[pixel]
             _append(neighbor, level, first, last, after)
             highest = min(highest, level)
     return highest
@@ -164,7 +164,7 @@ def _append_neighbors(pixel, dams, state, steps, first, last, after):
 @subroutine
 def _append(pixel, level, first, last, after):
     """Append a pixel to the list of its level."""
-    if first[level] == NONE:
+    if first[level] == _NONE:
         first[level] = pixel
     else:
         after[last[level]] = pixel
@@ -173,11 +173,11 @@ def _append(pixel, level, first, last, after):
 
 @subroutine
 def _only_label(pixel, state, steps):
-    """Return the only label among the neighbors of a pixel, OUTSIDE if there are several."""
-    label = OUTSIDE
+    """Return the only label among the neighbors of a pixel, _OUTSIDE if there are several."""
+    label = _OUTSIDE
     for step in steps:
         other = state[pixel + step]
         if other > 0 and label > 0 and other != label:
-            return OUTSIDE
+            return _OUTSIDE
         label = max(label, other)
     return label
