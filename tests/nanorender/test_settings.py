@@ -24,7 +24,7 @@ def test_settings_survive_a_round_trip_through_toml():
         ("rows = -1", "'rows' (=-1)"),
         ("rows = ", "not valid TOML"),
         ("rows = nan", "'rows'"),
-        ("rows = 1\nedges_nm = [1.0, 1e-300]", "'edges_nm' (=[1.0, 1e-300]): the magnitude must be 0"),
+        ("rows = 1\nedges_nm = [1.0, 1e-300]", "'edges_nm' (=[1.0, 1e-300]): the magnitude"),
         ("rows = 1\nedges_nm = [1e300, 1.0]", "from 1e-60 to 1e+60"),
     ],
 )
