@@ -25,7 +25,6 @@ from nanorender.commands.options import (
     Micrographs,
     Out,
     PixelSize,
-    Preset,
     Seed,
     SeparationFile,
     Truth,
@@ -38,7 +37,7 @@ from nanorender.commands.progress import progress
 from nanorender.commands.rendering import generate
 from nanorender.errors import InputError
 from nanorender.provenance.record import recorded
-from unet.commands import segment, select, train
+from unet.commands import Preset, segment, select, train
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,15 +1,15 @@
-"""The baseline that synthetic training is compared with: networks of annotated micrographs.
+"""Baseline for synthetic training: networks trained on annotated micrographs.
 
-Of a few annotated micrographs each is left out once: a network is trained on the others, its epoch
-of least error on the one left out is taken, and the one left out is segmented (Mill et al., 2021).
-That epoch was chosen with the truth of the very image it is scored on, which favours the baseline.
+Each of a few annotated micrographs is left out once: a network is trained on the others, the epoch
+with the least error on the one left out is selected, and that one is segmented (Mill et al., 2021).
+The epoch is thus selected by the annotation that it is scored on, which favors the baseline.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
@@ -27,15 +27,15 @@ from unet.validation import validation_images
 
 @dataclass(frozen=True)
 class Fold:
-    """How the network that never saw a micrograph did on it.
+    """Scores on a micrograph of a network trained on the others.
 
     Attributes
     ----------
-    image: the one left out
-    epoch: that was best on it
-    precision, recall, accuracy, f1: of its pixels
-    object_f1: of its particles, at IoU 0.5
-    found, true: how many particles
+    image : name of the micrograph left out
+    epoch : epoch selected
+    precision, recall, accuracy, f1 : scores of its pixels
+    object_f1 : F1 score of its particles at IoU 0.5
+    found, true : number of particles found and annotated
     """
 
     image: str
@@ -55,10 +55,21 @@ def leave_one_out(
     folder: Path,
     on_progress: Callable[[str, TrainingProgress], None] = lambda image, progress: None,
 ) -> list[Fold]:
-    """Train without each micrograph in turn and return how the networks did on it.
+    """Train without each micrograph in turn and score the network on it.
 
-    The folder then holds runs/<image>, labels/<image>.tif and baseline.csv; started again, it goes
-    on where it was.
+    The folder then contains runs/<image>, labels/<image>.tif and baseline.csv. An interrupted run
+    is resumed.
+
+    Parameters
+    ----------
+    micrographs : micrographs with their annotations
+    settings : training settings
+    folder : folder to write
+    on_progress : function called after each step with the name of the image left out
+
+    Returns
+    -------
+    folds : scores of each micrograph
 
     Raises
     ------
@@ -67,21 +78,24 @@ def leave_one_out(
     """
     if len(micrographs) < 2:
         raise InputError(
-            f"{len(micrographs)} annotated micrograph is too few: one is left out, others are "
-            "learnt from"
+            f"leaving one out needs at least 2 annotated micrographs, got {len(micrographs)}; "
+            "too few to train on the others"
         )
     folds = []
     for index, path in enumerate(micrographs.paths):
-        left_out = _part(micrographs, [index])
-        others = _part(micrographs, [i for i in range(len(micrographs)) if i != index])
+        # Train on the other micrographs
+        left_out = _subset(micrographs, [index])
+        others = _subset(micrographs, [i for i in range(len(micrographs)) if i != index])
         run = folder / "runs" / path.stem
         validation = validation_images(left_out)
         samples = load_annotated(others, settings)
 
-        def say(progress: TrainingProgress, image: str = path.stem) -> None:
+        def on_step(progress: TrainingProgress, image: str = path.stem) -> None:
             on_progress(image, progress)
 
-        train(samples, settings, run, validation, say)
+        train(samples, settings, run, validation, on_step)
+
+        # Segment and score the one left out by the best epoch
         epoch = rank_by_truth(run, validation, "error")[0].epoch
         select_epoch(run, epoch)
         once = PredictionSettings(averaged=False)
@@ -89,40 +103,37 @@ def leave_one_out(
         if segmented.failures:
             raise InputError(segmented.failures[0])
         folds.append(_fold(left_out, segmented.paths[0], epoch))
-    text = "\n".join([",".join(_COLUMNS), *(",".join(map(str, _values(fold))) for fold in folds)])
-    write_text(folder / "baseline.csv", text + "\n")
+    write_text(folder / "baseline.csv", pd.DataFrame(folds).to_csv(index=False))
     return folds
 
 
-def table(folds: Sequence[Fold]) -> str:
-    """Return the folds and their mean as a table of text; particles are added up."""
-    rows = [[_shown(value) for value in _values(fold)] for fold in folds]
-    means = [float(np.mean([getattr(fold, name) for fold in folds])) for name in _COLUMNS[2:-2]]
-    totals = [sum(getattr(fold, name) for fold in folds) for name in _COLUMNS[-2:]]
-    rows.append(["mean, sum", "", *map(_shown, means), *map(_shown, totals)])
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index == 0 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (_COLUMNS, *rows)
-    )
+def format_folds(folds: Sequence[Fold]) -> str:
+    """Format the scores as a table that ends with mean scores and total numbers of particles.
+
+    Parameters
+    ----------
+    folds : scores of each micrograph
+
+    Returns
+    -------
+    table : lines of text
+
+    Examples
+    --------
+    >>> print(format_folds([Fold("a", 3, 0.5, 0.5, 0.5, 0.5, 0.5, 10, 12)]))
+        image epoch  precision  recall  accuracy    f1  object_f1  found  true
+            a     3      0.500   0.500     0.500 0.500      0.500     10    12
+    mean, sum            0.500   0.500     0.500 0.500      0.500     10    12
+    """
+    table = pd.DataFrame(folds)
+    means = table.loc[:, "precision":"object_f1"].mean()
+    totals = {"found": table["found"].sum(), "true": table["true"].sum()}
+    last = pd.DataFrame([{"image": "mean, sum", "epoch": "", **means, **totals}])
+    return pd.concat([table, last]).to_string(index=False, float_format="{:.3f}".format)
 
 
-_COLUMNS = tuple(field.name for field in fields(Fold))
-
-
-def _values(fold: Fold) -> list[str | int | float]:
-    return list(asdict(fold).values())
-
-
-def _shown(value: str | int | float) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _part(micrographs: Collection, indices: Sequence[int]) -> Collection:
-    """Return some of the micrographs."""
+def _subset(micrographs: Collection, indices: Sequence[int]) -> Collection:
+    """Select some of the micrographs."""
     sizes = micrographs.pixel_sizes_nm
     return replace(
         micrographs,
@@ -132,7 +143,7 @@ def _part(micrographs: Collection, indices: Sequence[int]) -> Collection:
 
 
 def _fold(left_out: Collection, labels: Path, epoch: int) -> Fold:
-    """Return how a label map agrees with the annotation of its micrograph."""
+    """Score a label map against the annotation of its micrograph."""
     (micrograph,) = left_out
     truth = left_out.truth(micrograph)
     if truth is None:

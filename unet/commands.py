@@ -1,9 +1,9 @@
-"""Commands of the network: train it, choose its epoch, segment micrographs with it."""
+"""Commands of the network: train, select an epoch, segment micrographs."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ from nanorender.commands.options import (
     Micrographs,
     Out,
     PixelSize,
-    Preset,
     Scheduler,
     SeparationFile,
     Truth,
@@ -25,32 +24,38 @@ from nanorender.commands.options import (
 )
 from nanorender.commands.progress import progress
 from nanorender.provenance.record import recorded
+from unet.presets import PRESETS, Criterion
 
 app = typer.Typer()
 PANEL = "Learn"
+Preset = Annotated[str, typer.Option(help=f"Training preset ({', '.join(PRESETS)}) or TOML file.")]
 
 
 @app.command(rich_help_panel=PANEL)
 @recorded("out")
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Folder that 'generate' wrote.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset written by 'generate'.")],
     out: Out,
     preset: Preset = "cpu",
-    validation: Annotated[Path | None, typer.Option(help="Real ones to predict.")] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Micrographs to predict after each epoch.")
+    ] = None,
     truth: Truth = None,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
-    mix: Annotated[Path | None, typer.Option(help="Annotated ones to learn from too.")] = None,
+    mix: Annotated[
+        Path | None, typer.Option(help="Annotated micrographs to train on in addition.")
+    ] = None,
     mix_truth: Annotated[
-        str | None, typer.Option(help="Their annotations: suffix or folder. [default: --truth]")
+        str | None, typer.Option(help="Annotations of --mix: suffix or folder. [default: --truth]")
     ] = None,
     coordinator: Annotated[
-        str | None, typer.Option(help="HOST:PORT of process 0, to train in several processes.")
+        str | None, typer.Option(help="HOST:PORT of process 0, for training in several processes.")
     ] = None,
-    process: Annotated[str, typer.Option(help="I/N: this is process I of N.")] = "0/1",
+    process: Annotated[str, typer.Option(help="I/N: number of this process and of all.")] = "0/1",
 ) -> None:
-    """Train a U-Net on synthetic images; started again, it goes on where it was.
+    """Train a U-Net on synthetic images, or resume an interrupted training.
 
     Example: nanorender train dataset --validation micrographs -o run
     """
@@ -79,36 +84,38 @@ def train(
     with progress("training") as show:
         train(samples, settings, out, images, lambda now: show(now.step, now.steps, str(now)))
     if not writes_files():
-        raise typer.Exit  # the first process leaves the record of how the folder was made
+        raise typer.Exit  # the first process writes the provenance record
     print(out)
 
 
 @app.command(rich_help_panel=PANEL)
 @recorded("run")
 def select(
-    run: Annotated[Path, typer.Argument(help="Folder that 'train' wrote.")],
-    validation: Annotated[Path | None, typer.Option(help="The micrographs given to it.")] = None,
+    run: Annotated[Path, typer.Argument(help="Run folder written by 'train'.")],
+    validation: Annotated[
+        Path | None, typer.Option(help="Validation images of the training.")
+    ] = None,
     truth: Truth = None,
     by: Annotated[
-        Literal["object_f1", "pixel_f1", "error", "label_free"],
-        typer.Option(help="Score on the annotations, or one that needs none."),
+        Criterion, typer.Option(help="Score; all but label_free need annotations.")
     ] = "label_free",
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
     page: Annotated[
-        Path | None, typer.Option(help="HTML page to write, on which to choose by eye.")
+        Path | None, typer.Option(help="HTML page to write, for a choice by eye.")
     ] = None,
     choice: Annotated[
-        list[Path] | None, typer.Option(help="What somebody chose there; can be given again.")
+        list[Path] | None, typer.Option(help="Choice exported from the page; repeatable.")
     ] = None,
 ) -> None:
-    """Rank the epochs of a run by real micrographs, or by eye, and make the best one its model.
+    """Rank the epochs of a run by micrographs or by eye, and make the best one its model.
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
-    from unet.choice import choice_lines, read_choices, summarize_choices, write_page
-    from unet.select import rank, rank_by_truth, select_epoch
+    from unet.choice import format_choices, read_choices, summarize_choices
+    from unet.choice_page import write_choice_page
+    from unet.select import rank_by_truth, rank_without_truth, select_epoch
     from unet.validation import validation_images
 
     images = []
@@ -117,16 +124,19 @@ def select(
         images = validation_images(read_with_notes(validation, reading))
     with progress("drawing" if page is not None else "ranking") as show:
         if page is not None:
-            write_page(page, run, images, show)
+            write_choice_page(page, run, images, show)
             print(page)
-            raise typer.Exit  # nothing has changed in the run: its record stays
+            raise typer.Exit  # the run is unchanged, and so is its provenance record
         if choice:
             scored = rank_by_truth(run, images, on_progress=show) if images and truth else []
             chosen = summarize_choices(run, read_choices(choice), scored)
-            ranked, lines = chosen.ranked, choice_lines(chosen, scored)
+            ranked, lines = chosen.ranked, format_choices(chosen, scored)
         else:
-            ranked = rank(run, images, by, show)
-            lines = [str(place) for place in ranked[:5]]
+            if by == "label_free":
+                ranked = rank_without_truth(run, images, show)
+            else:
+                ranked = rank_by_truth(run, images, by, on_progress=show)
+            lines = [str(item) for item in ranked[:5]]
     print(*lines, sep="\n")
     print(select_epoch(run, ranked[0].epoch))
 
@@ -136,17 +146,17 @@ def select(
 def baseline(
     micrographs: Micrographs,
     out: Out,
-    truth: Annotated[str, typer.Option(help="Annotations: suffix of the names, or folder.")],
+    truth: Annotated[str, typer.Option(help="Annotations: suffix of file names, or folder.")],
     preset: Preset = "real",
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
 ) -> None:
-    """Train on annotated micrographs alone, leaving out each in turn, and score it on that one.
+    """Train on annotated micrographs only, and score each by a network trained on the others.
 
     Example: nanorender baseline micrographs --truth _m -o baseline
     """
     from unet import presets
-    from unet.baseline import leave_one_out, table
+    from unet.baseline import format_folds, leave_one_out
 
     images = read_with_notes(micrographs, parse_reading(pixel_size_nm, crop=crop, truth=truth))
     with progress("training") as show:
@@ -156,7 +166,7 @@ def baseline(
             out,
             lambda image, now: show(now.step, now.steps, f"without {image}, {now}"),
         )
-    print(table(folds), out, sep="\n")
+    print(format_folds(folds), out, sep="\n")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -171,11 +181,13 @@ def segment(
     truth: Truth = None,
     averaged: Averaged = True,
     separation: SeparationFile = None,
-    probability: Annotated[bool, typer.Option("--probability", help="Keep it as images.")] = False,
+    probability: Annotated[
+        bool, typer.Option("--probability", help="Write probability images.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, gpu, gpu:1 ...")] = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Write the label map of every micrograph; what is there already is kept.
+    """Write the label map of every micrograph; existing ones are kept.
 
     Example: nanorender segment run micrographs -o labels
     """

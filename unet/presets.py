@@ -11,6 +11,12 @@ from nanorender.settings import Settings
 TargetName = Literal["foreground", "interior", "boundary", "distance"]
 """Outputs that a network can be trained for; `unet.targets.TARGETS` computes them."""
 
+TruthCriterion = Literal["object_f1", "pixel_f1", "error"]
+"""Scores against annotations by which an epoch can be selected."""
+
+Criterion = Literal[TruthCriterion, "label_free"]
+"""Scores by which an epoch can be selected; "label_free" needs no annotations."""
+
 Schedule = Literal["constant", "one_cycle"]
 """Courses of the learning rate; `unet.step.make_schedule` computes them."""
 

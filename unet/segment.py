@@ -1,4 +1,4 @@
-"""Segmentation of micrographs: predicted by a model, separated, written with how it was done."""
+"""Segmentation of micrographs by a model: label maps with a record of how they were made."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -21,41 +21,50 @@ from unet.windows import segment_prepared
 
 
 class PredictionSettings(NamedTuple):
-    """How micrographs are predicted.
+    """Settings of the prediction.
 
     Attributes
     ----------
-    averaged: whether over flips and zooms of the image, at about ten times the cost
-    keep_probability: whether the foreground is written too, 255 for probability one
+    averaged : whether to average over flips and zooms of the image, at about ten times the cost
+    keep_probability : whether to write the probability of the foreground
     """
 
     averaged: bool
     keep_probability: bool = False
 
 
-class SegmentationSummary(NamedTuple):
-    """What became of the micrographs of a collection.
+class SegmentationSettings(NamedTuple):
+    """All that determines a label map, apart from its micrograph.
 
     Attributes
     ----------
-    paths: of the label maps, those that were there already among them
-    notes: what the user should know about the reading, a line each
-    failures: a line on each micrograph that could not be segmented
+    model : model file
+    model_sha256 : hash of the model file
+    reading : how the micrograph is read
+    separation : how particles are separated
+    prediction : how the micrograph is predicted
     """
-
-    paths: tuple[Path, ...]
-    notes: tuple[str, ...]
-    failures: tuple[str, ...]
-
-
-class SegmentationSettings(NamedTuple):
-    """All that a label map is made by, apart from its micrograph."""
 
     model: Path
     model_sha256: str
     reading: Reading
     separation: Separation
     prediction: PredictionSettings
+
+
+class SegmentationSummary(NamedTuple):
+    """Outcome of the segmentation of a collection.
+
+    Attributes
+    ----------
+    paths : label maps, including those that existed before
+    notes : remarks on how micrographs were read, one line each
+    failures : one line for each micrograph that could not be segmented
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    failures: tuple[str, ...]
 
 
 def segment(
@@ -69,43 +78,53 @@ def segment(
 ) -> SegmentationSummary:
     """Write the label map of each micrograph into a folder.
 
-    Those already there, made in the same way from the same files, are left as they are. A
-    micrograph that cannot be read costs itself only: of a night's work the rest is done.
+    Existing label maps made with the same settings from the same files are kept. Micrographs that
+    cannot be read are reported, and the others are segmented.
 
     Parameters
     ----------
-    model_path: a run folder or a model file
-    separation: how particles are parted
-    prediction: how they are predicted
-    scheduler: address of a Dask cluster that does the work, on the same files
-    on_progress: is called with how many micrographs are done, of how many, and a word on the one
-        that is being done
+    model_path : run folder or model file
+    micrographs : micrographs of a study
+    separation : how particles are separated
+    folder : folder to write, created if missing
+    prediction : how micrographs are predicted
+    scheduler : address of a Dask cluster that does the work and sees the same files
+    on_progress : function called with the number of micrographs done, their total and the name of
+        the one being segmented
+
+    Returns
+    -------
+    summary : label maps, notes and failures
 
     Raises
     ------
     InputError
-        If the model does not fit, or the folder cannot be written.
+        If the model is not valid, or the folder cannot be written.
     """
+    # Load the model once, so that an invalid one is refused before any work
     path = model_file(model_path).resolve()
     settings = SegmentationSettings(
         path, file_sha256(path), micrographs.reading, separation, prediction
     )
-    _model(path, settings.model_sha256)
+    _cached_model(path, settings.model_sha256)
+
+    # Segment the micrographs, here or on the cluster
     notes: dict[Path, tuple[str, ...]] = {}
     failures: dict[Path, str] = {}
-    total = len(micrographs)
 
-    def on_part(word: str) -> None:
-        on_progress(len(notes) + len(failures), total, word)
+    def on_part(name: str) -> None:
+        on_progress(len(notes) + len(failures), len(micrographs), name)
 
-    here = {} if scheduler else {"on_part": on_part}
-    work = partial(segment_one, settings, folder.resolve(), **here)
+    local = {} if scheduler else {"on_part": on_part}  # callbacks do not reach a cluster
+    work = partial(_segment_micrograph, settings, folder.resolve(), **local)
     for path, outcome in run_tasks(work, micrographs.paths, 1, scheduler):
         if isinstance(outcome, str):
             failures[path] = outcome
         else:
             notes[path] = outcome
         on_part("")
+
+    # Report in the order of the collection
     done = [path for path in micrographs.paths if path in notes]
     return SegmentationSummary(
         tuple(folder / f"{path.stem}.tif" for path in done),
@@ -114,35 +133,83 @@ def segment(
     )
 
 
-def segment_one(
+def probability_path(label_path: Path) -> Path:
+    """Path of the foreground probability that belongs to a label map.
+
+    Parameters
+    ----------
+    label_path : path of the label map
+
+    Returns
+    -------
+    path : path of the image of the probability
+    """
+    return label_path.parent / "probability" / label_path.name
+
+
+def compensate_erosion(separation: Separation, training: TrainSettings) -> Separation:
+    """Grow separated particles by the erosion of the training labels, unless growth is set.
+
+    Parameters
+    ----------
+    separation : how particles are separated
+    training : training settings of the model
+
+    Returns
+    -------
+    separation : with the erosion of the training as growth
+
+    Examples
+    --------
+    >>> from unet.presets import preset
+    >>> compensate_erosion(Separation(), preset("paper")).grow_px
+    2.0
+    """
+    if separation.grow_px > 0:
+        return separation
+    return separation.model_copy(update={"grow_px": training.erosion_px})
+
+
+@lru_cache(maxsize=1)
+def _cached_model(path: Path, _sha256: str) -> Model:
+    """Load a model once per process while the content of its file stays the same."""
+    return load_model(path)
+
+
+def _segment_micrograph(
     settings: SegmentationSettings,
     folder: Path,
     path: Path,
-    on_part: Callable[[str], None] = lambda word: None,
+    on_part: Callable[[str], None] = lambda name: None,
 ) -> tuple[str, ...] | str:
-    """Write the label map of one micrograph; return notes on its reading, or why there is none.
-
-    Raises
-    ------
-    UnwritableError
-        If the folder cannot be written.
-    """
-    model = _model(settings.model, settings.model_sha256)
-    separation = grown_back(settings.separation, model.card.training)
-    averaged, keep = settings.prediction
+    """Write the label map of one micrograph; return notes on its reading, or why it failed."""
+    model = _cached_model(settings.model, settings.model_sha256)
+    separation = compensate_erosion(settings.separation, model.card.training)
+    averaged, keep_probability = settings.prediction
     try:
+        # Read the micrograph; keep an existing label map made in the same way
         micrograph = read_scaled(path, settings.reading)
-        record = _record(micrograph, model, settings.model_sha256, separation, averaged)
-        notes, written = micrograph.notes, folder / f"{micrograph.name}.tif"
-        if _is_done(written, record, settings.prediction):
+        record = _segmentation_record(
+            micrograph, model, settings.model_sha256, separation, averaged
+        )
+        name, notes = micrograph.name, micrograph.notes
+        label_path = folder / f"{name}.tif"
+        if _is_done(label_path, record, keep_probability):
             return notes
+
+        # Predict and separate; large images are released as soon as possible
         prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
-        doing = partial(_say_part, on_part, micrograph.name)
-        del micrograph  # of large images it is half a gigabyte, as is what was prepared of it
-        found = segment_prepared(model, prepared, separation, averaged, keep, doing)
+        del micrograph
+
+        def on_window(part: int, parts: int) -> None:
+            on_part(f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
+
+        found = segment_prepared(model, prepared, separation, averaged, keep_probability, on_window)
         del prepared
+
+        # Write probability and label map
         if found.foreground is not None:
-            probability = probability_path(written)
+            probability = probability_path(label_path)
             probability.parent.mkdir(parents=True, exist_ok=True)
             write_image(probability, found.foreground, record.pixel_size_nm)
         write_segmentation(folder, found.labels, record)
@@ -153,46 +220,24 @@ def segment_one(
     return notes
 
 
-@lru_cache(maxsize=1)
-def _model(path: Path, _sha256: str) -> Model:
-    """Return the model in a file, loaded once a process as long as its content is the same."""
-    return load_model(path)
-
-
-def probability_path(label_path: Path) -> Path:
-    """Return where the probability of the foreground is kept, beside the folder's label maps."""
-    return label_path.parent / "probability" / label_path.name
-
-
-def _is_done(path: Path, record: SegmentationRecord, prediction: PredictionSettings) -> bool:
-    """Return whether a label map, and the probability if asked for, were made in the same way."""
-    kept = not prediction.keep_probability or probability_path(path).is_file()
+def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> bool:
+    """Whether label map and requested probability exist and were made in the same way."""
+    if keep_probability and not probability_path(path).is_file():
+        return False
     try:
-        return kept and path.is_file() and read_record(path) == record
-    except InputError:  # a damaged record: the map is made again
+        return path.is_file() and read_record(path) == record
+    except InputError:  # a damaged record: the label map is made again
         return False
 
 
-def _say_part(on_part: Callable[[str], None], name: str, part: int, parts: int) -> None:
-    """Say which micrograph is being done, and how far it is if it has several parts."""
-    on_part(f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
-
-
-def grown_back(separation: Separation, training: TrainSettings) -> Separation:
-    """Return the separation that widens particles by what labels were eroded by in training."""
-    if separation.grow_px > 0:
-        return separation
-    return separation.model_copy(update={"grow_px": training.erosion_px})
-
-
-def _record(
+def _segmentation_record(
     micrograph: Micrograph,
     model: Model,
     model_sha256: str,
     separation: Separation,
     averaged: bool,
 ) -> SegmentationRecord:
-    """Return what is going to be said about a micrograph's label map."""
+    """Build the record of a label map."""
     sizes = model.card.pixel_sizes
     return SegmentationRecord(
         image=micrograph.path.resolve(),

@@ -30,9 +30,6 @@ Shard = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
 ]
-Preset = Annotated[
-    str, typer.Option(help="Training preset (cpu, gpu, paper, real, demo) or TOML file.")
-]
 PixelSize = Annotated[
     float | None, typer.Option(help="Pixel size of all images; overrides their files.")
 ]

@@ -5,9 +5,9 @@ import pytest
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, read_collection
 from nanorender.files.tiff import write_image, write_labels
-from unet.baseline import Fold, leave_one_out, table
+from unet.baseline import Fold, format_folds, leave_one_out
 from unet.checkpoint import read_model
-from unet.train import read_log
+from unet.run_folder import read_log
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_each_micrograph_is_scored_by_a_network_that_never_saw_it(annotated, sma
     assert set(seen) == {"0", "1"}
     for fold in folds:
         run = out / "runs" / fold.image
-        errors = {line["epoch"]: line["error"][fold.image] for line in read_log(run)}
+        errors = {line.epoch: line.error[fold.image] for line in read_log(run)}
         assert errors[fold.epoch] == pytest.approx(min(errors.values()), rel=1e-3)
         card, _ = read_model(run)
         assert (card.epoch, card.annotated_images) == (fold.epoch, 1)
@@ -51,7 +51,7 @@ def test_the_table_ends_with_means_and_sums():
         Fold("a", 3, 0.5, 0.6, 0.7, 0.8, 0.9, 10, 12),
         Fold("bb", 12, 0.7, 0.8, 0.9, 1.0, 0.5, 20, 22),
     ]
-    lines = table(folds).splitlines()
+    lines = format_folds(folds).splitlines()
     assert lines[0].split() == [
         *("image", "epoch", "precision", "recall", "accuracy", "f1", "object_f1", "found", "true")
     ]

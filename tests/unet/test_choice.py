@@ -15,13 +15,13 @@ from nanorender.errors import InputError
 from unet.checkpoint import write_model
 from unet.choice import (
     Choice,
-    choice_lines,
     epoch_codes,
+    format_choices,
     read_choice,
     read_choices,
     summarize_choices,
-    write_page,
 )
+from unet.choice_page import write_choice_page
 from unet.model import initial_weights
 from unet.run_folder import epoch_path, prediction_path
 from unet.select import RankedEpoch, rank_by_truth
@@ -54,7 +54,7 @@ def run(tmp_path, card, rng, image):
 
 @pytest.fixture
 def page(run, image, tmp_path):
-    write_page(tmp_path / "choose.html", run, [image])
+    write_choice_page(tmp_path / "choose.html", run, [image])
     return tmp_path / "choose.html"
 
 
@@ -80,7 +80,7 @@ def test_text_from_outside_is_escaped(page):
 
 
 def test_the_same_run_gives_the_same_page(page, run, image, tmp_path):
-    write_page(tmp_path / "again.html", run, [image])
+    write_choice_page(tmp_path / "again.html", run, [image])
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
@@ -96,7 +96,7 @@ def test_the_epoch_that_most_people_picked_is_first_then_the_one_picked_earlier(
 
 def test_choices_are_compared_with_what_the_truth_says(run, image):
     scored = rank_by_truth(run, [image])
-    lines = choice_lines(summarize_choices(run, {"Ada": by(run, [1, 2])}, scored), scored)
+    lines = format_choices(summarize_choices(run, {"Ada": by(run, [1, 2])}, scored), scored)
     parts = {item.epoch: item.parts for item in scored}
     expected = np.mean([parts[epoch]["pixel_f1"] for epoch in (1, 2)])
     (ada,) = (line for line in lines if line.startswith("Ada: epochs 1, 2,"))
@@ -106,14 +106,14 @@ def test_choices_are_compared_with_what_the_truth_says(run, image):
 
 
 def test_a_choice_on_the_page_of_another_run_is_refused(run):
-    with pytest.raises(InputError, match="chose 'abcdefabcdef', no epoch that"):
+    with pytest.raises(InputError, match="chose 'abcdefabcdef', which is not an epoch"):
         summarize_choices(run, {"Ada": Choice(candidates=7, picks=("abcdefabcdef",))})
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "other"}', '{"picks": ["../x"]}'])
 def test_other_files_are_no_choice(text, tmp_path):
     (tmp_path / "mine.json").write_text(text)
-    with pytest.raises(InputError, match=r"mine.json is no choice"):
+    with pytest.raises(InputError, match=r"mine.json is not a choice"):
         read_choice(tmp_path / "mine.json")
 
 

@@ -46,7 +46,7 @@ def run(tmp_path, card, rng, annotated):
 
 
 def eroded(labels):
-    """Pixels whose eight neighbours all have their label."""
+    """Pixels whose eight neighbors all have their label."""
     padded = np.pad(labels, 1)
     height, width = labels.shape
     shifts = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
@@ -86,7 +86,7 @@ def test_ranking_by_truth_needs_a_truth(run, annotated):
 
 
 def test_an_image_that_was_not_predicted_is_refused(run, annotated):
-    with pytest.raises(InputError, match="keeps no epoch with predictions of these images"):
+    with pytest.raises(InputError, match="has no epoch with predictions of these images"):
         rank_without_truth(run, [ValidationImage("other", annotated.image, 6.0)])
 
 
