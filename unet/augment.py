@@ -1,4 +1,4 @@
-"""Random patches of the training images, cut and changed on the device inside the compiled step."""
+"""Random patches of the training images, sampled and augmented within the compiled step."""
 
 import math
 from typing import NamedTuple
@@ -9,38 +9,47 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from unet.presets import Augmentation
 
-COARSE_POINTS = 12  # along an edge, where candidates for a patch are looked at
+_COARSE_POINTS = 12  # per edge, at which candidates for a patch are sampled
 
 
 class PatchSources(NamedTuple):
-    """How often patches come from annotated micrographs: the last `annotated` of the images."""
+    """Share of the patches that come from annotated micrographs.
+
+    Attributes
+    ----------
+    annotated : number of annotated micrographs, which come last among the images
+    share : fraction of the patches
+    """
 
     annotated: int
     share: float
 
 
-SYNTHETIC = PatchSources(annotated=0, share=0.0)
-
-
-class Places(NamedTuple):
-    """Where patches lie in the images.
+class PatchPlacement(NamedTuple):
+    """Positions of patches in the images.
 
     Attributes
     ----------
-    which: image of each patch
-    center: y and x of its middle, in px
-    turn: cosine and sine of its angle, both over its zoom
-    flip: 1, or -1 for mirrored
+    which : index of the image of each patch
+    center : y and x of its center, in px
+    cos_sin : cosine and sine of its rotation, divided by its zoom
+    flip : 1, or -1 if mirrored
     """
 
     which: Int[Array, "b"]
     center: Float[Array, "b 2"]
-    turn: Float[Array, "b 2"]
+    cos_sin: Float[Array, "b 2"]
     flip: Float[Array, "b"]
 
 
 class Batch(NamedTuple):
-    """Patches and what the network is to give for them, both 0 to 1."""
+    """Patches and their targets.
+
+    Attributes
+    ----------
+    images : (b, p, p, 1) gray values, about 0 to 1
+    targets : (b, p, p, t) targets from 0 to 1
+    """
 
     images: Float[Array, "b p p 1"]
     targets: Float[Array, "b p p t"]
@@ -50,22 +59,40 @@ def draw_batch(
     key: PRNGKeyArray,
     pixels: UInt8[Array, "n h w c"],
     sizes: Int[Array, "n 2"],
-    count_and_edge: tuple[int, int],
+    count: int,
+    edge: int,
     settings: Augmentation,
-    sources: PatchSources = SYNTHETIC,
+    sources: PatchSources,
 ) -> Batch:
-    """Return `count` patches of `edge` px of random images, with image and targets moved alike.
+    """Sample random patches; images and targets are transformed alike.
 
     Parameters
     ----------
-    pixels, sizes: see `unet.data.Samples`
-    sources: how often patches come from annotated micrographs
+    key : random key
+    pixels : (n, h, w, 1 + targets) images and targets, see `unet.data.Samples`
+    sizes : (n, 2) height and width of each image in px
+    count : number of patches
+    edge : edge of the patches in px
+    settings : augmentation settings
+    sources : share of the patches from annotated micrographs
+
+    Returns
+    -------
+    batch : patches and targets
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> pixels, sizes = jnp.zeros((3, 64, 64, 2), jnp.uint8), jnp.full((3, 2), 64)
+    >>> sources = PatchSources(annotated=0, share=0.0)
+    >>> batch = draw_batch(jax.random.key(0), pixels, sizes, 2, 16, Augmentation(), sources)
+    >>> batch.images.shape, batch.targets.shape
+    ((2, 16, 16, 1), (2, 16, 16, 1))
     """
-    count, edge = count_and_edge
     place, gray = jax.random.split(key)
     images = jnp.tile(_draw_range(place, sizes.shape[0], count, sources), settings.candidates)
     places = _draw_places(place, sizes, images, edge, settings)
-    places = _fullest(places, pixels, sizes, (count, edge))
+    places = _fullest(places, pixels, sizes, count, edge)
     patches = _sample(pixels, sizes, places.which, *_coordinates(places, _pixel_centers(edge)))
     images = change_gray(gray, patches[..., :1], settings)
     return Batch(images, patches[..., 1:])
@@ -74,9 +101,20 @@ def draw_batch(
 def change_gray(
     key: PRNGKeyArray, images: Float[Array, "b p p 1"], settings: Augmentation
 ) -> Float[Array, "b p p 1"]:
-    """Return the patches with noise, blur, gamma, gain and offset, each drawn once per patch.
+    """Apply random noise, blur, gamma, gain and offset, each drawn once per patch.
 
-    Noise before blur: noise in micrographs is correlated over neighbouring pixels.
+    Noise is added before the blur, since noise in micrographs is correlated between neighboring
+    pixels.
+
+    Parameters
+    ----------
+    key : random key
+    images : (b, p, p, 1) gray values from 0 to 1
+    settings : augmentation settings
+
+    Returns
+    -------
+    images : (b, p, p, 1) changed gray values
     """
     keys = jax.random.split(key, 6)
     shape = (images.shape[0], 1, 1, 1)
@@ -97,7 +135,7 @@ def change_gray(
 def _draw_range(
     key: PRNGKeyArray, images: int, count: int, sources: PatchSources
 ) -> Int[Array, "2 b"]:
-    """Draw for each patch among which images it is to lie: the first of them and the one after."""
+    """Draw for each patch the range of images it comes from: first index and end."""
     synthetic = images - sources.annotated
     if sources.annotated == 0 or synthetic == 0:
         return jnp.broadcast_to(jnp.array([[0], [images]]), (2, count))
@@ -111,8 +149,8 @@ def _draw_places(
     images: Int[Array, "2 b"],
     edge: int,
     settings: Augmentation,
-) -> Places:
-    """Draw where patches lie; the whole patch is inside its image where it can be."""
+) -> PatchPlacement:
+    """Draw positions of patches, entirely inside their images where possible."""
     count = images.shape[1]
     keys = jax.random.split(key, 6)
     which = jax.random.randint(keys[0], (count,), *images)
@@ -125,37 +163,37 @@ def _draw_places(
     reach = (edge / 2) * (jnp.abs(cosine) + jnp.abs(sine))[:, None]
     room = jnp.maximum(extent - 2 * reach, 0)
     center = (extent - room) / 2 + room * jax.random.uniform(keys[5], (count, 2))
-    return Places(which, center, jnp.stack([cosine, sine], axis=-1), flip)
+    return PatchPlacement(which, center, jnp.stack([cosine, sine], axis=-1), flip)
 
 
 def _fullest(
-    places: Places,
+    places: PatchPlacement,
     pixels: UInt8[Array, "n h w c"],
     sizes: Int[Array, "n 2"],
-    count_and_edge: tuple[int, int],
-) -> Places:
-    """Keep of each group of candidates the patch with most of the first target, seen coarsely."""
-    count, edge = count_and_edge
+    count: int,
+    edge: int,
+) -> PatchPlacement:
+    """Select of each group of candidates the patch with the largest area of the first target."""
     if places.which.size == count:
         return places
-    coarse = edge * (jnp.arange(COARSE_POINTS) + 0.5) / COARSE_POINTS - edge / 2
+    coarse = edge * (jnp.arange(_COARSE_POINTS) + 0.5) / _COARSE_POINTS - edge / 2
     content = _sample(pixels, sizes, places.which, *_coordinates(places, coarse))[..., 1]
     best = content.mean((1, 2)).reshape(-1, count).argmax(axis=0) * count + jnp.arange(count)
-    return Places(*(part[best] for part in places))
+    return PatchPlacement(*(part[best] for part in places))
 
 
 def _pixel_centers(edge: int) -> Float[Array, "p"]:
-    """Return where the pixels of a patch lie from its center, in px along one axis."""
+    """Offsets of the pixels of a patch from its center, in px along one axis."""
     return jnp.arange(edge) + 0.5 - edge / 2
 
 
 def _coordinates(
-    places: Places, offset: Float[Array, "p"]
+    places: PatchPlacement, offset: Float[Array, "p"]
 ) -> tuple[Float[Array, "b p p"], Float[Array, "b p p"]]:
-    """Return y and x in the image of a square grid of points in each patch, in pixel indices."""
+    """Image coordinates y and x of a square grid of points in each patch, as pixel indices."""
     v, u = jnp.meshgrid(offset, offset, indexing="ij")
     u = u * places.flip[:, None, None]
-    cosine, sine = (places.turn[:, axis, None, None] for axis in (0, 1))
+    cosine, sine = (places.cos_sin[:, axis, None, None] for axis in (0, 1))
     y = places.center[:, 0, None, None] + cosine * v + sine * u - 0.5
     x = places.center[:, 1, None, None] - sine * v + cosine * u - 0.5
     return y, x
@@ -168,7 +206,7 @@ def _sample(
     y: Float[Array, "b p p"],
     x: Float[Array, "b p p"],
 ) -> Float[Array, "b p p c"]:
-    """Interpolate bilinearly between pixels; outside, the image is mirrored."""
+    """Sample images by bilinear interpolation; they are mirrored at their edges."""
     image = which[:, None, None]
     height, width = (sizes[which, axis][:, None, None] for axis in (0, 1))
     top, left = jnp.floor(y), jnp.floor(x)
@@ -185,13 +223,13 @@ def _sample(
 
 
 def _mirrored(index: Int[Array, "..."], size: Int[Array, "..."]) -> Int[Array, "..."]:
-    """Reflect indices at the edges of the image, edge pixels repeated."""
+    """Reflect indices at the edges of the image, repeating edge pixels."""
     index = jnp.mod(index, 2 * size)
     return jnp.where(index < size, index, 2 * size - 1 - index)
 
 
 def _blur(images: Float[Array, "b p p 1"]) -> Float[Array, "b p p 1"]:
-    """Apply the binomial filter 1 2 1 twice along both axes."""
+    """Apply the binomial filter [1, 2, 1] / 4 twice along both axes."""
     for axis in (1, 2):
         for _ in range(2):
             widths = [(1, 1) if a == axis else (0, 0) for a in range(4)]

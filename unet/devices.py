@@ -1,8 +1,8 @@
-"""What a training runs on: the devices of one process, or of several that train together.
+"""Devices of a training, in one process or in several that train together.
 
-Every device computes its share of each batch. The step is compiled as one program over all devices,
-so that the mean of the loss, its gradient and the statistics of batch normalisation are those of
-the whole batch: more devices change sums in their last digits, nothing else.
+Every device computes its share of each batch. The step is compiled as one program for all devices,
+so that the loss, its gradient and the statistics of batch normalization are those of the whole
+batch: the number of devices changes only the last digits of sums.
 """
 
 import os
@@ -16,28 +16,28 @@ from jaxtyping import PyTree, Shaped
 
 from nanorender.errors import InputError
 
-_BATCH = "batch"  # the axis of the mesh, along which batches are divided
-_CPU_DEVICES = 4  # at most, of one process
-_ALIGNMENT = 64  # bytes: JAX copies what begins elsewhere
+_BATCH = "batch"  # axis of the mesh along which batches are divided
+_CPU_DEVICES = 4  # at most, per process
+_ALIGNMENT = 64  # bytes; JAX copies arrays that begin elsewhere
 
 
 def join(coordinator: str, process: str) -> None:
-    """Connect this process to the others of a training; before anything else asks for devices.
+    """Connect this process to the others of a training, before any device is used.
 
     Parameters
     ----------
-    coordinator: HOST:PORT where process 0 listens
-    process: number of this process, the first being 0, and how many there are: "0/2"
+    coordinator : HOST:PORT on which process 0 listens
+    process : number of this process, from 0, and number of processes, such as "0/2"
 
     Raises
     ------
     InputError
-        If they are not of this form, or the others do not come.
+        If an argument has another form, or the other processes do not connect.
     """
     number, _, count = process.partition("/")
     if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
         raise InputError(
-            f"process '{process}' is not I/N, with I from 0 to N - 1; of two: 0/2 and 1/2"
+            f"process '{process}' is not I/N with I from 0 to N - 1, such as 0/2 and 1/2"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal():
@@ -47,34 +47,42 @@ def join(coordinator: str, process: str) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"process {number} of {count} found no others by {coordinator}: {reason}"
+            f"process {number} of {count} could not connect through {coordinator}: {reason}"
         ) from None
 
 
 def use_device(name: str) -> None:
-    """Compute on a device from now on: cpu, gpu, or one of several, such as gpu:1.
+    """Set the default device.
+
+    Parameters
+    ----------
+    name : platform, such as cpu or gpu, optionally with a number, such as gpu:1
 
     Raises
     ------
     InputError
-        If there is none of this name.
+        If this machine has no such device.
     """
     platform, _, index = name.partition(":")
     try:
         device = jax.devices(platform)[int(index or 0)]
     except (RuntimeError, ValueError, IndexError):
-        there = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
-        raise InputError(f"device '{name}' is not on this machine; there is {there}") from None
+        available = ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
+        raise InputError(f"device '{name}' is not available; choose one of {available}") from None
     jax.config.update("jax_default_device", device)
 
 
 def divide_cpu(batch: int) -> None:
-    """Make several devices of the CPU, which share batches of so many patches.
+    """Divide the CPU into up to four devices that share each batch.
 
-    Always up to four, however many cores there are: how a sum is divided among threads changes its
-    last digits, and so the same training gives the same weights on one core and on two, as it does
-    not on one device. Two cores take 0.79 times as long as by one device. What XLA_FLAGS asks for
-    counts more; once a process has asked for its devices, they stay as they are.
+    The number does not depend on the number of cores, so that the same training gives the same
+    weights on one core and on two: how a sum is divided among the threads of one device changes its
+    last digits. On two cores, a step takes 0.79 times as long as with one device. A number set in
+    XLA_FLAGS has priority. Devices that the process has already used remain as they are.
+
+    Parameters
+    ----------
+    batch : number of patches per step
     """
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):
@@ -82,14 +90,20 @@ def divide_cpu(batch: int) -> None:
 
 
 def _dividing(batch: int, most: int) -> int:
-    """Return the largest number up to `most` that divides a batch evenly."""
+    """Largest number up to `most` that divides a batch evenly."""
     return max(n for n in range(1, most + 1) if batch % n == 0)
 
 
 def training_mesh(batch: int) -> Mesh:
-    """Return the devices that share batches of so many patches.
+    """Return the devices that share each batch.
 
-    In one process these are as many as divide the batch evenly; in several, all.
+    Parameters
+    ----------
+    batch : number of patches per step
+
+    Returns
+    -------
+    mesh : in one process, as many devices as divide the batch evenly; in several processes, all
 
     Raises
     ------
@@ -107,17 +121,41 @@ def training_mesh(batch: int) -> Mesh:
 
 
 def all_devices() -> Mesh:
-    """Return every device that there is."""
+    """Return all devices.
+
+    Returns
+    -------
+    mesh : all devices
+    """
     return Mesh(np.array(jax.devices()), (_BATCH,))
 
 
 def on_all(mesh: Mesh, tree: PyTree) -> PyTree:
-    """Return arrays, equal in all processes, as copies on every device."""
+    """Copy arrays to every device.
+
+    Parameters
+    ----------
+    mesh : devices
+    tree : arrays, equal in all processes
+
+    Returns
+    -------
+    tree : the arrays on all devices
+    """
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def aligned(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
-    """Return the array where every device of the CPU takes it as it lies, without a copy each."""
+    """Copy an array to aligned memory, which all devices of the CPU can use without copying.
+
+    Parameters
+    ----------
+    array : array of any shape
+
+    Returns
+    -------
+    aligned : the same values in aligned memory
+    """
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -126,33 +164,74 @@ def aligned(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
 
 
 def divided(mesh: Mesh) -> NamedSharding:
-    """Return the layout of arrays whose first axis is divided among the devices."""
+    """Return the sharding of arrays whose first axis is divided among the devices.
+
+    Parameters
+    ----------
+    mesh : devices
+
+    Returns
+    -------
+    sharding : sharding by the first axis
+    """
     return NamedSharding(mesh, PartitionSpec(_BATCH))
 
 
 def writes_files() -> bool:
-    """Return whether this process writes: the first one does, for all."""
+    """Return whether this process writes files, as the first one does.
+
+    Returns
+    -------
+    writes : whether this is the first process
+    """
     return jax.process_index() == 0
 
 
 def from_first_process(tree: PyTree) -> PyTree:
-    """Return the arrays that the first process holds, in every process."""
+    """Send arrays from the first process to all.
+
+    Parameters
+    ----------
+    tree : arrays, of the same shapes in all processes
+
+    Returns
+    -------
+    tree : arrays of the first process
+    """
     return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
 
 
 def any_process(flag: bool) -> bool:
-    """Return whether the flag is set in one of the processes, all of which must ask."""
+    """Return whether a flag is set in any process; all processes must call this.
+
+    Parameters
+    ----------
+    flag : flag of this process
+
+    Returns
+    -------
+    is_set : whether the flag of any process is set
+    """
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
 def describe_devices(mesh: Mesh) -> str:
-    """Return what is computed on, such as "2 x cpu (2 cores)" or "NVIDIA H100 in 2 processes"."""
+    """Describe devices, such as "2 x cpu (2 cores)" or "NVIDIA H100 in 2 processes".
+
+    Parameters
+    ----------
+    mesh : devices of a training
+
+    Returns
+    -------
+    text : description, with the number of devices that are not used
+    """
     device = mesh.devices.flat[0]
     name = f"cpu ({os.cpu_count()} cores)" if device.platform == "cpu" else device.device_kind
     several = f"{mesh.size} x {name}" if mesh.size > 1 else name
     unused = jax.device_count() - mesh.size
-    idle = f", {unused} more idle: they do not divide the batch evenly" if unused else ""
+    idle = f", {unused} not used: the batch cannot be divided evenly among all" if unused else ""
     processes = jax.process_count()
     return several + (f" in {processes} processes" if processes > 1 else "") + idle

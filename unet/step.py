@@ -1,4 +1,4 @@
-"""One compiled training step: its state, the optimizer, and the step itself."""
+"""Compiled training step: its state, the learning rate, and the step itself."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -20,12 +20,16 @@ from unet.presets import TrainSettings
 
 
 class TrainState(NamedTuple):
-    """Everything that a training step changes, kept in checkpoints.
+    """Everything that a training step changes; checkpoints store it.
 
     Attributes
     ----------
-    averages: moving averages of parameters and statistics: the model
-    losses: (t,) sum of the losses of the steps of this epoch, by target
+    step : number of steps completed
+    parameters : weights of the network
+    statistics : running statistics of batch normalization
+    averages : moving averages of parameters and statistics, which become the model
+    optimizer : state of the optimizer
+    losses : (t,) sum of the losses of the steps of this epoch, by target
     """
 
     step: Int[Array, ""]
@@ -40,7 +44,16 @@ TrainStep = Callable[[TrainState, Array, Array], TrainState]
 
 
 def initial_state(settings: TrainSettings) -> TrainState:
-    """Return the state before the first step; depends on the settings alone."""
+    """Initialize the state before the first step.
+
+    Parameters
+    ----------
+    settings : training settings, which alone determine the state
+
+    Returns
+    -------
+    state : state before the first step
+    """
     weights = initial_weights(settings.architecture, np.random.default_rng(settings.seed))
     network = set_weights(abstract_model(settings.architecture), weights)
     parameters = nnx.state(network, nnx.Param)
@@ -56,26 +69,48 @@ def initial_state(settings: TrainSettings) -> TrainState:
 
 
 def make_schedule(settings: TrainSettings) -> optax.Schedule:
-    """Return the learning rate by step: constant, or one cosine rise and fall."""
-    if settings.schedule == "constant":
-        return optax.constant_schedule(settings.learning_rate)
-    # Of a rise in no step, Optax before 0.2.7 makes 0 / 0.
-    rise = max(0.1, 1 / settings.steps)
-    return optax.cosine_onecycle_schedule(
-        settings.steps, settings.learning_rate, pct_start=rise, div_factor=10.0
-    )
+    """Return the learning rate as a function of the step.
+
+    Parameters
+    ----------
+    settings : training settings
+
+    Returns
+    -------
+    schedule : constant, or one cosine rise and fall
+
+    Examples
+    --------
+    >>> from unet.presets import preset
+    >>> round(float(make_schedule(preset("cpu"))(0)), 6)
+    0.001
+    """
+    match settings.schedule:
+        case "constant":
+            return optax.constant_schedule(settings.learning_rate)
+        case "one_cycle":
+            # With a rise of no steps, Optax before 0.2.7 computes 0 / 0.
+            rise = max(0.1, 1 / settings.steps)
+            return optax.cosine_onecycle_schedule(
+                settings.steps, settings.learning_rate, pct_start=rise, div_factor=10.0
+            )
 
 
 @lru_cache
 def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
-    """Return the compiled training step: state, pixels and sizes of `Samples` to the next state.
+    """Compile the training step.
 
-    What is random in a step depends on the seed and its number alone, on whatever devices it runs.
+    Random numbers depend on the seed and the number of the step only, not on the devices.
 
     Parameters
     ----------
-    mesh: the devices that share the batch
-    annotated: how many of the samples, the last ones, are annotated micrographs
+    settings : training settings
+    mesh : devices that share the batch
+    annotated : number of annotated micrographs, which come last among the samples
+
+    Returns
+    -------
+    step : function of state, pixels and sizes of `unet.data.Samples` that returns the next state
     """
     sources = PatchSources(annotated, settings.annotated_share)
     graph = nnx.graphdef(abstract_model(settings.architecture))
@@ -84,12 +119,14 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
 
     @partial(jax.jit, donate_argnums=0)
     def train_step(state: TrainState, pixels: Array, sizes: Array) -> TrainState:
-        patches = (settings.batch, settings.patch_px)
+        # Draw the patches of this step
         step_key = jax.random.fold_in(key, state.step)
-        batch = draw_batch(step_key, pixels, sizes, patches, settings.augmentation, sources)
+        count, edge = settings.batch, settings.patch_px
+        batch = draw_batch(step_key, pixels, sizes, count, edge, settings.augmentation, sources)
         batch = jax.lax.with_sharding_constraint(batch, divided(mesh))
         weights = border_weights(batch.targets, settings.targets, settings.border_weight)
 
+        # Compute the gradient and update the parameters
         def loss(parameters: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
             network = nnx.merge(graph, parameters, state.statistics, copy=True)
             network.train()
@@ -99,7 +136,8 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
         gradients, (losses, statistics) = jax.grad(loss, has_aux=True)(state.parameters)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        # The first weights are far off: the average forgets them while it is young.
+
+        # Average the weights, with less memory at first, when they change fastest
         decay = jnp.minimum(settings.averaging, (1 + state.step) / (10 + state.step))
         averages = optax.incremental_update((parameters, statistics), state.averages, 1 - decay)
         return TrainState(
@@ -115,5 +153,14 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
 
 
 def model_weights(state: TrainState) -> Weights:
-    """Return the averaged parameters and statistics by name: what becomes the model."""
+    """Extract the weights of the model: the averaged parameters and statistics.
+
+    Parameters
+    ----------
+    state : state of the training
+
+    Returns
+    -------
+    weights : arrays by name
+    """
     return {name: array for part in state.averages for name, array in get_weights(part).items()}

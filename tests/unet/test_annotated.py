@@ -13,7 +13,7 @@ from unet.data import equalize, load_dataset
 from unet.presets import Augmentation
 from unet.targets import close_gaps
 
-draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4, 5))
+draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4, 5, 6))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_patches_come_from_annotated_micrographs_as_often_as_asked(share, annota
     plain = Augmentation(gain=0, offset=0, gamma=1, noise=0, blur=0)
     sizes = jnp.full((4, 2), 16, jnp.int32)
     sources = PatchSources(annotated, share)
-    batch = draw_batch(jax.random.key(0), jnp.asarray(pixels), sizes, (2000, 4), plain, sources)
+    batch = draw_batch(jax.random.key(0), jnp.asarray(pixels), sizes, 2000, 4, plain, sources)
     drawn = float((batch.images[:, 0, 0, 0] > 0.5).mean())
     # Alone, annotated micrographs are all there is. Four standard errors of 2000 draws else.
     expected = 1.0 if annotated == 4 else share

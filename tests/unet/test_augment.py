@@ -6,9 +6,10 @@ import pytest
 import unet.augment
 from unet.presets import Augmentation
 
-draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4))
+draw_batch = jax.jit(unet.augment.draw_batch, static_argnums=(3, 4, 5, 6))
 change_gray = jax.jit(unet.augment.change_gray, static_argnums=2)
 
+SYNTHETIC = unet.augment.PatchSources(annotated=0, share=0.0)
 STILL = Augmentation(
     candidates=1, zoom=1, rotation_deg=0, gain=0, offset=0, gamma=1, noise=0, blur=0
 )
@@ -27,8 +28,8 @@ def smooth():
     return (90 + 60 * np.sin(x / 7) + 50 * np.cos(y / 5) + x).astype(np.uint8)
 
 
-def draw(image, seed, settings, count_and_edge=(4, 16)):
-    return draw_batch(jax.random.key(seed), *pixels_of(image), count_and_edge, settings)
+def draw(image, seed, settings, count=4, edge=16):
+    return draw_batch(jax.random.key(seed), *pixels_of(image), count, edge, settings, SYNTHETIC)
 
 
 def test_image_and_target_move_alike(smooth):
@@ -39,10 +40,10 @@ def test_image_and_target_move_alike(smooth):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_without_zoom_and_angle_a_patch_is_a_turned_or_flipped_part(smooth, seed):
-    patch = np.asarray(draw(smooth, seed, STILL, (1, 40)).images[0, ..., 0])
+    patch = np.asarray(draw(smooth, seed, STILL, 1, 40).images[0, ..., 0])
     parts = [smooth[:, x : x + 40] / 255 for x in range(9)]
     versions = [np.rot90(p[:, ::f], k) for p in parts for f in (1, -1) for k in range(4)]
-    # A center between two pixels is interpolated: neighbours differ by less than 0.07.
+    # A center between two pixels is interpolated: neighbors differ by less than 0.07.
     assert min(np.abs(patch - version).max() for version in versions) < 0.07
 
 
@@ -50,7 +51,7 @@ def test_nothing_beyond_a_smaller_image_of_the_stack_is_seen(smooth):
     stack = np.full((1, 60, 60, 2), 255, np.uint8)
     stack[0, :40, :48] = 10
     sizes = jnp.array([[40, 48]], jnp.int32)
-    batch = draw_batch(jax.random.key(0), jnp.asarray(stack), sizes, (8, 64), MOVING)
+    batch = draw_batch(jax.random.key(0), jnp.asarray(stack), sizes, 8, 64, MOVING, SYNTHETIC)
     np.testing.assert_allclose(batch.images, 10 / 255, atol=1e-6)
 
 
