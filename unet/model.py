@@ -112,8 +112,8 @@ def to_blocks(x: Float[Array, "b h w c"], block_px: int) -> Float[Array, "b _ _ 
     Examples
     --------
     >>> import jax.numpy as jnp
-    >>> to_blocks(jnp.arange(4).reshape(1, 2, 2, 1), 2).tolist()
-    [[[[0, 1, 2, 3]]]]
+    >>> to_blocks(jnp.arange(4.0).reshape(1, 2, 2, 1), 2).tolist()
+    [[[[0.0, 1.0, 2.0, 3.0]]]]
     """
     b, h, w, _ = x.shape
     x = x.reshape(b, h // block_px, block_px, w // block_px, block_px, -1)
