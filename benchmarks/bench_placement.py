@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nanorender.scenes.footprints import Bodies
 from nanorender.scenes.placement import PLACEMENTS, DistributionMap
 
 MUST_S = {1000: 0.1, 100_000: 10.0}
@@ -18,9 +19,9 @@ def test_particles_are_placed_no_slower_than_they_must(benchmark, kind, count):
     size = np.column_stack([1.2 * diameter, diameter, diameter])
     rotation = np.tile(np.eye(3), (count, 1, 1))
     field_nm = 200.0 * count**0.5
-    kind().arrange(size[:10], rotation[:10], field_nm, np.random.default_rng(0))
+    kind().arrange(Bodies(size[:10], rotation[:10]), field_nm, np.random.default_rng(0))
     center, _ = benchmark.pedantic(
-        lambda: kind().arrange(size, rotation, field_nm, np.random.default_rng(0)), rounds=1
+        lambda: kind().arrange(Bodies(size, rotation), field_nm, np.random.default_rng(0)), rounds=1
     )
     assert np.isfinite(center).all()
     assert benchmark.disabled or benchmark.stats["min"] < MUST_S[count]

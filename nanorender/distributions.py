@@ -16,8 +16,7 @@ from pydantic import (
 
 from nanorender.settings import Settings
 
-UNBOUNDED = 1e30
-"""Default bound, which no value reaches."""
+_UNBOUNDED = 1e30  # default bound, which no value reaches
 
 AnyDistribution = TypeVar("AnyDistribution", bound="DistributionBase")
 
@@ -131,9 +130,9 @@ class Normal(DistributionBase):
     """Mean before clipping."""
     sd: NonNegativeFloat
     """Standard deviation before clipping."""
-    minimum: float = -UNBOUNDED
+    minimum: float = -_UNBOUNDED
     """Smaller values are set to this one."""
-    maximum: float = UNBOUNDED
+    maximum: float = _UNBOUNDED
     """Larger values are set to this one."""
 
     def sample(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
@@ -164,7 +163,7 @@ class LogNormal(DistributionBase):
     """Geometric standard deviation before clipping."""
     minimum: NonNegativeFloat = 0.0
     """Smaller values are set to this one."""
-    maximum: PositiveFloat = UNBOUNDED
+    maximum: PositiveFloat = _UNBOUNDED
     """Larger values are set to this one."""
 
     def sample(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
@@ -236,7 +235,7 @@ def _widened_bounds(distribution: Normal | LogNormal, factor: float) -> dict[str
     return {
         bound: middle * (value / middle) ** max(factor, 1.0)
         for bound in ("minimum", "maximum")
-        if 0 < (value := getattr(distribution, bound)) < UNBOUNDED / 10 and middle > 0
+        if 0 < (value := getattr(distribution, bound)) < _UNBOUNDED / 10 and middle > 0
     }
 
 

@@ -24,12 +24,12 @@ from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table
 from nanorender.tracing.raymarch import trace
 
-COLUMNS = 9
-CELL_NM, CELL_PX = 200.0, 128
-LONG = {"rod": (5.0, 1.0, 1.0), "wire": (7.0, 1.0, 1.0), "capsule": (2.5, 1.0, 1.0)}
+SHEET_COLUMNS = 9
+_CELL_NM, CELL_PX = 200.0, 128
+_LONG = {"rod": (5.0, 1.0, 1.0), "wire": (7.0, 1.0, 1.0), "capsule": (2.5, 1.0, 1.0)}
 """Stretches of elongated templates; all others are not stretched."""
 
-DETAIL_PX = 700
+_DETAIL_PX = 700
 """Edge length of the part of an image that is shown at full resolution."""
 
 
@@ -67,7 +67,7 @@ def write_gallery(
         axes.set_title(f"{kind.__name__}: {(kind.__doc__ or '').splitlines()[0]}", fontsize=9)
         axes.set_axis_off()
         for number, name in enumerate(BUILT_IN):
-            row, column = divmod(number, COLUMNS)
+            row, column = divmod(number, SHEET_COLUMNS)
             place = (column + 0.5) * CELL_PX, (row + 0.985) * CELL_PX
             axes.text(*place, name, color="white", fontsize=6.5, ha="center", va="bottom")
     recipes = Figure(figsize=(11, 3.75 * len(names)), layout="constrained")
@@ -106,22 +106,23 @@ def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:
 def _one_of_each() -> Scene:
     """Return a scene of all built-in templates on a grid, tilted."""
     count = len(BUILT_IN)
-    rows = -(-count // COLUMNS)
-    place = np.stack([np.arange(count) % COLUMNS, np.arange(count) // COLUMNS], axis=1) + 0.5
-    stretch = np.array([LONG.get(name, (1.0, 1.0, 1.0)) for name in BUILT_IN])
-    size = 0.55 * CELL_NM * stretch / stretch.max(1, keepdims=True)
+    rows = -(-count // SHEET_COLUMNS)
+    row, column = np.divmod(np.arange(count), SHEET_COLUMNS)
+    place = np.column_stack([column, row]) + 0.5
+    stretch = np.array([_LONG.get(name, (1.0, 1.0, 1.0)) for name in BUILT_IN])
+    size = 0.55 * _CELL_NM * stretch / stretch.max(1, keepdims=True)
     size *= np.where(stretch.max(1) > 1, 1.45, 1.0)[:, None]
     turn = Rotation.from_euler("xz", [24, 35], degrees=True).as_matrix()
     particles = Particles(
         template=np.arange(count),
-        center_nm=np.column_stack([place * CELL_NM, size.min(1) / 2]),
+        center_nm=np.column_stack([place * _CELL_NM, size.min(1) / 2]),
         size_nm=size,
         rotation=np.tile(turn, (count, 1, 1)),
         agglomerate=np.arange(count),
         population=np.zeros(count, np.int64),
         brightness=np.ones(count),
     )
-    view = View(0.0, 0.0, CELL_NM / CELL_PX, rows * CELL_PX, COLUMNS * CELL_PX, 0.0)
+    view = View(0.0, 0.0, _CELL_NM / CELL_PX, rows * CELL_PX, SHEET_COLUMNS * CELL_PX, 0.0)
     return Scene(particles, template_table(list(BUILT_IN.values())), view)
 
 
@@ -130,7 +131,7 @@ def _draw_recipe(name: str, row: np.ndarray) -> None:
     sample = render(read_recipe(name), 0, 0)
     part = _most_crowded(sample.labels)
     pictures = sample.image, sample.image[part], label_colors(sample.labels)[part]
-    edge_um = sample.pixel_size_nm / 1000 * np.array([len(sample.labels), DETAIL_PX, DETAIL_PX])
+    edge_um = sample.pixel_size_nm / 1000 * np.array([len(sample.labels), _DETAIL_PX, _DETAIL_PX])
     kinds = name, "part at full resolution", "labels"
     for axes, picture, kind, um in zip(row, pictures, kinds, edge_um, strict=True):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.ndim == 2 else None)
@@ -140,9 +141,9 @@ def _draw_recipe(name: str, row: np.ndarray) -> None:
 
 def _most_crowded(labels: Int[np.ndarray, "h w"]) -> tuple[slice, slice]:
     """Return the square window, on a coarse grid, with the most particle pixels."""
-    starts = range(0, max(len(labels) - DETAIL_PX, 0) + 1, DETAIL_PX // 4)
+    starts = range(0, max(len(labels) - _DETAIL_PX, 0) + 1, _DETAIL_PX // 4)
     windows = [
-        (slice(top, top + DETAIL_PX), slice(left, left + DETAIL_PX))
+        (slice(top, top + _DETAIL_PX), slice(left, left + _DETAIL_PX))
         for top in starts
         for left in starts
     ]

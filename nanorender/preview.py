@@ -15,8 +15,8 @@ from nanorender.render import Sample, render
 from nanorender.report.overlay import neighbor_colors, palette
 from nanorender.tracing.raymarch import Surface
 
-COLUMNS = ("image", "labels", "height", "normals")
-EDGE_INCHES = 3.2
+_COLUMNS = ("image", "labels", "height", "normals")
+_EDGE_INCHES = 3.2
 
 
 def write_preview(
@@ -43,9 +43,9 @@ def write_preview(
     """
     if path.suffix.lower() != ".png":
         raise InputError(f"{path} must end in .png, since contact sheets are PNG files")
-    size = (EDGE_INCHES * len(COLUMNS), EDGE_INCHES * 1.08 * count)
+    size = (_EDGE_INCHES * len(_COLUMNS), _EDGE_INCHES * 1.08 * count)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(count, len(COLUMNS), squeeze=False)
+    grid = figure.subplots(count, len(_COLUMNS), squeeze=False)
     for index, row in enumerate(grid):
         on_progress(index, count)
         sample = render(recipe.for_sample(seed, index), seed, index)

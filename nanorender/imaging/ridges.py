@@ -18,14 +18,14 @@ from nanorender.jit import kernel
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
 
-TILE = 32  # cells along the edge of the periodic texture
-WIDTH = 0.25  # half the width of a ridge, relative to the spacing
-MAX_SLOPE = math.sqrt(2 / math.e) / WIDTH  # maximum slope of a Gaussian of this width and height 1
-MEAN_CREST = 0.4  # mean of the profile over the surface
-FINER, FAINTER = 2.3, 0.5  # ratios of spacing and strength of a second generation of ridges
-FADE_PX, VANISH_PX = 3.0, 1.5  # spacings at which ridges begin to fade and vanish
-REFERENCE_DIAMETER_NM = 10_000.0  # diameter of a particle with the spacing of the settings
-SPACING_EXPONENT = 2 / 3
+_TILE = 32  # cells along the edge of the periodic texture
+_WIDTH = 0.25  # half the width of a ridge, relative to the spacing
+_MAX_SLOPE = math.sqrt(2 / math.e) / _WIDTH  # of a Gaussian of this width and height 1
+_MEAN_CREST = 0.4  # mean of the profile over the surface
+_FINER, _FAINTER = 2.3, 0.5  # ratios of spacing and strength of a second generation of ridges
+_FADE_PX, _VANISH_PX = 3.0, 1.5  # spacings at which ridges begin to fade and vanish
+_REFERENCE_DIAMETER_NM = 10_000.0  # diameter of a particle with the spacing of the settings
+_SPACING_EXPONENT = 2 / 3
 
 
 class Ridged(NamedTuple):
@@ -98,8 +98,8 @@ def _carve(heights, normal, particle, pixel_size, inverse, offset, slopes, point
     """
     rows, columns = heights.shape
     crest = np.ones((rows, columns), np.float32)
-    one, max_slope = np.float32(1), np.float32(MAX_SLOPE)
-    narrow, mean_crest = np.float32(1 / WIDTH**2), np.float32(MEAN_CREST)
+    one, max_slope = np.float32(1), np.float32(_MAX_SLOPE)
+    narrow, mean_crest = np.float32(1 / _WIDTH**2), np.float32(_MEAN_CREST)
     for i in range(rows):
         for j in range(columns):
             k = particle[i, j]
@@ -124,7 +124,7 @@ def _carve(heights, normal, particle, pixel_size, inverse, offset, slopes, point
                     gy += falling * ty
                     gz += falling * tz
                     factor += slope * (profile - mean_crest)
-                scale *= np.float32(FINER)
+                scale *= np.float32(_FINER)
             # Tilt the normal by the tangential part of the gradient
             along = gx * nx + gy * ny + gz * nz
             tx, ty, tz = nx - gx + along * nx, ny - gy + along * ny, nz - gz + along * nz
@@ -155,7 +155,7 @@ def spacing_nm(
     >>> spacing_nm(np.array([1000.0]), np.array([1250.0])).round(6).tolist()
     [250.0]
     """
-    return at_ten_um * (diameter_nm / REFERENCE_DIAMETER_NM) ** SPACING_EXPONENT
+    return at_ten_um * (diameter_nm / _REFERENCE_DIAMETER_NM) ** _SPACING_EXPONENT
 
 
 def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Particles) -> Ridged:
@@ -177,7 +177,7 @@ def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Parti
     slope = slope * (0.4 + 1.2 * chance[:, 3])
     generations = [
         strength * slope * _resolved(spacing / finer / surface.pixel_size_nm)
-        for strength, finer in ((1.0, 1.0), (FAINTER, FINER))
+        for strength, finer in ((1.0, 1.0), (_FAINTER, _FINER))
     ]
     normal = surface.normal.copy()
     crest = _carve(
@@ -186,7 +186,7 @@ def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Parti
         surface.particle,
         np.float32(surface.pixel_size_nm),
         _by_label(1 / spacing),
-        _by_label(chance[:, :3].T * TILE),
+        _by_label(chance[:, :3].T * _TILE),
         _by_label(np.stack(generations)),
         _points(),
     )
@@ -201,9 +201,9 @@ def _by_label(of_particles: Float[np.ndarray, "... n"]) -> Float32[np.ndarray, "
 
 def _resolved(spacing_px: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     """Return a factor on the slope, from 0 where pixels do not resolve the ridges to 1."""
-    return np.clip((spacing_px - VANISH_PX) / (FADE_PX - VANISH_PX), 0, 1)
+    return np.clip((spacing_px - _VANISH_PX) / (_FADE_PX - _VANISH_PX), 0, 1)
 
 
 def _points() -> Float32[np.ndarray, "32 32 32 3"]:
     """Return the points of the cells; always the same, since the offsets are random."""
-    return np.random.default_rng(1996).random((TILE, TILE, TILE, 3), dtype=np.float32)
+    return np.random.default_rng(1996).random((_TILE, _TILE, _TILE, 3), dtype=np.float32)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from nanorender.jit import kernel, subroutine
 
-HARMONICS = 3  # of the wobble that makes an ellipse irregular
+_HARMONICS = 3  # of the wobble that makes an ellipse irregular
 
 
 class Rims(NamedTuple):
@@ -39,7 +39,7 @@ class Rims(NamedTuple):
 def _wobbled(wobble, phi):
     """Return the radius in the direction phi, relative to that of the ellipse."""
     scale = 1.0
-    for m in range(HARMONICS):
+    for m in range(_HARMONICS):
         scale += wobble[m, 0] * math.cos((m + 2) * phi + wobble[m, 1])
     return scale
 
@@ -106,5 +106,5 @@ def draw_aspect(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
 
 def draw_wobble(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n m 2"]:
     """Draw the amplitudes of the wobble, decreasing with the harmonic, and its phases."""
-    amplitude = rng.normal(0, 0.12, (count, HARMONICS)) / np.arange(1, HARMONICS + 1)
-    return np.stack((amplitude, rng.uniform(0, 2 * np.pi, (count, HARMONICS))), axis=-1)
+    amplitude = rng.normal(0, 0.12, (count, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
+    return np.stack((amplitude, rng.uniform(0, 2 * np.pi, (count, _HARMONICS))), axis=-1)

@@ -14,11 +14,11 @@ from nanorender.jit import kernel
 from nanorender.scenes.scene import Particles
 from nanorender.tracing.raymarch import Surface
 
-YIELD_STEPS = 1024
-SILHOUETTE_DROP = 1.5  # drop to the next pixel, in pixels, from which a silhouette begins
+_YIELD_STEPS = 1024
+_SILHOUETTE_DROP = 1.5  # drop to the next pixel, in pixels, from which a silhouette begins
 
 
-class ShadingRows(NamedTuple):
+class _ShadingRows(NamedTuple):
     """Shading parameters: row 0 is the substrate, the others are the visible particles.
 
     Attributes
@@ -51,7 +51,7 @@ class ShadingRows(NamedTuple):
     relief: Float[np.ndarray, "n"]
 
 
-class VisiblePixels(NamedTuple):
+class _VisiblePixels(NamedTuple):
     """Visible pixels of the substrate (row 0) and of each particle.
 
     Attributes
@@ -149,7 +149,7 @@ def _radiance(surface, light, texture, row_of, rows, yields):
                 + rows.slope_x[k] * (np.float32(j) - rows.mean_x[k])
                 + (rows.slope_y[k] * (np.float32(i) - rows.mean_y[k]))
             )
-            outermost = half * (drop[j] * per_pixel - np.float32(SILHOUETTE_DROP))
+            outermost = half * (drop[j] * per_pixel - np.float32(_SILHOUETTE_DROP))
             outermost = min(max(outermost, np.float32(0)), one)
             value *= one + rows.rim[k] * outermost
             value *= one + rows.height_gain_per_nm[k] * here[j]
@@ -182,11 +182,11 @@ def shade(
     -------
     radiance : (h, w) 0 is black and 1 is white; the detector saturates larger values
     """
-    pixels = VisiblePixels(*_visible_pixels(surface.particle, len(particles.population)))
+    pixels = _VisiblePixels(*_visible_pixels(surface.particle, len(particles.population)))
     visible = 1 + np.flatnonzero(pixels.count[1:])
     row_of = np.zeros(len(pixels.count), np.int32)
     row_of[visible] = np.arange(1, len(visible) + 1)
-    cosine = np.linspace(0, 1, YIELD_STEPS)
+    cosine = np.linspace(0, 1, _YIELD_STEPS)
     responses = [material.response(cosine) for material in materials]
     normal, crest = surface.normal, np.float32(1)
     if any(material.ridges > 0 for material in materials):
@@ -211,8 +211,8 @@ def _shading_rows(
     substrate: Substrate,
     particles: Particles,
     visible: Int[np.ndarray, "v"],
-    pixels: VisiblePixels,
-) -> ShadingRows:
+    pixels: _VisiblePixels,
+) -> _ShadingRows:
     """Return the shading parameters of the substrate and of the visible particles."""
     population = particles.population[visible - 1]
 
@@ -232,7 +232,7 @@ def _shading_rows(
     slope = setting("grain_slope").astype(np.float32) / radius_px
     level = setting("albedo") * particles.brightness[visible - 1]
     none = np.zeros(len(visible))
-    return ShadingRows(
+    return _ShadingRows(
         constant=rows(substrate.gray, none),
         diffuse=rows(0.0, weight("diffuse") * level),
         glossy=rows(0.0, weight("glossy") * level),

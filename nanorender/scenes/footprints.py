@@ -11,7 +11,20 @@ from jaxtyping import Float
 
 from nanorender.jit import subroutine
 
-CAPSULE_ASPECT = 3.0  # aspect ratio from which a footprint is a capsule instead of an ellipse
+_CAPSULE_ASPECT = 3.0  # aspect ratio from which a footprint is a capsule instead of an ellipse
+
+
+class Bodies(NamedTuple):
+    """Sizes and rotations of particles that have no position yet.
+
+    Attributes
+    ----------
+    size_nm : (n, 3) edge lengths of the bounding boxes, along the axes of the particles
+    rotation : (n, 3, 3) rotations from the axes of the particles to those of the scene
+    """
+
+    size_nm: Float[np.ndarray, "n 3"]
+    rotation: Float[np.ndarray, "n 3 3"]
 
 
 class Footprints(NamedTuple):
@@ -33,9 +46,7 @@ class Footprints(NamedTuple):
     reach_nm: Float[np.ndarray, "n"]
 
 
-def footprints(
-    size_nm: Float[np.ndarray, "n 3"], rotation: Float[np.ndarray, "n 3 3"]
-) -> Footprints:
+def footprints(bodies: Bodies) -> Footprints:
     """Compute the footprints of particles.
 
     The ellipsoid inscribed in a box has the matrix Q = R diag(size² / 4) Rᵀ; the upper left block
@@ -43,21 +54,21 @@ def footprints(
 
     Parameters
     ----------
-    size_nm : (n, 3) edge lengths of the bounding boxes, along the axes of the particles
-    rotation : (n, 3, 3) rotations from the axes of the particles to those of the scene
+    bodies : sizes and rotations of the particles
 
     Examples
     --------
-    >>> flat = footprints(np.array([[200.0, 100.0, 60.0]]), np.eye(3)[None])
+    >>> flat = footprints(Bodies(np.array([[200.0, 100.0, 60.0]]), np.eye(3)[None]))
     >>> flat.half_height_nm.tolist(), flat.reach_nm.tolist()
     ([30.0], [100.0])
     """
+    size_nm, rotation = bodies
     spread = np.einsum("nij,nj,nkj->nik", rotation, size_nm**2 / 4, rotation)
     xx, xy, yy = spread[:, 0, 0], spread[:, 0, 1], spread[:, 1, 1]
     determinant = np.maximum(xx * yy - xy * xy, 1e-12)
     inverse = np.stack([yy / determinant, -xy / determinant, xx / determinant], axis=1)
     order = np.sort(size_nm, axis=1)
-    long = order[:, 2] > CAPSULE_ASPECT * order[:, 1]
+    long = order[:, 2] > _CAPSULE_ASPECT * order[:, 1]
     radius = np.where(long, order[:, 1] / 2, 0.0)
     along = rotation[np.arange(len(size_nm)), :, np.argmax(size_nm, axis=1)]
     segment = along[:, :2] * np.where(long, order[:, 2] / 2 - radius, 0.0)[:, None]

@@ -1,12 +1,13 @@
 """Populations: kinds of particles with distributions of their sizes and orientations."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
 from pydantic import Field, PositiveFloat
 
 from nanorender.distributions import Constant, PositiveDistribution
+from nanorender.scenes.footprints import Bodies
 from nanorender.settings import Settings
 
 
@@ -33,19 +34,6 @@ class Population(Settings):
     """Factor on the gray level, drawn for each particle."""
     material: str
     """Name of the material in the recipe."""
-
-
-class Bodies(NamedTuple):
-    """Sizes and rotations of particles.
-
-    Attributes
-    ----------
-    size_nm : (n, 3) edge lengths of the bounding boxes, along the axes of the particles
-    rotation : (n, 3, 3) rotations from the axes of the particles to those of the scene
-    """
-
-    size_nm: Float[np.ndarray, "n 3"]
-    rotation: Float[np.ndarray, "n 3 3"]
 
 
 def draw_bodies(population: Population, count: int, rng: np.random.Generator) -> Bodies:

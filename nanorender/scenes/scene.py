@@ -8,20 +8,19 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from nanorender.distributions import Constant, Distribution, PositiveDistribution
 from nanorender.errors import InputError
+from nanorender.scenes.footprints import Bodies
 from nanorender.scenes.placement import Agglomerates, Placement
 from nanorender.scenes.population import Population, draw_bodies
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import Template, TemplateTable, template_table
 from nanorender.settings import Settings
 
-MAX_BYTES = 8 << 30
-"""Maximum memory for one image."""
-
-MAX_TILT_DEG = 60.0
+_MAX_BYTES = 8 << 30  # memory of one image
+_MAX_TILT_DEG = 60.0
 
 # Measured on sio2 and tio2 with 4e3 to 4e5 particles and 500 to 4000 pixels, one core of a Zen 4.
-PARTICLE_BYTES, RENDERED_PIXEL_BYTES, PIXEL_BYTES = 600, 60, 8
-PARTICLE_S, RENDERED_PIXEL_S = 8e-6, 2e-7
+_PARTICLE_BYTES, _RENDERED_PIXEL_BYTES, _PIXEL_BYTES = 600, 60, 8
+_PARTICLE_S, _RENDERED_PIXEL_S = 8e-6, 2e-7
 
 
 class Camera(Settings):
@@ -91,14 +90,14 @@ class SceneSettings(Settings):
 def _excess(particles: float, camera: Camera) -> str:
     """Return an error text if an image takes more memory than allowed, else an empty one."""
     rendered, image = camera.render_px**2, camera.image_px**2
-    need = particles * PARTICLE_BYTES + rendered * RENDERED_PIXEL_BYTES + image * PIXEL_BYTES
-    if need <= MAX_BYTES:
+    need = particles * _PARTICLE_BYTES + rendered * _RENDERED_PIXEL_BYTES + image * _PIXEL_BYTES
+    if need <= _MAX_BYTES:
         return ""
-    hours = (particles * PARTICLE_S + rendered * RENDERED_PIXEL_S) / 3600
+    hours = (particles * _PARTICLE_S + rendered * _RENDERED_PIXEL_S) / 3600
     return (
         f"{particles:.3g} particles rendered at {camera.render_px} x {camera.render_px} pixels "
         f"need about {need / 2**30:.3g} GiB of memory and {hours:.2g} hours per image, more than "
-        f"the limit of {MAX_BYTES >> 30} GiB; decrease particle_count and field_nm, render_px or "
+        f"the limit of {_MAX_BYTES >> 30} GiB; decrease particle_count and field_nm, render_px or "
         "image_px"
     )
 
@@ -190,7 +189,7 @@ class Scene(NamedTuple):
 def _draw_view(camera: Camera, field_nm: float, rng: np.random.Generator) -> View:
     """Draw a view at a random position of the field."""
     pixel_size_nm = camera.pixel_size_nm.draw(rng)
-    tilt_deg = float(np.clip(camera.tilt_deg.draw(rng), 0.0, MAX_TILT_DEG))
+    tilt_deg = float(np.clip(camera.tilt_deg.draw(rng), 0.0, _MAX_TILT_DEG))
     _check_view(camera, pixel_size_nm, field_nm)
     room_nm = field_nm - pixel_size_nm * camera.image_px
     left_nm, top_nm = (float(edge) for edge in rng.uniform(0.0, room_nm, 2))
@@ -233,7 +232,8 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
         size[rows], rotation[rows] = draw_bodies(kind, rows.size, rng)
         brightness[rows] = kind.brightness.sample(rng, rows.size)
     # Place them; a distribution map may hold fewer
-    center, agglomerate = settings.placement.arrange(size, rotation, settings.field_nm, rng)
+    bodies = Bodies(size, rotation)
+    center, agglomerate = settings.placement.arrange(bodies, settings.field_nm, rng)
     placed = slice(len(center))
     known = settings.known_templates()
     return Scene(

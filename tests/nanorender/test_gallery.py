@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from nanorender.errors import InputError
-from nanorender.gallery import CELL_PX, COLUMNS, template_sheet, write_gallery
+from nanorender.gallery import CELL_PX, SHEET_COLUMNS, template_sheet, write_gallery
 from nanorender.imaging.materials import MATERIALS
 from nanorender.scenes.shapes import BUILT_IN
 
@@ -13,7 +13,7 @@ def test_every_template_stands_out_in_a_cell_of_its_own(kind):
     sheet = template_sheet(kind())
     ground = np.median(sheet)
     for number in range(len(BUILT_IN)):
-        row, column = divmod(number, COLUMNS)
+        row, column = divmod(number, SHEET_COLUMNS)
         cell = sheet[row * CELL_PX :, column * CELL_PX :][:CELL_PX, :CELL_PX]
         middle = cell[CELL_PX // 2 - 3 : CELL_PX // 2 + 4, CELL_PX // 2 - 3 : CELL_PX // 2 + 4]
         assert middle.mean() > ground + 15

@@ -3,17 +3,16 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from nanorender.distributions import Constant, Distribution, NonNegativeDistribution
 from nanorender.jit import kernel
-from nanorender.scenes.footprints import closeness, footprints
+from nanorender.scenes.footprints import Bodies, closeness, footprints
 from nanorender.scenes.neighbors import empty_grid, insert, nearest_contact
 from nanorender.scenes.placement.base import Arrangement, RandomPlacement, settle_groups
 from nanorender.settings import Fraction
 
-ATTEMPTS = 16  # positions tried for each particle of an agglomerate
-TOLERANCE = 1e-9  # of the overlap
+_ATTEMPTS = 16  # positions tried for each particle of an agglomerate
+_TOLERANCE = 1e-9  # of the overlap
 
 
 class Agglomerates(RandomPlacement):
@@ -31,20 +30,14 @@ class Agglomerates(RandomPlacement):
     """Depth of contact, relative to the distance at which two particles just touch; drawn for each
     particle and limited to 0.5."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Grow agglomerates around random positions."""
-        count = len(size_nm)
-        covered = footprints(size_nm, rotation)
+        count = len(bodies.size_nm)
+        covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)
         on_top = rng.uniform(0.2, 0.8, count) * (rng.uniform(size=count) < self.stacking)
-        parents = rng.uniform(size=(count, ATTEMPTS)) ** (0.1 + 0.9 * self.compactness)
-        angles = rng.uniform(0.0, 2.0 * np.pi, (count, ATTEMPTS))
+        parents = rng.uniform(size=(count, _ATTEMPTS)) ** (0.1 + 0.9 * self.compactness)
+        angles = rng.uniform(0.0, 2.0 * np.pi, (count, _ATTEMPTS))
         grid = empty_grid(covered.reach_nm)
         xy = _grow(groups, parents, angles, on_top, self.compactness, covered, grid)
         return settle_groups(xy, groups, covered)
@@ -85,7 +78,7 @@ def _grow(groups, parents, angles, on_top, compactness, covered, grid):
                 nearest = 1.0
                 if on_top[i] == 0.0:
                     nearest = nearest_contact(covered, i, x, y, xy, grid, found)
-                fits = nearest >= 1.0 - groups.overlap[i] - TOLERANCE
+                fits = nearest >= 1.0 - groups.overlap[i] - _TOLERANCE
                 # Keep the best candidate
                 away = np.sqrt((x - center_x) ** 2 + (y - center_y) ** 2)
                 score = away if fits else 1e12 * (2.0 - nearest)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from nanorender.distributions import Constant, Distribution, NonNegativeDistribution
 from nanorender.errors import InputError
 from nanorender.files.micrograph import read_micrograph
-from nanorender.scenes.footprints import Footprints
+from nanorender.scenes.footprints import Bodies, Footprints
 from nanorender.scenes.settling import settle
 from nanorender.settings import Settings
 
@@ -35,19 +35,12 @@ class PlacementBase(Settings):
     """Interface of all placements."""
 
     @abstractmethod
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Place particles on a square field.
 
         Parameters
         ----------
-        size_nm : (n, 3) edge lengths of the bounding boxes, along the axes of the particles
-        rotation : (n, 3, 3) rotations from the axes of the particles to those of the scene
+        bodies : sizes and rotations of n particles
         field_nm : edge length of the field; members of a group may lie beyond its edge
         rng : random generator
 
@@ -62,7 +55,7 @@ class PlacementBase(Settings):
         """
 
 
-class Groups(NamedTuple):
+class Grouping(NamedTuple):
     """Particles assigned to groups.
 
     Attributes
@@ -108,18 +101,18 @@ class RandomPlacement(PlacementBase):
 
     def draw_groups(
         self, members: Distribution, field_nm: float, count: int, rng: np.random.Generator
-    ) -> Groups:
+    ) -> Grouping:
         """Assign particles to groups whose sizes follow the distribution `members`."""
         overlap = self.draw_overlap(count, rng)
         sizes = np.clip(np.round(members.sample(rng, count)), 1, max(count, 1)).astype(np.int64)
         needed = int(np.searchsorted(np.cumsum(sizes), count)) + 1
         number = np.repeat(np.arange(min(needed, count)), sizes[:needed])[:count]
         seed_nm = self.draw_positions(field_nm, (count,), rng)
-        return Groups(number, np.searchsorted(number, number), seed_nm, overlap)
+        return Grouping(number, np.searchsorted(number, number), seed_nm, overlap)
 
 
 def settle_groups(
-    xy: Float[np.ndarray, "n 2"], groups: Groups, footprints: Footprints
+    xy: Float[np.ndarray, "n 2"], groups: Grouping, footprints: Footprints
 ) -> Arrangement:
     """Lower the particles of groups one by one."""
     z = settle(xy, groups.overlap, footprints)

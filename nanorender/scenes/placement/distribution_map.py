@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import NonNegativeFloat
 
-from nanorender.scenes.footprints import footprints
+from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.placement.base import Arrangement, PlacementBase, read_map
 from nanorender.scenes.settling import settle
 
@@ -25,20 +24,15 @@ class DistributionMap(PlacementBase):
     white_height_nm: NonNegativeFloat = 0.0
     """Elevation of a particle on a white pixel, in nm; proportional to the gray value below."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Place particles on distinct pixels of the map."""
         pixels = read_map(self.file)
-        chosen = rng.permutation(pixels.row.size)[: len(size_nm)]
+        chosen = rng.permutation(pixels.row.size)[: len(bodies.size_nm)]
         placed = len(chosen)
         row, column = pixels.row[chosen], pixels.column[chosen]
         scale = field_nm / pixels.edge_px
         xy = np.column_stack([(column + 0.5) * scale, (row + 0.5) * scale])
         elevation = pixels.gray[chosen] / pixels.white * self.white_height_nm
-        z = settle(xy, np.zeros(placed), footprints(size_nm[:placed], rotation[:placed]))
+        covered = footprints(Bodies(bodies.size_nm[:placed], bodies.rotation[:placed]))
+        z = settle(xy, np.zeros(placed), covered)
         return Arrangement(np.column_stack([xy, z + elevation]), np.arange(placed))

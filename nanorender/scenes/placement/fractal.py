@@ -13,14 +13,14 @@ from pydantic import Field
 
 from nanorender.distributions import Constant, Distribution
 from nanorender.jit import kernel, subroutine
-from nanorender.scenes.footprints import footprints
+from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.placement.base import MAX_OVERLAP, Arrangement, RandomPlacement
 from nanorender.scenes.settling import settle_rigid
 
-AXES = 12  # axes tried before the clusters approach along a line instead
-ANGLES = 24  # orientations tried about an axis
-HALVINGS = 24  # bisection steps to the angle of contact
-MIN_DISTANCE = 1e-9
+_AXES = 12  # axes tried before the clusters approach along a line instead
+_ANGLES = 24  # orientations tried about an axis
+_HALVINGS = 24  # bisection steps to the angle of contact
+_MIN_DISTANCE = 1e-9
 
 
 class Fractal(RandomPlacement):
@@ -39,19 +39,13 @@ class Fractal(RandomPlacement):
     prefactor: Annotated[float, Field(ge=0.8, le=2.5)] = 1.3
     """Prefactor of the scaling law."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Aggregate clusters and lower them as rigid bodies at random positions."""
-        groups = self.draw_groups(self.members, field_nm, len(size_nm), rng)
-        radius = np.cbrt(np.prod(size_nm, axis=1)) / 2
+        groups = self.draw_groups(self.members, field_nm, len(bodies.size_nm), rng)
+        radius = np.cbrt(np.prod(bodies.size_nm, axis=1)) / 2
         center = self._clusters(radius, groups.number, rng)
         center[:, :2] += groups.seed_nm[groups.first]
-        covered = footprints(size_nm, rotation)
+        covered = footprints(bodies)
         z = settle_rigid(center, groups.number, groups.overlap, covered)
         return Arrangement(np.column_stack([center[:, :2], z]), groups.number)
 
@@ -66,7 +60,7 @@ class Fractal(RandomPlacement):
         if count == 0:
             return np.zeros((0, 3))
         edges = np.append(np.flatnonzero(np.diff(group, prepend=-1)), count)
-        draws = rng.normal(size=(count, AXES, 6))
+        draws = rng.normal(size=(count, _AXES, 6))
         touch = 1.0 - min(max(self.overlap.typical(), 0.0), MAX_OVERLAP)
         center = _aggregate_all(radius_nm, edges, self.dimension, self.prefactor, touch, draws)
         weight = radius_nm[:, None] ** 3
@@ -141,60 +135,45 @@ def _move(cluster, motion, angle):
         cluster.center[j, 0], cluster.center[j, 1], cluster.center[j, 2] = x, y, z
 
 
+class MassProperties(NamedTuple):
+    """Mass properties of a cluster of solid spheres of equal density.
+
+    Attributes
+    ----------
+    center : (3,) center of mass, nm
+    mass : sum of the cubed radii, nm3
+    squared_gyration : squared radius of gyration, nm2
+    reach : distance of the farthest point from the center of mass, nm
+    """
+
+    center: Float[np.ndarray, "3"]
+    mass: float
+    squared_gyration: float
+    reach: float
+
+
 @subroutine
-def _center_of_mass(cluster):
-    """Return the center of mass of a cluster, and its mass."""
-    middle, mass = np.zeros(3), 0.0
+def _mass_properties(cluster):
+    """Compute the mass properties of a cluster."""
+    center, mass = np.zeros(3), 0.0
     for i in range(cluster.radius.size):
         weight = cluster.radius[i] ** 3
-        middle += weight * cluster.center[i]
+        center += weight * cluster.center[i]
         mass += weight
-    return middle / mass, mass
-
-
-@subroutine
-def _squared_gyration(cluster, middle):
-    """Return the squared radius of gyration of solid spheres about the center of mass."""
-    total, mass = 0.0, 0.0
+    center = center / mass
+    moment = reach = 0.0
     for i in range(cluster.radius.size):
-        weight = cluster.radius[i] ** 3
-        offset = cluster.center[i] - middle
-        total += weight * (offset @ offset + 0.6 * cluster.radius[i] ** 2)
-        mass += weight
-    return total / mass
-
-
-@subroutine
-def _reach(cluster, middle):
-    """Return the distance of the farthest point of a cluster from its center of mass."""
-    reach = 0.0
-    for i in range(cluster.radius.size):
-        offset = cluster.center[i] - middle
-        reach = max(reach, np.sqrt(offset @ offset) + cluster.radius[i])
-    return reach
-
-
-@subroutine
-def _law_distance(fixed, moving, middle_1, middle_2, dimension, prefactor):
-    """Return the distance of the centers of mass at which the union follows the scaling law."""
-    mass_1, mass_2 = _center_of_mass(fixed)[1], _center_of_mass(moving)[1]
-    mass = mass_1 + mass_2
-    number = fixed.radius.size + moving.radius.size
-    total_radius = 0.0
-    for radius in fixed.radius:
-        total_radius += radius
-    for radius in moving.radius:
-        total_radius += radius
-    wanted = (total_radius / number) ** 2 * (number / prefactor) ** (2.0 / dimension)
-    own_1, own_2 = _squared_gyration(fixed, middle_1), _squared_gyration(moving, middle_2)
-    excess = (wanted - (mass_1 * own_1 + mass_2 * own_2) / mass) * mass**2
-    return np.sqrt(max(excess / (mass_1 * mass_2), 0.0))
+        offset = cluster.center[i] - center
+        squared = offset @ offset
+        moment += cluster.radius[i] ** 3 * (squared + 0.6 * cluster.radius[i] ** 2)
+        reach = max(reach, np.sqrt(squared) + cluster.radius[i])
+    return MassProperties(center, mass, moment / mass, reach)
 
 
 @subroutine
 def _contact_angle(fixed, moving, motion, touch, free, overlapping):
     """Bisect between an angle without and one with overlap to the last one without."""
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         half = 0.5 * (free + overlapping)
         if _gap(fixed, moving, motion, half, touch) >= 0.0:
             free = half
@@ -204,71 +183,72 @@ def _contact_angle(fixed, moving, motion, touch, free, overlapping):
 
 
 @subroutine
-def _stick(fixed, moving, dimension, prefactor, touch, draws):
-    """Move a cluster so that it touches another, at the distance that the scaling law requires.
+def _stick(union, split, dimension, prefactor, touch, draws):
+    """Move the spheres from `split` on, a rigid cluster, so that they touch those before.
 
-    draws: (AXES, 6) standard normal: direction to the moving cluster, axis that it rotates about
+    draws: (k, 6) standard normal: direction to the moving cluster, axis that it rotates about
 
-    A rotation keeps the distance of the centers of mass. Where the gap changes sign along it, there
-    is a contact. If no axis has one, the clusters approach along the last direction until they
-    touch.
+    The distance of the centers of mass is the one at which the union follows the scaling law. A
+    rotation keeps it; where the gap changes sign along the rotation, there is a contact. If no axis
+    has one, the clusters approach along the last direction until they touch.
     """
-    middle_1, middle_2 = _center_of_mass(fixed)[0], _center_of_mass(moving)[0]
-    farthest = _reach(fixed, middle_1) + _reach(moving, middle_2)
-    distance = _law_distance(fixed, moving, middle_1, middle_2, dimension, prefactor)
-    distance = min(distance, farthest * touch)
+    fixed = Cluster(union.center[:split], union.radius[:split])
+    moving = Cluster(union.center[split:], union.radius[split:])
+    own, other = _mass_properties(fixed), _mass_properties(moving)
+    # Find the distance that the scaling law requires
+    number, mass = union.radius.size, own.mass + other.mass
+    wanted = union.radius.mean() ** 2 * (number / prefactor) ** (2.0 / dimension)
+    separate = (own.mass * own.squared_gyration + other.mass * other.squared_gyration) / mass
+    excess = (wanted - separate) * mass**2
+    farthest = own.reach + other.reach
+    distance = min(np.sqrt(max(excess / (own.mass * other.mass), 0.0)), farthest * touch)
     # Rotate about random axes until the clusters touch
-    motion = Motion(middle_2, np.zeros(3), np.zeros(3))
+    motion = Motion(other.center, np.zeros(3), np.zeros(3))
     for k in range(draws.shape[0]):
         direction = draws[k, :3] / np.sqrt(draws[k, :3] @ draws[k, :3])
         axis = draws[k, 3:] / np.sqrt(draws[k, 3:] @ draws[k, 3:])
-        motion = Motion(middle_2, axis, middle_1 + distance * direction)
-        previous, free_before = 0.0, False
-        for step in range(ANGLES + 1):
-            angle = 2.0 * np.pi * step / ANGLES
+        motion = Motion(other.center, axis, own.center + distance * direction)
+        previous, was_free = 0.0, False
+        for step in range(_ANGLES + 1):
+            angle = 2.0 * np.pi * step / _ANGLES
             free = _gap(fixed, moving, motion, angle, touch) >= 0.0
-            if step > 0 and free != free_before:
-                ends = (angle, previous) if free else (previous, angle)
-                _move(
-                    moving,
-                    motion,
-                    _contact_angle(fixed, moving, motion, touch, ends[0], ends[1]),
-                )
+            if step > 0 and free != was_free:
+                start, end = (angle, previous) if free else (previous, angle)
+                _move(moving, motion, _contact_angle(fixed, moving, motion, touch, start, end))
                 return
-            previous, free_before = angle, free
+            previous, was_free = angle, free
     # Approach along the last direction
-    direction = (motion.target - middle_1) / max(distance, MIN_DISTANCE)
+    direction = (motion.target - own.center) / max(distance, _MIN_DISTANCE)
     near, far = 0.0, farthest
-    for _ in range(2 * HALVINGS):
+    for _ in range(2 * _HALVINGS):
         half = 0.5 * (near + far)
-        approach = Motion(middle_2, motion.axis, middle_1 + half * direction)
+        approach = Motion(other.center, motion.axis, own.center + half * direction)
         if _gap(fixed, moving, approach, 0.0, touch) >= 0.0:
             far = half
         else:
             near = half
-    _move(moving, Motion(middle_2, motion.axis, middle_1 + far * direction), 0.0)
+    _move(moving, Motion(other.center, motion.axis, own.center + far * direction), 0.0)
 
 
 @subroutine
-def _aggregate(center, radius, dimension, prefactor, touch, draws):
+def _aggregate(spheres, dimension, prefactor, touch, draws):
     """Join spheres into one cluster: pairs first, then pairs of pairs."""
-    edges = np.arange(radius.size + 1)
-    clusters = radius.size
+    clusters = spheres.radius.size
+    edges = np.arange(clusters + 1)
     joined = 0
     while clusters > 1:
         # Join neighboring clusters
         for k in range(0, clusters - 1, 2):
             start, middle, stop = edges[k], edges[k + 1], edges[k + 2]
-            fixed = Cluster(center[start:middle], radius[start:middle])
-            moving = Cluster(center[middle:stop], radius[middle:stop])
-            _stick(fixed, moving, dimension, prefactor, touch, draws[joined])
+            union = Cluster(spheres.center[start:stop], spheres.radius[start:stop])
+            _stick(union, middle - start, dimension, prefactor, touch, draws[joined])
             joined += 1
         # Remove the edges between them
         merged = 0
         for k in range(0, clusters, 2):
             edges[merged] = edges[k]
             merged += 1
-        edges[merged] = radius.size
+        edges[merged] = spheres.radius.size
         clusters = merged
 
 
@@ -277,8 +257,7 @@ def _aggregate_all(radius, edges, dimension, prefactor, touch, draws):
     """Return the centers of the spheres of each cluster, the rows between two of the edges."""
     center = np.zeros((radius.size, 3))
     for k in range(edges.size - 1):
-        start, stop = edges[k], edges[k + 1]
-        _aggregate(
-            center[start:stop], radius[start:stop], dimension, prefactor, touch, draws[start:stop]
-        )
+        rows = slice(edges[k], edges[k + 1])
+        spheres = Cluster(center[rows], radius[rows])
+        _aggregate(spheres, dimension, prefactor, touch, draws[rows])
     return center

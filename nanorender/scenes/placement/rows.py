@@ -3,12 +3,11 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import Field
 
 from nanorender.distributions import Constant, Distribution
 from nanorender.jit import kernel
-from nanorender.scenes.footprints import closeness, footprints
+from nanorender.scenes.footprints import Bodies, closeness, footprints
 from nanorender.scenes.placement.base import Arrangement, RandomPlacement, settle_groups
 
 
@@ -22,16 +21,10 @@ class Rows(RandomPlacement):
     bend_deg: Annotated[float, Field(ge=0, le=60)] = 15.0
     """Standard deviation of the change of direction between neighbors, in degrees."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Lay out rows from random positions in random directions."""
-        count = len(size_nm)
-        covered = footprints(size_nm, rotation)
+        count = len(bodies.size_nm)
+        covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)
         bends = np.cumsum(np.radians(self.bend_deg) * rng.standard_normal(count))
         start = rng.uniform(0.0, 2.0 * np.pi, count)[groups.first]

@@ -3,16 +3,15 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
 
 from nanorender.jit import kernel
-from nanorender.scenes.footprints import Footprints, footprints
+from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.neighbors import empty_grid, insert, nearest_contact
 from nanorender.scenes.placement.base import Arrangement, RandomPlacement
 from nanorender.scenes.settling import settle
 from nanorender.settings import Fraction
 
-ATTEMPTS = 24  # positions tried for a particle that looks for a free one
+_ATTEMPTS = 24  # positions tried for a particle that looks for a free one
 
 
 class Scattered(RandomPlacement):
@@ -27,31 +26,18 @@ class Scattered(RandomPlacement):
     apart: Fraction = 0.0
     """Fraction of the particles that look for a free position first, up to a dense monolayer."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Place particles at random positions, each a group of its own."""
-        count = len(size_nm)
-        covered = footprints(size_nm, rotation)
+        count = len(bodies.size_nm)
+        covered = footprints(bodies)
         overlap = self.draw_overlap(count, rng)
         looks = rng.uniform(size=count) < self.apart
-        attempts = ATTEMPTS if self.apart > 0 else 1
+        attempts = _ATTEMPTS if self.apart > 0 else 1
         positions = self.draw_positions(field_nm, (count, attempts), rng)
-        xy = _choose_free(positions, looks, covered)
+        order = np.argsort(-covered.reach_nm, kind="stable")
+        xy = _first_free(order, positions, looks, covered, empty_grid(covered.reach_nm))
         z = settle(xy, overlap, covered)
         return Arrangement(np.column_stack([xy, z]), np.arange(count))
-
-
-def _choose_free(
-    positions: Float[np.ndarray, "n k 2"], looks: Bool[np.ndarray, "n"], covered: Footprints
-) -> Float[np.ndarray, "n 2"]:
-    """Choose one of k positions for each particle; `looks` tells which look for a free one."""
-    order = np.argsort(-covered.reach_nm, kind="stable")
-    return _first_free(order, positions, looks, covered, empty_grid(covered.reach_nm))
 
 
 @kernel

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from pydantic import Field
 
 from nanorender.distributions import Constant, Distribution
-from nanorender.scenes.footprints import footprints
+from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.placement.base import Arrangement, RandomPlacement, settle_groups
 from nanorender.settings import Fraction
 
-WIDTH_QUANTILE = 0.95  # of the particles that fit into a lattice cell
+_WIDTH_QUANTILE = 0.95  # of the particles that fit into a lattice cell
 
 
 class Sheets(RandomPlacement):
@@ -26,16 +26,10 @@ class Sheets(RandomPlacement):
     disorder: Fraction = 0.02
     """Standard deviation of the positions, relative to the width of the larger particles."""
 
-    def arrange(
-        self,
-        size_nm: Float[np.ndarray, "n 3"],
-        rotation: Float[np.ndarray, "n 3 3"],
-        field_nm: float,
-        rng: np.random.Generator,
-    ) -> Arrangement:
+    def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
         """Fill hexagonal lattices from the center outwards."""
-        count = len(size_nm)
-        covered = footprints(size_nm, rotation)
+        count = len(bodies.size_nm)
+        covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)
         rank = np.arange(count) - groups.first
         position = _hexagonal_lattice(int(rank.max(initial=0)) + 1)[rank] * (1 + self.gap)
@@ -45,7 +39,7 @@ class Sheets(RandomPlacement):
         cos, sin = np.cos(angle), np.sin(angle)
         x = cos * position[:, 0] - sin * position[:, 1]
         y = sin * position[:, 0] + cos * position[:, 1]
-        width = 2 * float(np.quantile(covered.reach_nm, WIDTH_QUANTILE)) if count else 1.0
+        width = 2 * float(np.quantile(covered.reach_nm, _WIDTH_QUANTILE)) if count else 1.0
         xy = groups.seed_nm[groups.first] + width * np.column_stack([x, y])
         return settle_groups(xy, groups, covered)
 

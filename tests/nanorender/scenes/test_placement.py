@@ -6,7 +6,7 @@ import tifffile
 
 from nanorender.distributions import Constant
 from nanorender.errors import InputError
-from nanorender.scenes.footprints import footprints
+from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.placement import (
     PLACEMENTS,
     Agglomerates,
@@ -22,7 +22,7 @@ FIELD_NM = 5000.0
 
 
 def spheres(count, diameter_nm=100.0):
-    return np.full((count, 3), diameter_nm), np.tile(np.eye(3), (count, 1, 1))
+    return Bodies(np.full((count, 3), diameter_nm), np.tile(np.eye(3), (count, 1, 1)))
 
 
 def distances(center):
@@ -32,19 +32,19 @@ def distances(center):
 
 def test_a_turned_ellipsoid_projects_to_the_ellipse_of_its_axes():
     turn = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-    covered = footprints(np.array([[200.0, 100, 60]]), turn)
+    covered = footprints(Bodies(np.array([[200.0, 100, 60]]), turn))
     assert covered.inverse[0] == pytest.approx([1 / 50**2, 0, 1 / 100**2])
     assert covered.half_height_nm[0] == pytest.approx(30)
     assert covered.reach_nm[0] == pytest.approx(100)
 
 
 def test_a_lone_particle_rests_on_the_substrate():
-    center, _ = Scattered().arrange(*spheres(1), FIELD_NM, np.random.default_rng(0))
+    center, _ = Scattered().arrange(spheres(1), FIELD_NM, np.random.default_rng(0))
     assert center[0, 2] == pytest.approx(50)
 
 
 def test_scattered_spheres_touch_but_never_run_into_each_other():
-    center, _ = Scattered().arrange(*spheres(800), FIELD_NM, np.random.default_rng(0))
+    center, _ = Scattered().arrange(spheres(800), FIELD_NM, np.random.default_rng(0))
     assert distances(center).min() >= 100 * (1 - 1e-9)
     assert center[:, 2].min() == pytest.approx(50)
 
@@ -52,7 +52,7 @@ def test_scattered_spheres_touch_but_never_run_into_each_other():
 @pytest.mark.parametrize("overlap", [0.0, 0.1])
 def test_members_of_an_agglomerate_are_in_contact_no_deeper_than_the_overlap(overlap):
     settings = Agglomerates(members=Constant(value=40), stacking=0, overlap=Constant(value=overlap))
-    center, agglomerate = settings.arrange(*spheres(40), FIELD_NM, np.random.default_rng(3))
+    center, agglomerate = settings.arrange(spheres(40), FIELD_NM, np.random.default_rng(3))
     assert set(agglomerate) == {0}
     apart = np.linalg.norm(center[:, None] - center[None], axis=2) + 1e9 * np.eye(40)
     assert apart.min() >= 100 * (1 - overlap) * (1 - 1e-6)
@@ -62,7 +62,7 @@ def test_members_of_an_agglomerate_are_in_contact_no_deeper_than_the_overlap(ove
 def test_compact_agglomerates_are_smaller_than_chains():
     def radius_of_gyration(compactness):
         settings = Agglomerates(members=Constant(value=60), compactness=compactness, stacking=0)
-        center, _ = settings.arrange(*spheres(60), FIELD_NM, np.random.default_rng(5))
+        center, _ = settings.arrange(spheres(60), FIELD_NM, np.random.default_rng(5))
         return center[:, :2].std(axis=0).sum()
 
     # 60 discs of radius 50 fill at 84 % a disc of radius 422, whose spread is half of that an axis.
@@ -72,7 +72,7 @@ def test_compact_agglomerates_are_smaller_than_chains():
 
 def test_stacked_particles_lie_above_the_others():
     settings = Agglomerates(members=Constant(value=30), stacking=0.5)
-    center, _ = settings.arrange(*spheres(30), FIELD_NM, np.random.default_rng(0))
+    center, _ = settings.arrange(spheres(30), FIELD_NM, np.random.default_rng(0))
     assert center[:, 2].max() > 100
 
 
@@ -84,7 +84,7 @@ def test_crossing_wires_lie_one_on_top_of_the_other():
     rotation[:, 1, 0] = np.sin(angle)
     rotation[:, 0, 1] = -np.sin(angle)
     rotation[:, 2, 2] = 1
-    center, _ = Scattered().arrange(size, rotation, FIELD_NM, np.random.default_rng(2))
+    center, _ = Scattered().arrange(Bodies(size, rotation), FIELD_NM, np.random.default_rng(2))
     along = rotation[:, :, 0] * 1475
     crossings = 0
     for i in range(60):
@@ -102,7 +102,7 @@ def test_a_distribution_map_puts_a_center_on_each_pixel_at_its_height(tmp_path):
     image[10, 20], image[40, 5] = 255, 51
     tifffile.imwrite(tmp_path / "map.tif", image)
     settings = DistributionMap(file=tmp_path / "map.tif", white_height_nm=500)
-    center, _ = settings.arrange(*spheres(9), FIELD_NM, np.random.default_rng(0))
+    center, _ = settings.arrange(spheres(9), FIELD_NM, np.random.default_rng(0))
     expected = [[550, 4050, 50 + 100], [2050, 1050, 50 + 500]]
     assert sorted(center.tolist()) == [pytest.approx(row) for row in expected]
 
@@ -111,7 +111,7 @@ def test_a_black_distribution_map_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "map.tif", np.zeros((8, 8), np.uint8))
     settings = DistributionMap(file=tmp_path / "map.tif")
     with pytest.raises(InputError, match="black"):
-        settings.arrange(*spheres(1), FIELD_NM, np.random.default_rng(0))
+        settings.arrange(spheres(1), FIELD_NM, np.random.default_rng(0))
 
 
 GROUPED = [kind for kind in PLACEMENTS if issubclass(kind, RandomPlacement)]
@@ -121,7 +121,7 @@ GROUPED = [kind for kind in PLACEMENTS if issubclass(kind, RandomPlacement)]
 def test_no_placement_lets_spheres_run_into_each_other(kind):
     size, rotation = spheres(300)
     settings = kind(overlap=Constant(value=0.0))
-    center, group = settings.arrange(size, rotation, FIELD_NM, np.random.default_rng(1))
+    center, group = settings.arrange(Bodies(size, rotation), FIELD_NM, np.random.default_rng(1))
     assert center.shape == (300, 3)
     assert (np.diff(group) >= 0).all()
     assert distances(center).min() >= 100 * (1 - 1e-6)
@@ -131,14 +131,14 @@ def test_no_placement_lets_spheres_run_into_each_other(kind):
 @pytest.mark.parametrize("kind", GROUPED)
 def test_necks_are_no_deeper_than_the_overlap(kind):
     settings = kind(overlap=Constant(value=0.2))
-    center, _ = settings.arrange(*spheres(300), FIELD_NM, np.random.default_rng(2))
+    center, _ = settings.arrange(spheres(300), FIELD_NM, np.random.default_rng(2))
     assert distances(center).min() >= 80 * (1 - 1e-6)
 
 
 @pytest.mark.parametrize("bend_deg", [0.0, 20.0])
 def test_neighbors_in_a_row_touch(bend_deg):
     settings = Rows(members=Constant(value=12), bend_deg=bend_deg)
-    center, row = settings.arrange(*spheres(36), 1e6, np.random.default_rng(0))
+    center, row = settings.arrange(spheres(36), 1e6, np.random.default_rng(0))
     steps = np.linalg.norm(np.diff(center, axis=0), axis=1)[np.diff(row) == 0]
     assert steps == pytest.approx(100)
     ends = np.linalg.norm(center[11] - center[0])
@@ -147,7 +147,7 @@ def test_neighbors_in_a_row_touch(bend_deg):
 
 def test_spheres_of_a_sheet_have_six_neighbors():
     settings = Sheets(members=Constant(value=37), gap=0.0, disorder=0.0)
-    center, _ = settings.arrange(*spheres(37), FIELD_NM, np.random.default_rng(0))
+    center, _ = settings.arrange(spheres(37), FIELD_NM, np.random.default_rng(0))
     apart = np.linalg.norm(center[:, None] - center[None], axis=2)
     neighbors = (np.abs(apart - 100) < 1e-6).sum(axis=1)
     # A hexagon of 37 points has 4 along an edge; the 18 points on its rim have fewer neighbors.
@@ -161,7 +161,7 @@ def test_fractal_agglomerates_keep_the_law_of_their_dimension(dimension, prefact
     for number in numbers:
         settings = Fractal(members=Constant(value=number), dimension=dimension, prefactor=prefactor)
         count = 4 * number
-        center, group = settings.arrange(*spheres(count), 1e7, np.random.default_rng(number))
+        center, group = settings.arrange(spheres(count), 1e7, np.random.default_rng(number))
         middle = np.stack([center[group == k].mean(axis=0) for k in range(4)])
         squared = ((center - middle[group]) ** 2).sum(axis=1)
         # Of a solid sphere itself the squared radius of gyration is 3/5 of that of its radius.
@@ -174,15 +174,15 @@ def test_fractal_agglomerates_keep_the_law_of_their_dimension(dimension, prefact
 def test_every_primary_particle_of_a_fractal_agglomerate_touches_another():
     size, rotation = spheres(128)
     settings = Fractal(members=Constant(value=64))
-    center, _ = settings.arrange(size, rotation, 1e7, np.random.default_rng(3))
+    center, _ = settings.arrange(Bodies(size, rotation), 1e7, np.random.default_rng(3))
     apart = np.linalg.norm(center[:, None] - center[None], axis=2) + 1e9 * np.eye(128)
     assert apart.min(axis=1) == pytest.approx(100, rel=1e-5)
 
 
 def test_a_crowded_monolayer_lies_beside_itself():
     count = round(0.42 * 4000**2 / (np.pi * 50**2))
-    apart, _ = Scattered(apart=1).arrange(*spheres(count), 4000.0, np.random.default_rng(0))
-    fallen, _ = Scattered().arrange(*spheres(count), 4000.0, np.random.default_rng(0))
+    apart, _ = Scattered(apart=1).arrange(spheres(count), 4000.0, np.random.default_rng(0))
+    fallen, _ = Scattered().arrange(spheres(count), 4000.0, np.random.default_rng(0))
     # Random sequential adsorption goes on to 54.7 % of the area (Feder 1980).
     assert (apart[:, 2] < 51).mean() > 0.95
     assert (fallen[:, 2] < 51).mean() < 0.75
@@ -193,7 +193,7 @@ def test_groups_lie_where_the_density_map_is_bright(tmp_path):
     image[:, :5], image[:, 10:] = 100, 200
     tifffile.imwrite(tmp_path / "density.tif", image)
     settings = Rows(members=Constant(value=2), density_map=tmp_path / "density.tif")
-    center, row = settings.arrange(*spheres(4000), FIELD_NM, np.random.default_rng(0))
+    center, row = settings.arrange(spheres(4000), FIELD_NM, np.random.default_rng(0))
     first = np.flatnonzero(np.diff(row, prepend=-1))
     left = center[first, 0] < FIELD_NM / 4
     right = center[first, 0] >= FIELD_NM / 2
@@ -204,7 +204,7 @@ def test_groups_lie_where_the_density_map_is_bright(tmp_path):
 
 @pytest.mark.parametrize("kind", GROUPED)
 def test_a_thousand_particles_are_placed_in_a_tenth_of_a_second(kind):
-    kind().arrange(*spheres(10), 1e4, np.random.default_rng(0))
+    kind().arrange(spheres(10), 1e4, np.random.default_rng(0))
     start = time.process_time()
-    kind().arrange(*spheres(1000), 1e4, np.random.default_rng(0))
+    kind().arrange(spheres(1000), 1e4, np.random.default_rng(0))
     assert time.process_time() - start < 0.1
