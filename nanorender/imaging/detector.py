@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8, UInt16
-from pydantic import Field
 
 from nanorender.distributions import (
     Constant,
@@ -25,52 +24,57 @@ Exposure = Callable[[Any, Any, Lines, Noise, Any], None]
 
 
 class DetectorSettings(Settings):
-    """How radiance becomes gray levels; drawn anew for every image.
+    """From radiance to gray levels, with values drawn for each image.
 
-    Lengths are in pixels of the image, levels in gray levels of an 8-bit image whatever `bits` is.
-    A strength of 0 turns an effect off, as do a gain, contrast, gamma and astigmatism of 1.
-
-    blur_px: standard deviation of the point spread, geometric mean of its two axes
-    astigmatism: long over short axis of the point spread
-    astigmatism_deg: direction of the long axis, from x towards y
-    gain, gamma, black_level, contrast: radiance r becomes black_level + gain * r^gamma as a
-        fraction of white, then spreads about middle gray by the contrast
-    counts_at_white: electrons counted in a white pixel; 0 for no shot noise. The Poisson
-        distribution is taken as the normal one of its variance, good from about 20 on
-    noise_levels: standard deviation of the noise that does not depend on the signal
-    noise_correlation: of neighbors along a scan line, 0 to 1/2, as a slow amplifier makes it
-    line_correlation: of neighbors in successive lines, 0 to 1/2, as resampling makes it
-    line_noise_levels: standard deviation of the brightness of whole scan lines
-    line_jitter_px: standard deviation of the sideways shift of scan lines; labels do not follow
-    drift_px: shift that builds up from the first to the last line, in a random direction; labels
-        do not follow
-    streak_strength: of the tails beside bright particles along the scan, as a fraction of how much
-        they outshine the mean; dark or bright, in bands of lines
-    streak_length_px: over which a tail falls to 1/e
-    gradient_strength: change of brightness over the image, as a fraction
+    A strength of 0 turns an effect off, as do a gain, contrast, gamma and astigmatism of 1. A
+    radiance r becomes black_level + gain * r^gamma, as a fraction of white, before the contrast is
+    applied. Gray levels are those of an 8-bit image, whatever `bits` is.
     """
 
     blur_px: NonNegativeDistribution = Uniform(low=0.5, high=0.9)
+    """Standard deviation of the point spread, in pixels of the image; geometric mean of both
+    axes."""
     astigmatism: PositiveDistribution = Uniform(low=1.0, high=1.2)
+    """Ratio of the long to the short axis of the point spread."""
     astigmatism_deg: NonNegativeDistribution = Uniform(low=0.0, high=180.0)
+    """Direction of the long axis of the point spread, from x towards y, in degrees."""
     gain: PositiveDistribution = Uniform(low=0.85, high=1.2)
+    """Factor on the signal."""
     gamma: PositiveDistribution = Constant(value=1.0)
+    """Exponent of the radiance."""
     black_level: NonNegativeDistribution = Uniform(low=0.0, high=0.06)
+    """Gray level without signal, as a fraction of white."""
     contrast: PositiveDistribution = Constant(value=1.0)
+    """Factor on the difference from middle gray."""
     counts_at_white: NonNegativeDistribution = Uniform(low=900.0, high=2500.0)
+    """Number of electrons counted in a white pixel, which sets the shot noise; 0 for none. The
+    Poisson distribution is approximated by a normal one, accurate from about 20 counts."""
     noise_levels: NonNegativeDistribution = Uniform(low=0.5, high=1.5)
+    """Standard deviation of the noise that is independent of the signal, in gray levels."""
     noise_correlation: NonNegativeDistribution = Uniform(low=0.25, high=0.45)
+    """Correlation of the noise of neighbors along a scan line, from 0 to 0.5, as a slow amplifier
+    produces."""
     line_correlation: NonNegativeDistribution = Uniform(low=0.15, high=0.35)
+    """Correlation of the noise of neighbors in successive lines, from 0 to 0.5, as resampling
+    produces."""
     line_noise_levels: NonNegativeDistribution = Uniform(low=0.0, high=0.4)
+    """Standard deviation of the brightness of whole scan lines, in gray levels."""
     line_jitter_px: NonNegativeDistribution = Constant(value=0.0)
+    """Standard deviation of the sideways shift of scan lines, in pixels; labels are not shifted."""
     drift_px: NonNegativeDistribution = Constant(value=0.0)
+    """Shift from the first to the last line, in a random direction, in pixels; labels are not
+    shifted."""
     streak_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.08)
+    """Strength of dark or bright tails beside bright particles along the scan, relative to their
+    excess over the mean."""
     streak_length_px: PositiveDistribution = Uniform(low=50.0, high=200.0)
+    """Length over which a tail decreases to 1/e, in pixels."""
     gradient_strength: NonNegativeDistribution = Uniform(low=0.0, high=0.05)
+    """Change of brightness over the image, as a fraction."""
     bits: Literal[8, 16] = 8
-    polarity: Literal["bright", "dark"] = Field(
-        default="bright", description="whether particles are brighter or darker than the substrate"
-    )
+    """Bit depth of the image."""
+    polarity: Literal["bright", "dark"] = "bright"
+    """Whether particles are brighter or darker than the substrate."""
 
 
 @kernel

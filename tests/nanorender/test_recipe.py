@@ -1,9 +1,12 @@
+import typing
+
 import pytest
 
 from nanorender.errors import InputError
 from nanorender.imaging.materials import MaterialBase
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
+from nanorender.settings import Settings
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -54,3 +57,24 @@ def test_a_recipe_drawn_to_scale_leaves_labels_whole():
 def test_a_recipe_that_is_neither_preset_nor_file_is_refused():
     with pytest.raises(InputError, match="sio2, tio2"):
         read_recipe("gold")
+
+
+def settings_in(kind: object, found: set[type[Settings]]) -> set[type[Settings]]:
+    """Add the settings classes that a type annotation contains to those found."""
+    for part in typing.get_args(kind):
+        settings_in(part, found)
+    if isinstance(kind, type) and issubclass(kind, Settings) and kind not in found:
+        found.add(kind)
+        for field in kind.model_fields.values():
+            settings_in(field.annotation, found)
+    return found
+
+
+def test_every_setting_of_a_recipe_is_described():
+    missing = [
+        f"{kind.__name__}.{name}"
+        for kind in settings_in(Recipe, set())
+        for name, field in kind.model_fields.items()
+        if not field.description
+    ]
+    assert sorted(missing) == []

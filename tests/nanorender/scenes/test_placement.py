@@ -119,9 +119,8 @@ GROUPED = [kind for kind in PLACEMENTS if issubclass(kind, RandomPlacement)]
 
 @pytest.mark.parametrize("kind", GROUPED)
 def test_no_placement_lets_spheres_run_into_each_other(kind):
-    size, rotation = spheres(300)
     settings = kind(overlap=Constant(value=0.0))
-    center, group = settings.arrange(Bodies(size, rotation), FIELD_NM, np.random.default_rng(1))
+    center, group = settings.arrange(spheres(300), FIELD_NM, np.random.default_rng(1))
     assert center.shape == (300, 3)
     assert (np.diff(group) >= 0).all()
     assert distances(center).min() >= 100 * (1 - 1e-6)
@@ -172,9 +171,8 @@ def test_fractal_agglomerates_keep_the_law_of_their_dimension(dimension, prefact
 
 
 def test_every_primary_particle_of_a_fractal_agglomerate_touches_another():
-    size, rotation = spheres(128)
     settings = Fractal(members=Constant(value=64))
-    center, _ = settings.arrange(Bodies(size, rotation), 1e7, np.random.default_rng(3))
+    center, _ = settings.arrange(spheres(128), 1e7, np.random.default_rng(3))
     apart = np.linalg.norm(center[:, None] - center[None], axis=2) + 1e9 * np.eye(128)
     assert apart.min(axis=1) == pytest.approx(100, rel=1e-5)
 
