@@ -1,4 +1,4 @@
-"""Strategies for files from hostile or broken hands."""
+"""Hypothesis strategies for damaged and forged files."""
 
 import struct
 from collections.abc import Callable
@@ -32,7 +32,7 @@ WORDS = (
 
 @st.composite
 def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Draw a file that is cut off, flipped, patched with extreme numbers, shuffled or noise."""
+    """Draw a file that is truncated, has flipped, extreme or moved bytes, or is noise."""
     way = draw(st.sampled_from(("cut", "flip", "patch", "move", "noise")))
     at = draw(st.integers(0, max(len(whole) - 1, 0)))
     if way == "cut":
@@ -55,7 +55,7 @@ def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
 
 @st.composite
 def spoiled_text(draw: st.DrawFn, whole: str) -> bytes:
-    """Draw a text in which values are replaced by extreme words, or bytes are spoiled."""
+    """Draw a text with extreme words in place of values, or with damaged bytes."""
     if draw(st.booleans()):
         return draw(spoiled(whole.encode()))
     parts = whole.split(" ")
@@ -67,7 +67,7 @@ def spoiled_text(draw: st.DrawFn, whole: str) -> bytes:
 
 
 def outcome(read: Callable[[Path], object], path: Path) -> object:
-    """Return what a reader gives, or the one clear line by which it refuses; all else is raised."""
+    """Return the result of a reader, or the line of its InputError; raise other exceptions."""
     try:
         return read(path)
     except InputError as error:

@@ -30,7 +30,7 @@ averaging = 0.5
 
 
 def nanorender(*arguments: object) -> subprocess.CompletedProcess:
-    """Run the program as a user does."""
+    """Run the program in a process of its own."""
     command = [sys.executable, "-m", "cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(folder) -> tuple[Path, subprocess.CompletedProcess]:
-    """The study that `run` makes of the folder, and what it said."""
+    """The study that `run` makes of the folder, and its output."""
     out = folder / "study"
     done = nanorender(
         *("run", folder / "images", "-o", out, "-n", 2, "--workers", 1),

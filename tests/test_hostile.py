@@ -1,4 +1,4 @@
-"""Every reader against files from hostile or broken hands: one clear line, or what was read."""
+"""Every reader on damaged and forged files: valid content or an error of one line."""
 
 import io
 import json
@@ -66,7 +66,7 @@ often = settings(
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> dict[str, bytes]:
-    """Small image files of every kind that is read, by their names."""
+    """Small image files of every supported format, by name."""
     folder = tmp_path_factory.mktemp("originals")
     for name, (code, kind, value) in SEM_HEADERS.items():
         tag = (code, kind, 0, value, True)
@@ -123,7 +123,7 @@ def test_many_spoiled_images_are_read_or_refused_in_one_line(images, tmp_path, d
 
 
 def entries(data: bytes) -> range:
-    """Where the 12-byte entries of the first directory of a classic little-endian TIFF begin."""
+    """Offsets of the 12-byte entries in the first directory of a classic little-endian TIFF."""
     first = int.from_bytes(data[4:8], "little") + 2
     return range(first, first + 12 * int.from_bytes(data[first - 2 : first], "little"), 12)
 
@@ -372,7 +372,7 @@ def test_odd_images_of_odd_names_make_a_collection(tmp_path, shape, name):
 
 def test_what_is_no_file_is_no_micrograph_of_a_folder(tmp_path):
     write_image(tmp_path / "real.tif", GRAY, 2.5)
-    os.mkfifo(tmp_path / "pipe.tif")  # to read it would be to wait for ever
+    os.mkfifo(tmp_path / "pipe.tif")  # reading it would block forever
     (tmp_path / "loop.tif").symlink_to("loop.tif")
     (tmp_path / "folder.tif").mkdir()
     assert [path.name for path in find_micrographs(tmp_path).images] == ["real.tif"]
@@ -403,7 +403,7 @@ for path in sorted(Path(sys.argv[2]).iterdir()):
 
 
 def test_bombs_and_absurd_sizes_need_no_memory(images, tmp_path):
-    """The process may take 64 MiB more address space than reading a sound image took."""
+    """Allow 64 MiB more address space than a valid image needs."""
     sound, bombs = tmp_path / "sound.tif", tmp_path / "bombs"
     bombs.mkdir()
     write_image(sound, GRAY, 1.0)
