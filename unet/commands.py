@@ -24,7 +24,7 @@ from nanorender.commands.options import (
 )
 from nanorender.commands.progress import progress
 from nanorender.provenance.record import recorded
-from unet.presets import PRESETS, Criterion
+from unet.presets import PRESETS, SelectionCriterion
 
 app = typer.Typer()
 PANEL = "Learn"
@@ -97,7 +97,7 @@ def select(
     ] = None,
     truth: Truth = None,
     by: Annotated[
-        Criterion, typer.Option(help="Score; all but label_free need annotations.")
+        SelectionCriterion, typer.Option(help="Score; all but label_free need annotations.")
     ] = "label_free",
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,

@@ -14,7 +14,7 @@ TargetName = Literal["foreground", "interior", "boundary", "distance"]
 TruthCriterion = Literal["object_f1", "pixel_f1", "error"]
 """Scores against annotations by which an epoch can be selected."""
 
-Criterion = Literal[TruthCriterion, "label_free"]
+SelectionCriterion = Literal[TruthCriterion, "label_free"]
 """Scores by which an epoch can be selected; "label_free" needs no annotations."""
 
 Schedule = Literal["constant", "one_cycle"]
