@@ -1,1 +1,1 @@
-"""Exact label maps of what is seen, and the truth about each particle."""
+"""Exact label maps of a view, and the ground truth about each particle."""

@@ -51,7 +51,7 @@ def shrink_from_background(image: LabelImage, border_px: float) -> None:
 def _erode(image: LabelImage, border_px: float, from_background: bool) -> None:
     """Erode labels near the background, or else near other particles."""
     if border_px > 0:
-        spans = image.border_spans(border_px, from_background)
+        spans = image.border_spans()
         image.clear(_near_borders(image.labels, spans, border_px, from_background))
 
 

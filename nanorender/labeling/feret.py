@@ -1,4 +1,7 @@
-"""Feret diameters: how narrow and how long a set of points is."""
+"""Feret diameters of the outlines in the truth table, as parts of a kernel.
+
+`measuring` computes Feret diameters in NumPy, as measuring must not load the compiler.
+"""
 
 import math
 
@@ -22,7 +25,7 @@ def convex_hull(points):
     for side in range(2):
         start = size
         for j in range(count):
-            # Left ends going down the rows, then right ends coming back.
+            # Visit left ends downwards, then right ends upwards
             point = points[j] if side == 0 else points[count - 1 - j]
             while size - start >= 2 and _turn(hull[size - 2], hull[size - 1], point) >= 0:
                 size -= 1
@@ -36,7 +39,7 @@ def convex_hull(points):
 def feret_diameters(hull):
     """Return minimum and maximum Feret diameter of a convex polygon of points.
 
-    By rotating calipers (Toussaint, 1983): the point opposite of an edge only moves on with it.
+    Rotating calipers (Toussaint, 1983): the point farthest from an edge advances with the edge.
     """
     count = len(hull)
     if count < 3:
@@ -49,7 +52,7 @@ def feret_diameters(hull):
         while abs(_turn(a, b, hull[beyond])) > abs(_turn(a, b, hull[far])):
             far, beyond = beyond, (beyond + 1) % count
         narrowest = min(narrowest, abs(_turn(a, b, hull[far])) / math.sqrt(_squared(a, b)))
-        # Beyond an edge that is parallel, the point after is as far: it is a's partner too.
+        # If the opposite edge is parallel, its other end is as far: try both as partners.
         for c in (far, beyond):
             longest = max(longest, _squared(a, hull[c]), _squared(b, hull[c]))
     return narrowest, math.sqrt(longest)

@@ -36,15 +36,13 @@ class LabelImage:
         """
         return np.bincount(self.labels.ravel(), minlength=size)
 
-    def border_spans(self, border_px: float, from_background: bool) -> Spans:
+    def border_spans(self) -> Spans:
         """Return spans that hold all pixels beside a border between two labels.
 
-        Parameters
-        ----------
-        border_px
-            How far the border will be widened.
-        from_background
-            Whether borders of the background count, or else those between particles.
+        Returns
+        -------
+        Spans
+            Here, all pixels.
         """
         return whole_rows(*self.labels.shape)
 

@@ -1,4 +1,4 @@
-"""Amodal masks: whole particles, also where others hide them, as a few label maps."""
+"""Amodal masks as label maps: whole particles, including their hidden parts."""
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -12,16 +12,25 @@ from nanorender.tracing.instances import Instances
 def amodal_layers(
     instances: Instances, view: View, seen: Int32[np.ndarray, "h w"], rows: Int[np.ndarray, "k"]
 ) -> Int32[np.ndarray, "p h w"]:
-    """Return label maps of whole particles; those that overlap are on different pages.
+    """Return label maps of whole particles, with overlapping particles on different pages.
 
-    A particle is on the first page where it has room, in the order of the labels; the pages are
-    as many as that takes, at least one.
+    In the order of its label, each particle is put on the first page where it overlaps nothing.
 
     Parameters
     ----------
-    instances: the scene's, placed for the view
-    seen: the exact label map of the view, row of the scene plus one
-    rows: rows of the scene, ascending; the first has label 1
+    instances
+        The scene's, built for the view.
+    view
+        The view of the label maps.
+    seen
+        Exact label map of the view, row in the scene plus one.
+    rows
+        Rows of the scene, ascending; the first has label 1.
+
+    Returns
+    -------
+    (p, h, w) array
+        At least one page.
     """
     masks = whole_masks(instances, view, seen, rows)
     waiting = np.ones(len(rows), bool)
@@ -35,7 +44,7 @@ def amodal_layers(
 
 @kernel
 def _fill(masks, waiting, page):
-    """Draw those waiting particles on a page that overlap nothing there."""
+    """Draw the waiting particles that overlap nothing on a page."""
     for k in range(waiting.size):
         if waiting[k] and _draw(masks, k, page, 0) == 0:
             _draw(masks, k, page, k + 1)
@@ -44,7 +53,7 @@ def _fill(masks, waiting, page):
 
 @subroutine
 def _draw(masks, k, page, label):
-    """Give the mask's pixels a label other than 0; return how many have one already."""
+    """Give the mask's pixels a label unless it is 0; return how many were labeled before."""
     height, width = page.shape
     taken = 0
     for i in range(masks.first[k], masks.first[k + 1]):

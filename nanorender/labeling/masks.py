@@ -1,4 +1,4 @@
-"""Masks of whole particles, also where others hide them or the frame cuts them."""
+"""Amodal masks: whole particles, where others hide them and beyond the frame."""
 
 import math
 from typing import NamedTuple
@@ -17,15 +17,17 @@ _WIDEST_STEP = 8
 
 
 class Masks(NamedTuple):
-    """The pixels that may belong to each of some particles, as runs of a row each.
+    """Masks of some particles, stored as runs of pixels along rows.
 
     Rows and columns are those of the view, continued beyond its frame.
 
-    first: (k + 1) where the runs of each particle begin
-    row: (n) row of each run
-    left: (n) first column of each run
-    start: (n + 1) where each run begins in `member`
-    member: (p) whether the pixel shows the particle
+    Attributes
+    ----------
+    first : (k + 1) where the runs of each particle begin
+    row : (n) row of each run
+    left : (n) first column of each run
+    start : (n + 1) where each run begins in `member`
+    member : (p) whether the pixel belongs to the particle
     """
 
     first: Int64[np.ndarray, "k+1"]
@@ -38,25 +40,39 @@ class Masks(NamedTuple):
 def whole_masks(
     instances: Instances, view: View, seen: Int32[np.ndarray, "h w"], rows: Int[np.ndarray, "k"]
 ) -> Masks:
-    """Return the pixels of particles as if each were alone on the substrate.
+    """Return the masks of particles as if each were alone on the substrate.
 
-    instances: the scene's, placed for the view
-    seen: the exact label map of the view, row of the scene plus one. It tells all but what is
-        behind other particles or beyond the frame: only there, rays are traced.
-    rows: rows of the scene, ascending
+    Rays are traced only where the label map does not show whether the particle is there: behind
+    other particles and beyond the frame.
+
+    Parameters
+    ----------
+    instances
+        The scene's, built for the view.
+    view
+        The view of the label map.
+    seen
+        Exact label map of the view, row in the scene plus one.
+    rows
+        Rows of the scene, ascending.
+
+    Returns
+    -------
+    Masks
+        One mask for each of `rows`.
     """
     items, first = _items_of(instances.items, rows)
-    pixel_size, slope = view.pixel_size_nm, math.tan(math.radians(view.tilt_deg))
-    grid = np.float32(pixel_size), view.height_px, view.width_px
-    masks = _empty_masks(items, first, grid)
+    grid = np.float32(view.pixel_size_nm), view.height_px, view.width_px
+    slope = np.float32(math.tan(math.radians(view.tilt_deg)))
+    masks = _empty_masks(items, first, *grid)
     own, unknown = _take_seen(masks, (rows + 1).astype(np.int32), seen)
     owner = np.repeat(np.arange(len(rows)), np.diff(first))
-    _trace_unknown(items, owner, instances.placed, grid, np.float32(slope), masks, own, unknown)
+    _trace_unknown(items, owner, instances.placed, *grid, slope, masks, own, unknown)
     return masks
 
 
 def _items_of(items: Items, rows: Int[np.ndarray, "k"]) -> tuple[Items, Int64[np.ndarray, "k+1"]]:
-    """Return items by particle, and where those of each of the rows, ascending, begin and end."""
+    """Return the items sorted by particle, and where those of each of the rows begin and end."""
     wanted = np.full(max(items.particle.max(initial=0), rows.max(initial=-1) + 1) + 1, len(rows))
     wanted[rows + 1] = np.arange(len(rows))
     owner = wanted[items.particle]
@@ -66,12 +82,9 @@ def _items_of(items: Items, rows: Int[np.ndarray, "k"]) -> tuple[Items, Int64[np
 
 
 @kernel
-def _empty_masks(items, first, grid):
-    """Return masks with room for all the pixels in the bounds of their particles' items.
-
-    grid: pixel size in nm; height and width of the frame in pixels
-    """
-    pixel_size, height, width = grid
+def _empty_masks(items, first, pixel_size, height, width):
+    """Return masks of all pixels in the bounds of the particles' items, not yet filled in."""
+    # Find the rows of each particle
     count = first.size - 1
     top, first_run = np.zeros(count, np.int64), np.zeros(count + 1, np.int64)
     for k in range(count):
@@ -81,6 +94,7 @@ def _empty_masks(items, first, grid):
             start, stop = min(start, r0), max(stop, r1)
         top[k] = start
         first_run[k + 1] = first_run[k] + max(stop - start, 0)
+    # Find the columns of each run
     runs = first_run[count]
     row = np.empty(runs, np.int64)
     left, right = np.full(runs, _NONE), np.full(runs, -_NONE)
@@ -101,10 +115,10 @@ def _empty_masks(items, first, grid):
 
 @kernel
 def _take_seen(masks, labels, seen):
-    """Set the pixels that a label map shows as the mask's of the `labels`, and clear the others.
+    """Set the pixels where a label map shows the masks' `labels`, and clear the others.
 
-    Returns for each run the first and the last place in it, (2, n) each, of pixels that were set,
-    and of those that the label map cannot tell: behind other particles or beyond the frame.
+    Returns for each run the first and last index in it, (2, n) each, of the pixels that were set
+    and of unknown pixels: behind other particles or beyond the frame.
     """
     height, width = seen.shape
     own, unknown = np.empty((2, masks.row.size), np.int64), np.empty((2, masks.row.size), np.int64)
@@ -122,13 +136,14 @@ def _take_seen(masks, labels, seen):
                 continue
             run[: f0 - c0] = 0
             run[f1 - c0 :] = 0
-            # Slices, whose indices cannot be negative, and no branches: the compiler vectorises.
+            # Compare with the label map. The compiler vectorizes slices without branches.
             there, inside = seen[r, f0:f1], run[f0 - c0 : f1 - c0]
             members = others = np.int32(0)
             for c in range(there.size):
                 inside[c] = there[c] == label
                 members += np.int32(there[c] == label)
                 others += np.int32((there[c] != label) & (there[c] != 0))
+            # Find the ends of known and unknown pixels
             if members:
                 low, high = first_and_last(inside)
                 own[0, i], own[1, i] = low + f0 - c0, high + f0 - c0
@@ -148,7 +163,7 @@ def _take_seen(masks, labels, seen):
 
 @subroutine
 def first_and_last(run):
-    """Return the places of the first and the last member of a run that has some."""
+    """Return the indices of the first and the last member of a run that has some."""
     low, high = 0, run.size - 1
     while not run[low]:
         low += 1
@@ -158,19 +173,18 @@ def first_and_last(run):
 
 
 @kernel
-def _trace_unknown(items, owner, placed, grid, slope, masks, own, unknown):
-    """Set those unknown pixels that items cover, item t as a part of particle owner[t].
+def _trace_unknown(items, owner, placed, pixel_size, height, width, slope, masks, own, unknown):
+    """Set the unknown pixels that items cover, item t as a part of particle owner[t].
 
     slope: rise of the substrate per length in y
-    Strategy: a row of pixels meets a convex item in one run, which grows from what is known of it
-    by steps of 8, 4, 2 and 1 pixels; where nothing is known yet, all pixels in such steps are
-    tried. Smooth unions are not convex: their pixels are all tried.
+    Strategy: a row meets a convex item in one run, which grows from its known part by steps of 8,
+    4, 2 and 1 pixels; where no part is known, every 8th, 4th, 2nd pixel and so on is tried. Smooth
+    unions are not convex: all their pixels are tried.
     """
-    pixel_size, height, width = grid
     blocks = new_block(), new_block(), new_block()
     rays, floor, pixel, slot = blocks[0].rays, blocks[0].floor, blocks[0].pixel, blocks[0].slot
     for t in range(owner.size):
-        i0, found, span = _spans(items, t, owner, grid, masks, own, unknown)
+        i0, found, span = _spans(items, t, owner, pixel_size, height, width, masks, own, unknown)
         ox, oy, oz = items.origin[t, 0], items.origin[t, 1], items.origin[t, 2]
         convex = items.last[t] - items.first[t] == 1
         stride, reach = _WIDEST_STEP if convex else 1, _NONE
@@ -185,6 +199,7 @@ def _trace_unknown(items, owner, placed, grid, slope, masks, own, unknown):
                 if not blank:
                     start, stop = max(start, low - reach), min(stop, high + reach + 1)
                 i = i0 + n
+                # Gather rays towards the pixels to try
                 y = np.float32((masks.row[i] + 0.5 - height / 2) * pixel_size)
                 for c in range((start + stride - 1) // stride * stride, stop, stride):
                     tried = stride < _WIDEST_STEP and c % (2 * stride) == 0 and convex
@@ -210,18 +225,17 @@ def _trace_unknown(items, owner, placed, grid, slope, masks, own, unknown):
 
 
 @subroutine
-def _spans(items, t, owner, grid, masks, own, unknown):
-    """Return the first of the runs that item t meets, and what is known in them.
+def _spans(items, t, owner, pixel_size, height, width, masks, own, unknown):
+    """Return the first of the runs that item t meets, and its known and unknown pixels in them.
 
-    That is, (2, n) each, the first and the last place known to show the item and those of unknown
-    pixels in its bounds; n is 0 if there are none.
+    That is, (2, n) each, the first and last index known to show the item, and of unknown pixels in
+    its bounds; n is 0 if there are none.
     """
-    pixel_size, height, width = grid
     k = owner[t]
     r0, r1 = row_range(items, t, pixel_size, height)
     i0 = masks.first[k] + r0 - masks.row[masks.first[k]]
     found, span = np.empty((2, r1 - r0), np.int64), np.empty((2, r1 - r0), np.int64)
-    # Which of several items of a particle a pixel shows is not known.
+    # If a particle has several items, it is not known which of them a pixel shows.
     several = (t > 0 and owner[t - 1] == k) or (t + 1 < owner.size and owner[t + 1] == k)
     pending = 0
     for n in range(r1 - r0):
@@ -238,9 +252,9 @@ def _spans(items, t, owner, grid, masks, own, unknown):
 
 @subroutine
 def _set(masks, i0, found, arrived, reached):
-    """Set the pixels of rays that arrived, whose slots count runs from `i0`."""
+    """Set the pixels of arrived rays, whose slots are runs counted from `i0`."""
     for j in range(reached):
-        n, place = arrived.slot[j], arrived.pixel[j]
-        masks.member[place] = 1
-        c = place - masks.start[i0 + n]
+        n, index = arrived.slot[j], arrived.pixel[j]
+        masks.member[index] = 1
+        c = index - masks.start[i0 + n]
         found[0, n], found[1, n] = min(found[0, n], c), max(found[1, n], c)

@@ -1,4 +1,4 @@
-"""Outlines of single particles, seen alone and whole: amodal areas and Feret diameters."""
+"""Amodal outlines of particles: areas and Feret diameters, hidden parts included."""
 
 from typing import NamedTuple
 
@@ -13,13 +13,15 @@ from nanorender.tracing.instances import Instances, camera_from_scene, view_midd
 
 
 class Outlines(NamedTuple):
-    """One row a particle, measured on the grid of pixels continued beyond the frame.
+    """Properties of outlines on the grid of pixels, continued beyond the frame.
 
-    row: (k) the particle's row in the scene
-    center_nm: (k, 2) projected middle of the particle's box from the view's upper left corner
-    area_px: (k) number of pixel centers inside of the outline
-    min_feret_px, max_feret_px: (k) smallest and largest distance of parallel tangents: of the
-        hull of those pixel centers, and one pixel, which the outline reaches beyond them on average
+    Attributes
+    ----------
+    row : (k) the particle's row in the scene
+    center_nm : (k, 2) projected center x, y of the particle, from the view's upper left corner
+    area_px : (k) number of pixel centers inside the outline
+    min_feret_px, max_feret_px : (k) smallest and largest distance of parallel tangents to the hull
+        of these pixel centers, plus one pixel for the mean extent of the outline beyond them
     """
 
     row: Int[np.ndarray, "k"]
@@ -36,9 +38,19 @@ def amodal_outlines(
     seen: Int32[np.ndarray, "h w"],
     rows: Int[np.ndarray, "k"],
 ) -> Outlines:
-    """Return the whole outlines, above the substrate, of particles that a view shows.
+    """Measure the outlines of particles as if each were alone on the substrate.
 
-    The parameters are those of `whole_masks`.
+    Parameters
+    ----------
+    scene
+        Where the particles are.
+    instances, view, seen, rows
+        As in `masks.whole_masks`.
+
+    Returns
+    -------
+    Outlines
+        One row for each of `rows`.
     """
     area, min_feret, max_feret = _measured(whole_masks(instances, view, seen, rows))
     center = (scene.particles.center_nm[rows] - view_middle_nm(view)) @ camera_from_scene(view).T
@@ -61,7 +73,7 @@ def _measured(masks):
 
 @subroutine
 def _outer_points(masks, start, stop):
-    """Return column and row of the first and last set pixel of runs, and how many are set."""
+    """Return column and row of the first and last set pixel of runs, and the number of pixels."""
     points = np.empty((2 * (stop - start), 2), np.int64)
     count = area = 0
     for i in range(start, stop):

@@ -1,1 +1,1 @@
-"""What each pixel of the camera sees of a scene."""
+"""Ray marching: the surface that a parallel camera sees of a scene."""

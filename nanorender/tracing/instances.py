@@ -1,4 +1,4 @@
-"""Particles of a scene as primitives in the camera's frame, with bounds; those out of view cut."""
+"""Particles in view as bounded primitives in the camera's frame."""
 
 import math
 from typing import NamedTuple
@@ -11,19 +11,21 @@ from nanorender.scenes.scene import Particles, Scene, TemplateTable, View
 
 
 class Items(NamedTuple):
-    """What is traced at one go, highest top first: a primitive, or a smooth union of several.
+    """What is traced at once, highest top first: a primitive, or a smooth union of several.
 
-    The primitives of a sharp union are items of their own: the nearest one hides the others.
+    The primitives of a sharp union are separate items: the nearest one hides the others.
 
-    particle: (t) label of the particle
-    part: (t) place in its template of the first primitive
-    first, last: (t) rows of the placed primitives
-    origin: (t, 3) middle of the bounds in the camera's frame, nm; primitives are placed about it
-    top: (t) height that the item stays below in the camera's frame, nm
-    reach: (t, 2) half width and half height of its bounds, nm
-    strips: (t, 3, 3) normal x, y and half width, nm, of three strips that hold its outline
-    smoothness: (t) width of the smooth union, nm
-    inflation: (t) distance that the smooth union stays within, of the nearest primitive, nm
+    Attributes
+    ----------
+    particle : (t) label of the particle
+    part : (t) index in its template of the first primitive
+    first, last : (t) range of rows of the placed primitives
+    origin : (t, 3) center of the bounds in the camera's frame, nm; primitives are relative to it
+    top : (t) upper bound of the item's height in the camera's frame, nm
+    reach : (t, 2) half width and half height of its bounds, nm
+    strips : (t, 3, 3) normal x, y and half width, nm, of three strips that contain its outline
+    smoothness : (t) width of the smooth union, nm
+    inflation : (t) greatest distance of the smooth union from the nearest primitive, nm
     """
 
     particle: Int32[np.ndarray, "t"]
@@ -39,7 +41,13 @@ class Items(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """What of a scene may be in a field of view, whatever the size of its pixels."""
+    """What may be visible in a field of view, independent of the size of its pixels.
+
+    Attributes
+    ----------
+    items : highest first
+    placed : the primitives of all items
+    """
 
     items: Items
     placed: PlacedPrimitives
@@ -49,13 +57,34 @@ def camera_from_scene(view: View) -> Float[np.ndarray, "3 3"]:
     """Return the rotation from the scene's frame to the camera's, about the middle of the view.
 
     The camera's x points right, y down, z from the substrate towards the detector.
+
+    Parameters
+    ----------
+    view
+        Only its tilt matters.
+
+    Returns
+    -------
+    (3, 3) array
+        Rotation matrix.
     """
     cosine, sine = math.cos(math.radians(view.tilt_deg)), math.sin(math.radians(view.tilt_deg))
     return np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
 
 
 def view_middle_nm(view: View) -> Float[np.ndarray, "3"]:
-    """Return the point of the substrate in the middle of the view, the camera's origin."""
+    """Return the point of the substrate in the middle of the view, the camera's origin.
+
+    Parameters
+    ----------
+    view
+        Field of view.
+
+    Returns
+    -------
+    (3) array
+        x, y, z in the scene's frame, nm.
+    """
     return np.array(
         [
             view.left_nm + view.width_px * view.pixel_size_nm / 2,
@@ -66,9 +95,21 @@ def view_middle_nm(view: View) -> Float[np.ndarray, "3"]:
 
 
 def in_view(scene: Scene, view: View) -> Int64[np.ndarray, "k"]:
-    """Return the rows of the particles that may touch the view.
+    """Return the rows of the particles that may be in view.
 
-    Strategy: a sphere about each particle's box, grown to hold what templates let stick out.
+    Bounds are spheres about the particles' boxes, scaled to contain primitives that stick out.
+
+    Parameters
+    ----------
+    scene
+        Particles and templates.
+    view
+        Field of view and tilt.
+
+    Returns
+    -------
+    (k) array
+        Rows of the scene, ascending.
     """
     particles = scene.particles
     reach = (
@@ -76,7 +117,7 @@ def in_view(scene: Scene, view: View) -> Int64[np.ndarray, "k"]:
         * np.sqrt((particles.size_nm**2).sum(1))
         * _protrusion(scene.templates)[particles.template]
     )
-    # Not as a matrix product, which starts threads that cost more than they do.
+    # A matrix product would start threads, which takes longer than the product.
     relative = particles.center_nm - view_middle_nm(view)
     center = np.einsum("ij,nj->ni", camera_from_scene(view), relative)
     half_width = view.width_px * view.pixel_size_nm / 2
@@ -87,10 +128,10 @@ def in_view(scene: Scene, view: View) -> Int64[np.ndarray, "k"]:
 
 
 def _protrusion(templates: TemplateTable) -> Float[np.ndarray, "t"]:
-    """Return a factor on the diagonal of the unit cube whose sphere holds each template.
+    """Return the radius, in half diagonals of its box, of a sphere that contains each template.
 
-    A primitive at c of extents e, stretched by a size s, stays within |c s| + |e| |s| / 2 of the
-    middle, and |c s| is at most max|c| |s|.
+    A primitive at c of extents e, scaled by a size s, stays within |c s| + |e| |s| / 2 of the
+    center, and |c s| is at most max|c| |s|.
     """
     primitives = templates.primitives
     farthest = 2 * np.abs(primitives.center).max(1) + np.linalg.norm(primitives.extents, axis=1)
@@ -99,7 +140,21 @@ def _protrusion(templates: TemplateTable) -> Float[np.ndarray, "t"]:
 
 
 def build_instances(scene: Scene, view: View) -> Instances:
-    """Return what may be in view as items, highest first, and their primitives."""
+    """Build the items that may be in view, highest first, and their primitives.
+
+    Parameters
+    ----------
+    scene
+        Particles and templates.
+    view
+        Field of view and tilt; the number of pixels does not matter.
+
+    Returns
+    -------
+    Instances
+        For `trace_instances` and for labels.
+    """
+    # Find the primitives of the particles in view
     rows = in_view(scene, view)
     particles = Particles(*(column[rows] for column in scene.particles))
     templates = scene.templates
@@ -109,6 +164,7 @@ def build_instances(scene: Scene, view: View) -> Instances:
     part = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     primitive = first[owner] + part
 
+    # Transform them to the camera's frame
     to_camera = camera_from_scene(view)
     axes = to_camera @ particles.rotation
     center = (particles.center_nm - view_middle_nm(view)) @ to_camera.T
@@ -120,6 +176,7 @@ def build_instances(scene: Scene, view: View) -> Instances:
     width = templates.smoothness[particles.template] * particles.size_nm.min(1)
     inflation = np.where(smooth, width * _union_depth(count), 0.0)
 
+    # Make items of single primitives and of smooth unions
     single = np.flatnonzero(~smooth[owner])
     lone_origin = center[owner[single]] + shift[single]
     unions = np.flatnonzero(smooth)
@@ -134,6 +191,7 @@ def build_instances(scene: Scene, view: View) -> Instances:
     item_first = np.concatenate([single, start[unions]])
     item_last = np.concatenate([single + 1, start[unions] + count[unions]])
 
+    # Place the primitives of smooth unions relative to their item
     relative = np.zeros_like(shift)
     union_of = np.full(len(rows), -1)
     union_of[unions] = np.arange(len(unions))
@@ -142,6 +200,7 @@ def build_instances(scene: Scene, view: View) -> Instances:
         center[owner[blended]] + shift[blended] - union_origin[union_of[owner[blended]]]
     )
 
+    # Sort the items by the top of their bounds
     reach = np.einsum("tij,tj->ti", np.abs(box_axes), box_half)
     order = np.argsort(-(origin[:, 2] + reach[:, 2]), kind="stable")
     items = Items(
@@ -172,7 +231,7 @@ def build_instances(scene: Scene, view: View) -> Instances:
 def _stretched(templates: TemplateTable, primitive, size_nm):
     """Return half edges, axes (as columns) and centers in the particle's frame, in nm.
 
-    A primitive's edge is stretched as much as a line along it would be, and stays a box.
+    An edge is scaled like a line along it, so boxes remain boxes.
     """
     rotation = templates.primitives.rotation[primitive]
     stretch = np.linalg.norm(size_nm[:, :, None] * rotation, axis=1)
@@ -181,7 +240,7 @@ def _stretched(templates: TemplateTable, primitive, size_nm):
 
 
 def _union_depth(count):
-    """Return how deep the smooth minimum of `count` equal values lies, in smoothing widths."""
+    """Return the depth of the smooth minimum of `count` equal values, in smoothing widths."""
     depths = [0.0, 0.0]
     for _ in range(int(count.max(initial=1))):
         depths.append(depths[-1] + (1 - depths[-1]) ** 2 / 4)
@@ -189,7 +248,7 @@ def _union_depth(count):
 
 
 def _union_box(owner, own_axes, offset, half, unions, inflation):
-    """Return middle and half edges, in the particle's frame, of a box around each smooth union."""
+    """Return center and half edges, in the particle's frame, of a box around each smooth union."""
     reach = np.einsum("mij,mj->mi", np.abs(own_axes), half)
     low, high = np.empty((2, len(unions), 3))
     starts = np.searchsorted(owner, unions)
@@ -202,9 +261,9 @@ def _union_box(owner, own_axes, offset, half, unions, inflation):
 
 
 def _strips(axes, half) -> Float32[np.ndarray, "t 3 3"]:
-    """Return the strips whose intersection is the outline of each box, seen along z.
+    """Return the strips whose intersection is the outline of each box, projected along z.
 
-    The outline of a box has edges along its three axes: each pair of edges bounds a strip.
+    The outline has edges along the three axes of the box; each pair of edges bounds a strip.
     """
     flat = axes[:, :2, :]
     normal = np.stack([-flat[:, 1], flat[:, 0]], axis=2)
@@ -213,7 +272,7 @@ def _strips(axes, half) -> Float32[np.ndarray, "t 3 3"]:
 
 
 def _turned_planes(templates: TemplateTable, primitive, half, axes) -> Float32[np.ndarray, "m p 4"]:
-    """Return the facets stretched to the box's edges and turned to the camera.
+    """Return the facets scaled to the box and rotated to the camera's frame.
 
     n . p <= d in the unit box, with p = q / e, is (n / e) . q <= d.
     """

@@ -10,8 +10,8 @@ from nanorender.scenes.scene import View
 from nanorender.tracing.instances import Instances
 from nanorender.tracing.raymarch import Buffers, Surface, substrate_depth_nm, trace_spans
 from nanorender.tracing.spans import Spans
-from nanorender.upsampling.borders import border_cells
 from nanorender.upsampling.cells import (
+    MIXED,
     TRACED,
     WAITING,
     Cells,
@@ -42,10 +42,9 @@ class RefinedLabels(LabelImage):
         """Count the pixels of each label; see `LabelImage.counts`."""
         return count_pixels(self.cells, self.labels, size)
 
-    def border_spans(self, border_px: float, from_background: bool) -> Spans:
-        """Return spans of the cells near borders; see `LabelImage.border_spans`."""
-        chosen = border_cells(self.cells, self.labels, int(border_px), from_background)
-        return spans_of(self.cells, chosen)
+    def border_spans(self) -> Spans:
+        """Return the spans of the mixed cells; see `LabelImage.border_spans`."""
+        return spans_of(self.cells, self.cells.state == MIXED)
 
     def clear(self, pixels: Int[np.ndarray, "n"]) -> None:
         """Make pixels background; see `LabelImage.clear`."""
