@@ -1,4 +1,4 @@
-"""How fast this machine renders: processor time of each stage, files written included."""
+"""Speed of rendering on this machine: processor time by stage, including writing."""
 
 import os
 import tempfile
@@ -17,18 +17,31 @@ from nanorender.versions import RENDERING_PACKAGES, installed_versions
 
 
 def bench(names: Sequence[str], count: int) -> dict[str, Any]:
-    """Return how long an image with its labels takes, medians over `count` samples in seconds.
+    """Measure the time of an image with its labels, as medians in seconds.
 
-    One process renders samples 0 to count - 1 of each recipe; one before is not counted, which
-    loads the compiled kernels.
+    One process renders samples 0 to count - 1 of each recipe, after one that is not counted
+    because it loads the compiled kernels.
 
-    recipes: by name:
-        cpu_s_per_pair: processor time
-        wall_s_per_pair: time on the clock, the flush of both files to the disk included
-        rays_per_s: camera rays over the processor time of tracing them
-        stages: processor time by the names that `render` gives its stages, and "write"
-    cores: that the machine has; each can render its own samples
-    versions: of the packages that count
+    Parameters
+    ----------
+    names
+        Presets, or files of recipes.
+    count
+        Number of samples of each recipe.
+
+    Returns
+    -------
+    dict
+        recipes : by name, a dict of
+
+        - cpu_s_per_pair : processor time
+        - wall_s_per_pair : elapsed time, with both files flushed to the disk
+        - rays_per_s : camera rays over the processor time of tracing
+        - stages : processor time by the stages of `render`, and "write"
+
+        cores : number of cores; each can render its own samples
+
+        versions : of the packages that matter
 
     Raises
     ------
@@ -36,7 +49,7 @@ def bench(names: Sequence[str], count: int) -> dict[str, Any]:
         If a recipe cannot be read or rendered, or the count is below 1.
     """
     if count < 1:
-        raise InputError(f"count (={count}) must be at least 1")
+        raise InputError(f"count must be at least 1, got {count}")
     recipes = {name: read_recipe(name) for name in names}
     return {
         "recipes": {name: _timed(recipe, count) for name, recipe in recipes.items()},
@@ -46,6 +59,7 @@ def bench(names: Sequence[str], count: int) -> dict[str, Any]:
 
 
 def _timed(recipe: Recipe, count: int) -> dict[str, Any]:
+    """Return the record of one recipe."""
     with tempfile.TemporaryDirectory() as folder:
         _times(recipe, 0, Path(folder))
         samples = [_times(recipe, index, Path(folder)) for index in range(count)]
@@ -60,7 +74,7 @@ def _timed(recipe: Recipe, count: int) -> dict[str, Any]:
 
 
 def _times(recipe: Recipe, index: int, folder: Path) -> dict[str, float]:
-    """Return the seconds that each stage of a sample takes, and all of them: "cpu" and "wall"."""
+    """Return the seconds of each stage of a sample, and the sums "cpu" and "wall"."""
     stages: dict[str, float] = {}
     began, cpu_began = time.perf_counter(), time.process_time()
 
@@ -76,7 +90,18 @@ def _times(recipe: Recipe, index: int, folder: Path) -> dict[str, float]:
 
 
 def as_text(measured: dict[str, Any]) -> str:
-    """Return a table of what `bench` measured, milliseconds by stage and recipe."""
+    """Format the result of `bench` as a table of milliseconds by stage and recipe.
+
+    Parameters
+    ----------
+    measured
+        From `bench`.
+
+    Returns
+    -------
+    str
+        Lines of text.
+    """
     recipes = measured["recipes"]
     rows = [["ms a pair", *recipes]]
     for stage in next(iter(recipes.values()))["stages"]:

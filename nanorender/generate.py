@@ -1,4 +1,4 @@
-"""Datasets from a recipe: every sample once, on all cores, whatever is killed meanwhile."""
+"""Generation of datasets: on all cores or a cluster, and resumable after any interruption."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from nanorender.render import render
 from nanorender.scenes.scene import sample_scene
 
 WHOLE = (1, 1)
-"""The shard that is everything."""
+"""The shard (i, n) of a dataset that is not divided."""
 
 
 def generate(
@@ -40,27 +40,32 @@ def generate(
     scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DatasetInfo:
-    """Make the samples that a dataset folder lacks of `count`.
+    """Generate the missing samples of a dataset.
 
-    The files are the same for any number of workers, any sharding and any interruption.
+    The files are the same for any number of workers and shards, and after any interruption.
 
     Parameters
     ----------
     recipe, seed
-        What sample i is drawn from; those of an existing dataset must be the same.
+        Define the samples; for an existing dataset they must be its own.
     count
-        How many samples there are to be in all.
+        Total number of samples.
     folder
-        New, empty, or a dataset to go on with.
+        New, empty, or a dataset to continue.
     workers
-        Processes; 1 stays in this one.
+        Number of processes; 1 uses this process.
     shard
         (i, n): every n-th sample from the i-th, i from 1, for a job array on one folder.
     scheduler
-        Address of a Dask cluster, whose workers see the folder under the same path and make the
-        samples in the stead of this machine's.
+        Address of a Dask cluster that generates the samples instead of this machine. Its workers
+        must see the folder under the same path.
     on_progress
-        Is called with how many of this shard's samples are whole, and how many there are to be.
+        Called with the number of complete samples in this shard, and their total.
+
+    Returns
+    -------
+    DatasetInfo
+        As in the dataset's JSON file.
 
     Raises
     ------
@@ -71,17 +76,17 @@ def generate(
     number, of = _possible(shard)
     if count < 0 or seed < 0 or workers < 1:
         raise InputError(
-            f"count (={count}) and seed (={seed}) must not be negative, workers (={workers}) not "
-            "below 1"
+            f"count and seed must be at least 0 and workers at least 1, got count {count}, "
+            f"seed {seed}, workers {workers}"
         )
     if count > MOST_SAMPLES:
         raise InputError(
-            f"count (={count}) is more than the {MOST_SAMPLES} samples that a folder may hold; "
-            "make several folders, each with a seed of its own"
+            f"count must be at most {MOST_SAMPLES}, got {count}; generate several folders, each "
+            "with its own seed"
         )
     text = recipe.to_toml()
     if not (folder / "dataset.json").is_file():
-        # What no sample can be made of, or by, is refused before there are any files.
+        # Refuse impossible recipes and unreachable clusters before writing any files.
         if scheduler is not None:
             check_cluster(scheduler)
         sample_scene(
@@ -89,8 +94,7 @@ def generate(
         )
         create_dataset(folder, recipe.description, text, seed, count)
     with _locked(folder, shard):
-        # Whoever came second when two processes began at once, or wants more samples, sees here
-        # what there is.
+        # Read again under the lock: another process may have created the dataset meanwhile.
         info = create_dataset(folder, recipe.description, text, seed, count)
         _remove_torn_files(folder, shard)
         wanted = range(number - 1, count, of)
@@ -98,34 +102,71 @@ def generate(
         done = len(wanted) - len(missing)
         on_progress(done, len(wanted))
         work = partial(make_sample, text, seed, folder.resolve())
-        # The first sample compiles the kernels, if need be, into the cache that all then load.
+        # The first sample compiles the kernels if necessary; the workers load them from the cache.
         alone = 1 if scheduler is None else 0
         for tasks, crew in ((missing[:alone], 1), (missing[alone:], workers)):
             for _ in run_tasks(work, tasks, crew, scheduler):
                 done += 1
                 on_progress(done, len(wanted))
-        _remove_torn_files(folder, shard)  # of workers that were killed, whose samples others made
+        _remove_torn_files(folder, shard)  # of killed workers
     return info
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Return the shard that a text such as "3/16" names; raises InputError if it names none."""
+    """Parse a shard such as "3/16".
+
+    Parameters
+    ----------
+    text
+        i/n with i from 1 to n.
+
+    Returns
+    -------
+    tuple of int
+        i and n.
+
+    Raises
+    ------
+    InputError
+        If the text is not a shard.
+
+    Examples
+    --------
+    >>> parse_shard("3/16")
+    (3, 16)
+    """
     try:
         number, of = (int(part) for part in text.split("/"))
     except ValueError:
-        raise InputError(f"shard '{text}' is not i/n, such as 3/16") from None
+        raise InputError(f"shard must be i/n such as 3/16, got '{text}'") from None
     return _possible((number, of))
 
 
 def _possible(shard: tuple[int, int]) -> tuple[int, int]:
+    """Return a shard (i, n), or raise InputError if i is not from 1 to n."""
     number, of = shard
     if not 1 <= number <= of:
-        raise InputError(f"shard {number}/{of} is impossible; give i/n with i from 1 to n")
+        raise InputError(f"shard must be i/n with i from 1 to n, got {number}/{of}")
     return shard
 
 
 def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
-    """Render one sample and write it into a dataset folder; raises InputError as `generate`."""
+    """Render one sample and write it into a dataset folder.
+
+    Parameters
+    ----------
+    recipe_toml, seed
+        Define the samples.
+    folder
+        The dataset.
+    index
+        Number of the sample.
+
+    Raises
+    ------
+    InputError
+        If the sample cannot be rendered or written.
+    """
     recipe = _recipe(recipe_toml)
     drawn = recipe.for_sample(seed, index)
     sample = render(drawn, seed, index)
@@ -139,14 +180,15 @@ def make_sample(recipe_toml: str, seed: int, folder: Path, index: int) -> None:
 
 @lru_cache(maxsize=1)
 def _recipe(text: str) -> Recipe | RandomizedRecipe:
+    """Return the recipe that a worker was sent last."""
     return parse_recipe_source(text, "the recipe")
 
 
 @contextmanager
 def _locked(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """Keep other processes from generating the same samples; the lock ends with the process.
+    """Prevent other processes from generating the same samples; the lock ends with the process.
 
-    Shards share the folder's lock and have one each of their own.
+    Shards share the lock of the folder, and each has its own.
     """
     number, of = shard
     with ExitStack() as files:
@@ -157,19 +199,20 @@ def _locked(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 
 
 def _lock(files: ExitStack, path: Path, kind: int, folder: Path) -> None:
+    """Lock a file while `files` is open."""
     try:
         file = files.enter_context(path.open("w"))
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(
-            f"another process generates into {folder}; wait for it, or give each a --shard"
+            f"another process is writing to {folder}; wait for it, or give each its own --shard"
         ) from None
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _remove_torn_files(folder: Path, shard: tuple[int, int]) -> None:
-    """Remove what killed processes left; other shards may be at work, so not in theirs."""
+    """Remove the files of killed processes, unless other shards may still be writing."""
     if shard == WHOLE:
         for torn in folder.glob(f"*/{PART_PREFIX}*"):
             torn.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The one place that names a Numba option."""
+"""Compilation with Numba: the one module that sets its options."""
 
 import hashlib
 import inspect
@@ -12,10 +12,10 @@ from numba.extending import register_jitable
 
 
 def _cache_folder() -> str:
-    """Return the folder of compiled kernels, named by a hash of the files that hold kernels.
+    """Return the folder of compiled kernels, named by a hash of the files with kernels.
 
-    Numba's cache does not notice a change in a function of another file that a kernel calls, so
-    every version of these files gets a folder of its own.
+    Numba's cache does not notice changes in functions that a kernel calls in other files, so every
+    version of these files has its own folder.
     """
     sources = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
@@ -31,7 +31,13 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 
 def is_compiled() -> bool:
-    """Return whether kernels of this version were compiled on this machine before."""
+    """Return whether this machine has compiled kernels of this version.
+
+    Returns
+    -------
+    bool
+        False if the first rendering will have to compile.
+    """
     folder = Path(config.CACHE_DIR)  # pyright: ignore[reportAttributeAccessIssue]: made at import
     return next(folder.rglob("*.nbi"), None) is not None
 
@@ -39,16 +45,25 @@ def is_compiled() -> bool:
 def kernel(function: Callable) -> Callable:
     """Compile a function of arrays and numbers to machine code, to be called from Python.
 
-    What only kernels call is a `subroutine`. Copying one array to a part of another is left to
-    loops: Numba's own way brings along, into each kernel, how to word an error.
+    Functions that only kernels call are a `subroutine`. Copy arrays to parts of others in loops:
+    Numba's assignment to slices compiles the formatting of error messages into each kernel.
 
-    - no ``fastmath``: how it rearranges arithmetic may depend on what else was compiled in the same
-      process, and samples must be the same bytes everywhere. Leaving it out costs 1 to 9 %.
-    - ``error_model="numpy"``: division by zero gives infinity, not an exception and a branch.
+    - no ``fastmath``: its reordering of arithmetic may depend on what else was compiled in the
+      process, and samples must be the same bytes everywhere. Without it, kernels are 1 to 9 %
+      slower.
+    - ``error_model="numpy"``: division by zero gives infinity, not a branch and an exception.
     - ``nogil``: kernels of several samples may run in threads.
     - ``cache``: compiled once per machine and version.
 
-    Runtime shape checks that a test run wraps around `function` are taken off first.
+    Parameters
+    ----------
+    function
+        Shape checks that a test run wraps around it are removed.
+
+    Returns
+    -------
+    callable
+        The compiled function.
     """
     return numba.njit(
         inspect.unwrap(function),
@@ -59,12 +74,21 @@ def kernel(function: Callable) -> Callable:
 
 
 def subroutine(function: Callable) -> Callable:
-    """Let kernels call a function: it is compiled as a part of each of them, as `kernel` does.
+    """Let kernels call a function, compiled as a part of each of them with the same options.
 
-    It has neither an entry from Python nor a file in the cache of its own, which took a fifth of
-    the time to compile all. From Python, it runs as it is written: slowly, and only if everything
-    that it calls is Python too. The compiler goes over a subroutine again for each level of calls
-    above it: call large ones from few places, not far below their kernel.
+    A subroutine has no entry from Python and no cache file of its own, which saves a fifth of the
+    compile time. Called from Python, it runs uncompiled. The compiler processes a subroutine again
+    for each level of calls above it: call large ones from few places, close to their kernel.
+
+    Parameters
+    ----------
+    function
+        Shape checks that a test run wraps around it are removed.
+
+    Returns
+    -------
+    callable
+        For use in kernels.
     """
     with_options = register_jitable(error_model="numpy", nogil=True, no_cfunc_wrapper=True)
     return with_options(inspect.unwrap(function))

@@ -20,7 +20,7 @@ from nanorender.jit import kernel
 from nanorender.settings import Settings
 
 Exposure = Callable[[Any, Any, Lines, Noise, Any], None]
-"""How an image is filled, with the parameters of `exposure.expose`."""
+"""Function that fills the image, with the parameters of `exposure.expose`."""
 
 
 class DetectorSettings(Settings):
@@ -79,7 +79,7 @@ class DetectorSettings(Settings):
 
 @kernel
 def _add_streaks(image, band, decay):
-    """Add tails, decaying both ways along the rows, of what outshines the mean.
+    """Add tails of pixels above the mean, decaying to both sides along the rows.
 
     band: (h) strength of the tails in each row
     """
@@ -179,7 +179,7 @@ def _lines(
     per_level: float,
     rng: np.random.Generator,
 ) -> Lines:
-    """Return where the scan lines lie; `per_level` is how many levels one of 8 bits is."""
+    """Draw the scan lines; `per_level` is the number of levels in a level of 8 bits."""
     height, width = image_px
     angle = rng.uniform(0, 2 * np.pi)
     built_up = drawn["drift_px"] * np.linspace(0, 1, height)
@@ -194,10 +194,10 @@ def _lines(
 
 
 def _noise(drawn: dict[str, float], white: int, rng: np.random.Generator) -> Noise:
-    """Return the noise that has the variances and correlations drawn for an image."""
+    """Return noise with the variances and correlations drawn for an image."""
     along = _next_weight(drawn["noise_correlation"])
     across = _next_weight(drawn["line_correlation"])
-    # Neighbors' weights enlarge the variance of the average; take that off beforehand.
+    # The weights of neighbors increase the variance of the average: divide by their effect.
     averaged = (1 + along**2) * (1 + across**2)
     counts = drawn["counts_at_white"]
     return Noise(
@@ -212,7 +212,7 @@ def _noise(drawn: dict[str, float], white: int, rng: np.random.Generator) -> Noi
 def _tone(
     radiance: Float[np.ndarray, "h w"], settings: DetectorSettings, drawn: dict[str, float]
 ) -> Float[np.ndarray, "h w"]:
-    """Return the level as a fraction of white, not yet saturated, in an array of its own."""
+    """Return the level as a fraction of white, not saturated, in a new array."""
     level = 1 - np.minimum(radiance, 1) if settings.polarity == "dark" else radiance
     if drawn["gamma"] != 1:
         level = np.exp(np.float32(drawn["gamma"]) * np.log(np.maximum(level, np.float32(1e-9))))
@@ -222,28 +222,25 @@ def _tone(
 
 
 def _next_weight(correlation: float) -> float:
-    """Return c for which z[j] + c z[j + 1] of white noise z has a correlation c / (1 + c^2).
+    """Return the weight c for which z[j] + c z[j + 1] of white noise z has a given correlation.
 
-    Raises
-    ------
-    InputError
-        If the correlation is above 1/2, the most that two neighbors' average can have.
+    The correlation of neighbors is c / (1 + c^2), which is at most 1/2.
     """
     if correlation > 0.5:
-        raise InputError(f"a noise correlation (={correlation:g}) must be from 0 to 0.5")
+        raise InputError(f"a noise correlation must be from 0 to 0.5, got {correlation:g}")
     if correlation == 0:
         return 0.0
     return (1 - math.sqrt(1 - 4 * correlation**2)) / (2 * correlation)
 
 
 def _bands(count: int, rng: np.random.Generator) -> Float[np.ndarray, "h"]:
-    """Return strengths of rows, -1 to 1, that come in bands about six rows wide."""
+    """Return strengths of rows, -1 to 1, in bands about six rows wide."""
     noise = np.convolve(rng.standard_normal(count + 12), np.hanning(13), mode="valid")
     return np.tanh(noise / 2).astype(np.float32)
 
 
 def _gradient(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
-    """Return a slope in a random direction, from -1/2 to 1/2 along it and 0 in the middle."""
+    """Return a plane inclined in a random direction, from -1/2 to 1/2 along it, 0 in the middle."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = (np.linspace(-0.5, 0.5, count, dtype=np.float32) for count in shape)
     return np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y[:, None]
