@@ -140,7 +140,7 @@ def test_two_processes_that_generate_into_one_folder_at_once_leave_one_dataset(t
     codes = sorted(process.returncode for process in both)
     assert codes in ([0, 0], [0, 2]), said
     if codes == [0, 2]:
-        assert sum("another process generates into" in text for text in said) == 1
+        assert sum("another process is writing to" in text for text in said) == 1
     generate(read_recipe("sio2").at_scale(12.0, 64), 12, 0, alone, workers=1)
     assert verify(folder) == (12, ())
     assert differences(folder, alone) == []
