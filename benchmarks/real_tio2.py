@@ -25,7 +25,7 @@ from skimage.filters import threshold_li
 
 from nanorender.files.collection import Collection, Reading, read_collection
 from nanorender.files.dataset import read_truth_table
-from nanorender.files.segmentation import read_label_map
+from nanorender.files.tiff import read_labels
 from nanorender.generate import generate
 from nanorender.recipe import read_recipe
 from nanorender.scoring.scores import recall_by_class, score_labels
@@ -151,7 +151,7 @@ def held_out(folder: Path, seed: int, images: Collection, options: argparse.Name
     synthetic = read_collection(unseen / "images", Reading(truth=str(unseen / "labels")))
     found = folder / "unseen_labels"
     segment(folder / "run", synthetic, Separation(), found, PredictionSettings(averaged=True))
-    pairs = [(read_label_map(found / f"{image.name}.tif")[0], synthetic.truth(image))
+    pairs = [(read_labels(found / f"{image.name}.tif")[0], synthetic.truth(image))
              for image in synthetic]  # fmt: skip
     tables = [read_truth_table(unseen, index) for index in range(HELD_OUT)]
     return recalls(pairs, [columns["visible_fraction"] for columns in tables])
@@ -175,7 +175,7 @@ def measure_seed(
 ) -> dict:
     """Run the pipeline with one seed and return its scores."""
     label_free, by_truth = chain(folder, seed, settings, images, options)
-    pairs = [(read_label_map(folder / "labels" / f"{image.name}.tif")[0], images.truth(image))
+    pairs = [(read_labels(folder / "labels" / f"{image.name}.tif")[0], images.truth(image))
              for image in images]  # fmt: skip
     true = {place.epoch: place.score for place in by_truth}
     free = {place.epoch: place.score for place in label_free}

@@ -35,7 +35,6 @@ PENDING = {
     "nanorender/distributions.py",
     "nanorender/gallery.py",
     "nanorender/generate.py",
-    "nanorender/imaging/detector.py",
     "nanorender/imaging/lighting.py",
     "nanorender/imaging/materials/base.py",
     "nanorender/imaging/materials/edge_effect.py",
@@ -57,16 +56,6 @@ PENDING = {
     "nanorender/scenes/scene.py",
     "nanorender/scenes/templates.py",
     "nanorender/tracing/instances.py",
-    "unet/augment.py",
-    "unet/baseline.py",
-    "unet/choice.py",
-    "unet/convolution.py",
-    "unet/devices.py",
-    "unet/losses.py",
-    "unet/model.py",
-    "unet/segment.py",
-    "unet/select.py",
-    "unet/step.py",
 }
 """Modules whose docstrings are incomplete."""
 

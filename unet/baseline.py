@@ -14,7 +14,7 @@ import pandas as pd
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.collection import Collection
-from nanorender.files.segmentation import read_label_map
+from nanorender.files.tiff import read_labels
 from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
 from unet.annotated import load_annotated
@@ -148,7 +148,7 @@ def _fold(left_out: Collection, labels: Path, epoch: int) -> Fold:
     truth = left_out.truth(micrograph)
     if truth is None:
         raise InputError(f"{micrograph.path} is not annotated")
-    found, _ = read_label_map(labels)
+    found, _ = read_labels(labels)
     scores = score_labels(found, truth)
     pixels, objects = scores.pixels, scores.objects
     return Fold(

@@ -37,14 +37,9 @@ class Reading:
     truth: str | None = None
 
     @property
-    def truth_folder(self) -> Path | None:
-        """Folder of annotations, if `truth` is a folder."""
-        return Path(self.truth) if self.truth and Path(self.truth).is_dir() else None
-
-    @property
     def truth_suffix(self) -> str | None:
         """Suffix of the names of annotations, if `truth` is a suffix."""
-        return self.truth if self.truth and self.truth_folder is None else None
+        return self.truth if self.truth and not Path(self.truth).is_dir() else None
 
 
 @dataclass(frozen=True)

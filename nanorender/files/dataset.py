@@ -195,27 +195,6 @@ def open_dataset(folder: Path) -> DatasetInfo:
         raise InputError(f"{path} is damaged or of another version: {problem['msg']}") from None
 
 
-def read_recipe_text(folder: Path) -> str:
-    """Read recipe.toml.
-
-    Parameters
-    ----------
-    folder
-        The dataset.
-
-    Returns
-    -------
-    str
-        The TOML text.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    return read_text(folder / "recipe.toml")
-
-
 def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml: str) -> None:
     """Refuse another recipe or seed for a folder, and name the first setting that differs."""
     if before.seed != now.seed:
@@ -225,7 +204,7 @@ def _check_same(folder: Path, before: DatasetInfo, now: DatasetInfo, recipe_toml
         )
     if before.recipe_sha256 == now.recipe_sha256:
         return
-    there = dict(_flat("", tomllib.loads(read_recipe_text(folder))))
+    there = dict(_flat("", tomllib.loads(read_text(folder / "recipe.toml"))))
     here = dict(_flat("", tomllib.loads(recipe_toml)))
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
     shown = "the text of recipe.toml differs"

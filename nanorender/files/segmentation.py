@@ -193,26 +193,3 @@ def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     return labels, micrograph
-
-
-def read_label_map(path: Path) -> tuple[Int32[np.ndarray, "h w"], float | None]:
-    """Read a label map and its pixel size.
-
-    Parameters
-    ----------
-    path
-        File of the label map.
-
-    Returns
-    -------
-    tuple of array and float or None
-        (h, w) labels, and the pixel size in nm of the record, or of the file if it has none.
-
-    Raises
-    ------
-    InputError
-        If the label map or its record cannot be read.
-    """
-    labels, calibrated_nm = read_labels(path)
-    record = read_record(path)
-    return labels, calibrated_nm if record is None else record.pixel_size_nm

@@ -12,7 +12,6 @@ from nanorender.files.checksums import file_sha256, parse_checksums, text_sha256
 from nanorender.files.dataset import (
     complete_samples,
     open_dataset,
-    read_recipe_text,
     read_truth_table,
     sample_paths,
 )
@@ -61,7 +60,7 @@ def verify(
     """
     info = open_dataset(folder)
     problems = []
-    if text_sha256(read_recipe_text(folder)) != info.recipe_sha256:
+    if text_sha256(read_text(folder / "recipe.toml")) != info.recipe_sha256:
         problems.append("recipe.toml was changed: its checksum differs from that in dataset.json")
     complete = complete_samples(folder)
     wanted = [index for index in complete if index < info.count]

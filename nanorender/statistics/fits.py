@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-Criterion = Literal["aic", "bic"]
+InformationCriterion = Literal["aic", "bic"]
 
 MAX_COMPONENTS = 3
 MAX_STEPS = 500
@@ -138,7 +138,7 @@ def fit_sizes(sizes: Float[np.ndarray, "n"], weights: Float[np.ndarray, "n"]) ->
     return tuple(fits)
 
 
-def best_fit(fits: tuple[Fit, ...], criterion: Criterion) -> Fit | None:
+def best_fit(fits: tuple[Fit, ...], criterion: InformationCriterion) -> Fit | None:
     """Choose the fit with the lowest information criterion.
 
     Parameters

@@ -25,7 +25,7 @@ from nanorender.statistics.bootstrap import (
     draw_counts,
     percentile_interval,
 )
-from nanorender.statistics.fits import Criterion, Fit, best_fit, fit_sizes
+from nanorender.statistics.fits import Fit, InformationCriterion, best_fit, fit_sizes
 from nanorender.statistics.frame import FrameRuleName
 from nanorender.statistics.nanoscale import NanoscaleShare, nanoscale_share
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, frame_weights
@@ -69,7 +69,7 @@ class Statistics(Settings):
         ),
     ] = 5
     criterion: Annotated[
-        Criterion,
+        InformationCriterion,
         Field(description="information criterion; bic prefers fewer components than aic"),
     ] = "bic"
     target: Annotated[
