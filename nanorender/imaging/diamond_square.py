@@ -54,6 +54,12 @@ def diamond_square(
     Returns
     -------
     texture : (size, size) values from -1 to 1
+
+    Examples
+    --------
+    >>> texture = diamond_square(65, 0.6, np.random.default_rng(0))
+    >>> round(float(texture.min()), 3), round(float(texture.max()), 3)
+    (-1.0, 1.0)
     """
     hurst = 1.0 - roughness
     levels = max(1, math.ceil(math.log2(max(size - 1, 1))))

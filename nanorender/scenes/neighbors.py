@@ -27,7 +27,13 @@ class Grid(NamedTuple):
 
 
 def empty_grid(reach_nm: Float[np.ndarray, "n"]) -> Grid:
-    """Return an empty grid for particles with footprints of the given reach."""
+    """Return an empty grid for particles with footprints of the given reach.
+
+    Examples
+    --------
+    >>> empty_grid(np.full(4, 50.0)).cell_nm
+    100.0
+    """
     count = len(reach_nm)
     cell_nm = max(2.0 * float(np.median(reach_nm)), 1e-3) if count else 1.0
     cells = int(np.sqrt(count)) + 1

@@ -3,6 +3,11 @@
 Each material is one module. To add one, write a module beside `diffuse`, whose class derives from
 `MaterialBase` and implements `response`, and add the class to `Material`. Recipes, the gallery, the
 documentation, calibration and the tests read the materials from here.
+
+Examples
+--------
+>>> [material.__name__ for material in MATERIALS]
+['Diffuse', 'Glossy', 'EdgeEffect', 'Mixed']
 """
 
 from typing import Annotated, get_args
