@@ -1,4 +1,4 @@
-"""How long dirt, shading and the detector take at the resolutions of the presets."""
+"""Time of dirt, shading and the detector at the resolutions of the presets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How long placing takes: a thousand particles, and a hundred thousand."""
+"""Time of placing a thousand and a hundred thousand particles."""
 
 import numpy as np
 import pytest

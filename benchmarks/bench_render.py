@@ -1,4 +1,4 @@
-"""How long an image with its exact labels takes on one core, beside what it may take."""
+"""Time of an image with its exact labels on one core, against its limit."""
 
 import pytest
 
