@@ -30,22 +30,15 @@ ONE_SIGNATURE = {
 """Modules of functions of one signature, which are documented in one line each."""
 
 PENDING = {
-    "nanorender/bench.py",
     "nanorender/calibration/inscribed_discs.py",
     "nanorender/distributions.py",
     "nanorender/gallery.py",
-    "nanorender/generate.py",
     "nanorender/imaging/lighting.py",
     "nanorender/imaging/materials/base.py",
     "nanorender/imaging/materials/edge_effect.py",
     "nanorender/imaging/publication.py",
     "nanorender/imaging/ridges.py",
     "nanorender/imaging/rims.py",
-    "nanorender/jit.py",
-    "nanorender/labeling/label_image.py",
-    "nanorender/labeling/layers.py",
-    "nanorender/labeling/masks.py",
-    "nanorender/labeling/outlines.py",
     "nanorender/preview.py",
     "nanorender/randomization.py",
     "nanorender/scenes/footprints.py",
@@ -55,7 +48,6 @@ PENDING = {
     "nanorender/scenes/primitives.py",
     "nanorender/scenes/scene.py",
     "nanorender/scenes/templates.py",
-    "nanorender/tracing/instances.py",
 }
 """Modules whose docstrings are incomplete."""
 
