@@ -23,7 +23,7 @@ from unet.devices import (
     on_all,
     training_mesh,
 )
-from unet.train import read_log
+from unet.run_folder import read_log
 
 
 def start(dataset, preset, run, devices, *options):
@@ -46,7 +46,7 @@ def finish(*processes):
 
 
 def losses(run):
-    return np.array([list(line["loss"].values()) for line in read_log(run)])
+    return np.array([list(line.loss.values()) for line in read_log(run)])
 
 
 @pytest.fixture
