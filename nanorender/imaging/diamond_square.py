@@ -3,43 +3,69 @@
 import math
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
+
+from nanorender.jit import kernel
 
 
-def _refine(
-    corners: Float32[np.ndarray, "m m"],
-    drawn: Float32[np.ndarray, "3 m m"],
-    amplitude: np.float32,
-    side_ratio: np.float32,
-) -> Float32[np.ndarray, "k k"]:
+@kernel
+def _refine(corners, drawn, amplitude, side_ratio):
     """Return a grid of twice the resolution: one diamond step and one square step.
 
-    drawn: random numbers from 0 to 1, of which not all are used
+    corners: (m, m); drawn: 3 (m, m) random numbers from 0 to 1, of which not all are used
     amplitude: maximum displacement of the diamond step
     side_ratio: maximum displacement of the square step, relative to that of the diamond step
+
+    Strategy: the centers of the squares and the middles of their upper and left sides are rows of
+    their own, so that loops are contiguous; at edges the missing neighbor is mirrored.
     """
-    m = len(corners)
-    half, quarter = np.float32(0.5), np.float32(0.25)
+    m = corners.shape[0]
     fine = np.empty((2 * m - 1, 2 * m - 1), np.float32)
-    fine[::2, ::2] = corners
+    quarter, scale = np.float32(0.25), np.float32(2 * amplitude)
     # Diamond step: displace the centers of the squares
-    scale = 2 * amplitude
-    around = corners[:-1, :-1] + corners[:-1, 1:] + corners[1:, :-1] + corners[1:, 1:]
-    centers = around * quarter + scale * (drawn[0, :-1, :-1] - half)
-    fine[1::2, 1::2] = centers
-    # Square step: displace the middles of the sides; at edges the missing neighbor is mirrored
-    scale = scale * side_ratio
-    padded = np.pad(centers, 1, mode="edge")
-    around = padded[:-1, 1:-1] + padded[1:, 1:-1] + corners[:, :-1] + corners[:, 1:]
-    fine[::2, 1::2] = around * quarter + scale * (drawn[1, :, :-1] - half)
-    around = padded[1:-1, :-1] + padded[1:-1, 1:] + corners[:-1] + corners[1:]
-    fine[1::2, ::2] = around * quarter + scale * (drawn[2, :-1] - half)
+    middles = np.empty((m - 1, m - 1), np.float32)
+    for i in range(m - 1):
+        upper, lower, target, chance = corners[i], corners[i + 1], middles[i], drawn[0, i]
+        for j in range(m - 1):
+            around = upper[j] + upper[j + 1] + lower[j] + lower[j + 1]
+            target[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+    scale *= side_ratio
+    side = np.empty(m, np.float32)
+    for i in range(m):
+        # Square step: displace the middles of the upper sides and interleave them with corners
+        here = corners[i]
+        above, below = middles[i - 1 if i > 0 else 0], middles[i if i < m - 1 else m - 2]
+        chance = drawn[1, i]
+        for j in range(m - 1):
+            around = above[j] + below[j] + here[j] + here[j + 1]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        target = fine[2 * i]
+        for j in range(m - 1):
+            target[2 * j] = here[j]
+            target[2 * j + 1] = side[j]
+        target[2 * m - 2] = here[m - 1]
+        if i == m - 1:
+            break
+        # Displace the middles of the left sides and interleave them with the centers
+        between, lower, chance = middles[i], corners[i + 1], drawn[2, i]
+        for j in range(1, m - 1):
+            around = between[j - 1] + between[j] + here[j] + lower[j]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        # The integer makes the sums at the edges double precision; samples depend on it
+        for j, inner in ((0, 0), (m - 1, m - 2)):
+            around = 2 * between[inner] + here[j] + lower[j]
+            side[j] = around * quarter + scale * (chance[j] - np.float32(0.5))
+        target = fine[2 * i + 1]
+        for j in range(m - 1):
+            target[2 * j] = side[j]
+            target[2 * j + 1] = between[j]
+        target[2 * m - 2] = side[m - 1]
     return fine
 
 
 def diamond_square(
     size: int, roughness: float, rng: np.random.Generator
-) -> Float32[np.ndarray, "size size"]:
+) -> Float[np.ndarray, "size size"]:
     """Generate a fractal texture (Fournier, Fussell & Carpenter 1982).
 
     The surface is a fractional Brownian one of Hurst exponent H = 1 - roughness: mean squared
