@@ -1,4 +1,4 @@
-"""The gallery: all templates in all materials, and samples of the presets."""
+"""The gallery: all templates in all materials, and samples of the recipes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +16,9 @@ from nanorender.imaging.lighting import Lighting, light
 from nanorender.imaging.materials import MATERIALS, MaterialBase, Substrate
 from nanorender.imaging.shaders import shade
 from nanorender.preview import label_colors
+from nanorender.randomization import read_recipe_source
 from nanorender.recipe import read_recipe
-from nanorender.recipes import preset_names
+from nanorender.recipes import preset_names, randomized_names
 from nanorender.render import render
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
@@ -28,6 +29,9 @@ SHEET_COLUMNS = 9
 _CELL_NM, CELL_PX = 200.0, 128
 _LONG = {"rod": (5.0, 1.0, 1.0), "wire": (7.0, 1.0, 1.0), "capsule": (2.5, 1.0, 1.0)}
 """Stretches of elongated templates; all others are not stretched."""
+
+_RANDOMIZED_GRID = (5, 6)
+"""Rows and columns of the sheet of a randomized recipe."""
 
 _DETAIL_PX = 700
 """Edge length of the part of an image that is shown at full resolution."""
@@ -40,7 +44,7 @@ def write_gallery(
 
     Parameters
     ----------
-    folder : folder to write templates.png and recipes.png into
+    folder : folder to write templates.png, recipes.png and a sheet of each randomized recipe into
     on_progress : called with the numbers of finished and of all steps
 
     Returns
@@ -57,7 +61,7 @@ def write_gallery(
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from None
     names = preset_names()
-    total = len(MATERIALS) + len(names)
+    total = len(MATERIALS) + len(names) + len(randomized_names())
     templates = Figure(figsize=(11, 14.2), layout="constrained")
     for done, (kind, axes) in enumerate(
         zip(MATERIALS, templates.subplots(len(MATERIALS), 1), strict=True)
@@ -75,13 +79,30 @@ def write_gallery(
     for done, (name, row) in enumerate(zip(names, grid, strict=True), len(MATERIALS)):
         on_progress(done, total)
         _draw_recipe(name, row)
+    figures = {"templates": templates, "recipes": recipes}
+    for done, name in enumerate(randomized_names(), len(MATERIALS) + len(names)):
+        on_progress(done, total)
+        figures[name] = _randomized_sheet(name)
     on_progress(total, total)
     written = []
-    for name, figure in (("templates", templates), ("recipes", recipes)):
+    for name, figure in figures.items():
         written.append(folder / f"{name}.png")
         with atomic_file(written[-1]) as part:
             figure.savefig(part, format="png", dpi=110)
     return written
+
+
+def _randomized_sheet(name: str) -> Figure:
+    """Draw the first images of a randomized recipe, each with what it is of."""
+    rows, columns = _RANDOMIZED_GRID
+    figure = Figure(figsize=(11, 2.05 * rows), layout="constrained")
+    source = read_recipe_source(name)
+    for index, axes in enumerate(figure.subplots(rows, columns).flat):
+        recipe = source.for_sample(0, index)
+        axes.imshow(render(recipe, 0, index).image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(recipe.description, fontsize=6)
+        axes.set_axis_off()
+    return figure
 
 
 def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:

@@ -19,6 +19,7 @@ from sphinx.util import logging
 from nanorender import distributions
 from nanorender.calibration.calibrate import CalibrationSettings
 from nanorender.outputs import OUTPUTS
+from nanorender.randomization import RandomizedRecipe
 from nanorender.recipe import Recipe
 from nanorender.separation.separate import Separation
 from nanorender.settings import Settings
@@ -33,6 +34,7 @@ VALIDATORS = {
     "check_outputs": ", ".join(f"`{name}`" for name in OUTPUTS),
 }
 OTHERS = {
+    "randomized": (RandomizedRecipe, "A randomized recipe, for `nanorender generate FILE`."),
     "training": (TrainSettings, "A training preset, for `nanorender train --preset FILE`."),
     "separation": (Separation, "For `nanorender segment --separation FILE` and `nanorender run`."),
     "statistics": (Statistics, "From Python; `nanorender report` has an option for the main ones."),

@@ -71,7 +71,11 @@ class SegmentationRecord(Settings):
                 f"{self.image} is missing or has changed since it was segmented; restore it or "
                 "segment it again"
             )
-        return read_micrograph(self.image, self.pixel_size_nm, self.crop)
+        micrograph = read_micrograph(self.image, self.pixel_size_nm, self.crop)
+        # Without a pixel size in the record, that of the header was not wanted either
+        return replace(
+            micrograph, pixel_size_nm=self.pixel_size_nm, pixel_size_source=self.pixel_size_source
+        )
 
 
 def write_segmentation(
@@ -189,7 +193,7 @@ def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
         image = np.where(labels > 0, 160, 40).astype(np.uint8)
         whole = (0, labels.shape[0], 0, labels.shape[1])
         return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
-    micrograph = replace(record.read_micrograph(), pixel_size_source=record.pixel_size_source)
+    micrograph = record.read_micrograph()
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     return labels, micrograph

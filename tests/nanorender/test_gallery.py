@@ -20,9 +20,9 @@ def test_every_template_stands_out_in_a_cell_of_its_own(kind):
         assert np.median(np.concatenate([cell[0], cell[-1], cell[:, 0], cell[:, -1]])) < ground + 8
 
 
-def test_the_gallery_is_two_pictures(tmp_path):
+def test_the_gallery_shows_templates_presets_and_randomized_recipes(tmp_path):
     paths = write_gallery(tmp_path / "new" / "pictures")
-    assert [path.name for path in paths] == ["templates.png", "recipes.png"]
+    assert [path.name for path in paths] == ["templates.png", "recipes.png", "any.png"]
     for path in paths:
         with Image.open(path) as picture:
             assert min(picture.size) > 1000

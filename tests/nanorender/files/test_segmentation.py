@@ -47,6 +47,11 @@ def test_the_micrograph_is_read_as_it_was_segmented(record):
     assert micrograph.pixel_size_nm == 2.5
 
 
+def test_what_was_segmented_in_pixels_stays_in_pixels_whatever_the_header_says(record):
+    in_pixels = record.model_copy(update={"pixel_size_nm": None, "pixel_size_source": "none"})
+    assert in_pixels.read_micrograph().pixel_size_nm is None
+
+
 def test_a_micrograph_that_has_changed_is_refused(record):
     write_image(record.image, np.zeros((40, 60), np.uint8), 2.5)
     with pytest.raises(InputError, match="has changed"):
