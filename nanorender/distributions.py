@@ -28,15 +28,35 @@ class DistributionBase(Settings):
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
-        """Draw `count` values."""
+        """Draw several values.
+
+        Parameters
+        ----------
+        rng : random generator
+        count : number of values
+
+        Returns
+        -------
+        values : (count,) independent values
+        """
 
     @abstractmethod
     def typical(self) -> float:
-        """Return the median, of a mixture that of its main component."""
+        """Return a typical value.
+
+        Returns
+        -------
+        median : median; of a mixture, that of the component with the largest weight
+        """
 
     @abstractmethod
     def lowest(self) -> float:
-        """Return a lower bound of the values."""
+        """Return a lower bound of the values.
+
+        Returns
+        -------
+        bound : lower bound, which the values need not reach
+        """
 
     @abstractmethod
     def widened(self, factor: float) -> "DistributionBase":
@@ -44,10 +64,26 @@ class DistributionBase(Settings):
 
         The spread of a log-normal distribution is that of the logarithm. Bounds of positive
         quantities widen as ratios, and never narrow.
+
+        Parameters
+        ----------
+        factor : factor on the spread, at least 0
+
+        Returns
+        -------
+        widened : distribution of the same kind
         """
 
     def scaled(self: AnyDistribution, factor: float) -> AnyDistribution:
-        """Return the distribution of `factor` times the quantity; `factor` is positive.
+        """Return the distribution of `factor` times the quantity.
+
+        Parameters
+        ----------
+        factor : positive factor
+
+        Returns
+        -------
+        scaled : distribution of the same kind
 
         Examples
         --------
@@ -57,7 +93,21 @@ class DistributionBase(Settings):
         return self.model_copy(update={k: v * factor for k, v in self if k in _SCALED})
 
     def draw(self, rng: np.random.Generator) -> float:
-        """Draw a single value."""
+        """Draw a single value.
+
+        Parameters
+        ----------
+        rng : random generator
+
+        Returns
+        -------
+        value : value drawn from the distribution
+
+        Examples
+        --------
+        >>> 1.0 <= Uniform(low=1, high=3).draw(np.random.default_rng(0)) <= 3.0
+        True
+        """
         return float(self.sample(rng, 1)[0])
 
 

@@ -111,6 +111,10 @@ def template_sheet(material: MaterialBase) -> UInt8[np.ndarray, "h w"]:
     Parameters
     ----------
     material : material of all particles
+
+    Returns
+    -------
+    image : (h, w) gray levels, with cells of `CELL_PX` pixels in `SHEET_COLUMNS` columns
     """
     scene = _one_of_each()
     surface = trace(scene, scene.view)

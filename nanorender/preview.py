@@ -71,6 +71,14 @@ def _pictures(sample: Sample) -> tuple[np.ndarray, ...]:
 def label_colors(labels: Int[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
     """Color a label map on black, neighbors in different colors.
 
+    Parameters
+    ----------
+    labels : (h, w) 0 for background
+
+    Returns
+    -------
+    colors : (h, w, 3) red, green and blue
+
     Examples
     --------
     >>> label_colors(np.array([[0, 1, 2]])).shape

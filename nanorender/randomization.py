@@ -89,6 +89,11 @@ class RandomizedRecipe(Settings):
         ----------
         pixel_size_nm, image_px : as in `Recipe.at_scale`
 
+        Returns
+        -------
+        RandomizedRecipe
+            Does not return.
+
         Raises
         ------
         InputError

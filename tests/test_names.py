@@ -29,28 +29,6 @@ ONE_SIGNATURE = {
 }
 """Modules of functions of one signature, which are documented in one line each."""
 
-PENDING = {
-    "nanorender/calibration/inscribed_discs.py",
-    "nanorender/distributions.py",
-    "nanorender/gallery.py",
-    "nanorender/imaging/lighting.py",
-    "nanorender/imaging/materials/base.py",
-    "nanorender/imaging/materials/edge_effect.py",
-    "nanorender/imaging/publication.py",
-    "nanorender/imaging/ridges.py",
-    "nanorender/imaging/rims.py",
-    "nanorender/preview.py",
-    "nanorender/randomization.py",
-    "nanorender/scenes/footprints.py",
-    "nanorender/scenes/neighbors.py",
-    "nanorender/scenes/placement/base.py",
-    "nanorender/scenes/population.py",
-    "nanorender/scenes/primitives.py",
-    "nanorender/scenes/scene.py",
-    "nanorender/scenes/templates.py",
-}
-"""Modules whose docstrings are incomplete."""
-
 Definition = ast.FunctionDef | ast.ClassDef
 
 
@@ -137,7 +115,7 @@ def test_a_public_name_has_one_meaning():
     assert ALLOWED_TWICE.keys() <= repeated.keys(), "the list of allowed names is out of date"
 
 
-@pytest.mark.parametrize("path", sorted(MODULES.keys() - ONE_SIGNATURE - PENDING))
+@pytest.mark.parametrize("path", sorted(MODULES.keys() - ONE_SIGNATURE))
 def test_public_functions_and_classes_are_documented_in_full(path):
     definitions = public_definitions(MODULES[path])
     assert [line for node in definitions for line in missing_sections(node)] == []

@@ -141,10 +141,33 @@ def _fill_holes(mask: Bool[np.ndarray, "h w"], area_px: int) -> Bool[np.ndarray,
 
 
 def thin(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
-    """Subsample values evenly to about the number that order statistics need."""
+    """Subsample values evenly to about the number that order statistics need.
+
+    Parameters
+    ----------
+    values : any number of values
+
+    Returns
+    -------
+    At least 16384 of the values, or all if there are fewer.
+
+    Examples
+    --------
+    >>> thin(np.arange(40000.0)).size
+    20000
+    """
     return values[:: max(1, values.size // _ENOUGH_VALUES)]
 
 
 def thinned_median(values: Float[np.ndarray, "n"]) -> float:
-    """Compute the median of evenly subsampled values."""
+    """Compute the median of evenly subsampled values.
+
+    Parameters
+    ----------
+    values : at least one value
+
+    Returns
+    -------
+    Median of `thin(values)`.
+    """
     return float(np.median(thin(values)))

@@ -82,6 +82,22 @@ def light(surface: Surface, settings: Lighting, rng: np.random.Generator) -> Lig
     surface : traced surface
     settings : distributions of the parameters
     rng : random generator
+
+    Returns
+    -------
+    light : occlusion and shadow of each pixel, and the direction and strength of the light
+
+    Examples
+    --------
+    >>> height = np.zeros((64, 64), np.float32)
+    >>> height[:, 32:] = 100.0
+    >>> normal = np.zeros((3, 64, 64), np.float32)
+    >>> normal[2] = 1.0
+    >>> label = np.zeros((64, 64), np.int32)
+    >>> step = Surface(height, normal, label, label, pixel_size_nm=4.0)
+    >>> lit = light(step, Lighting(), np.random.default_rng(0))
+    >>> bool(lit.occlusion[32, 31] < lit.occlusion[32, 4])
+    True
     """
     azimuth = math.radians(settings.azimuth_deg.draw(rng))
     elevation = math.radians(float(np.clip(settings.elevation_deg.draw(rng), 5.0, 90.0)))
@@ -109,6 +125,14 @@ def soften(height_nm: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "l h w"
 
     Distant taps read blurred heights: a tap then represents the area between it and the next, and
     outlines do not reappear as arcs.
+
+    Parameters
+    ----------
+    height_nm : (h, w) heights, nm
+
+    Returns
+    -------
+    levels : (l, h, w) heights, nm, each level blurred more than the one before
     """
     return _soften(height_nm, np.array(_BLUR_REACH_PX))
 

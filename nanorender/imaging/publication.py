@@ -66,19 +66,39 @@ class PublicationSettings(Settings):
 
 @dataclass(frozen=True)
 class Box:
-    """A filled rectangle: left, top, right, bottom in px. What is under it cannot be seen."""
+    """A filled rectangle, which hides the sample.
+
+    Attributes
+    ----------
+    corners : left, top, right and bottom, px; all included
+    level : gray level, 0 to 255
+    """
 
     corners: tuple[int, int, int, int]
     level: int
 
     def draw(self, on: ImageDraw.ImageDraw) -> None:
-        """Draw the rectangle."""
+        """Draw the rectangle.
+
+        Parameters
+        ----------
+        on : canvas of an 8-bit gray image
+        """
         on.rectangle(self.corners, fill=self.level)
 
 
 @dataclass(frozen=True)
 class Text:
-    """Words with their upper left corner at x, y px, in letters of a height in px."""
+    """Words in one line.
+
+    Attributes
+    ----------
+    place : x and y of the upper left corner, px
+    words : the text
+    font : file name of a font that Matplotlib ships
+    height_px : size of the font, px
+    level : gray level, 0 to 255
+    """
 
     place: tuple[int, int]
     words: str
@@ -87,19 +107,35 @@ class Text:
     level: int
 
     def draw(self, on: ImageDraw.ImageDraw) -> None:
-        """Draw the words."""
+        """Draw the words.
+
+        Parameters
+        ----------
+        on : canvas of an 8-bit gray image
+        """
         on.text(self.place, self.words, font=_font(self.font, self.height_px), fill=self.level)
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """A filled polygon of points x, y in px, such as a bar or an arrow."""
+    """A filled polygon, such as a bar or an arrow.
+
+    Attributes
+    ----------
+    points : x and y of each corner, px
+    level : gray level, 0 to 255
+    """
 
     points: tuple[tuple[int, int], ...]
     level: int
 
     def draw(self, on: ImageDraw.ImageDraw) -> None:
-        """Draw the polygon."""
+        """Draw the polygon.
+
+        Parameters
+        ----------
+        on : canvas of an 8-bit gray image
+        """
         on.polygon(self.points, fill=self.level)
 
 

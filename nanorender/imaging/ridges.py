@@ -150,6 +150,10 @@ def spacing_nm(
     at_ten_um : (n,) spacing on a particle with a diameter of 10 micrometers, nm
     diameter_nm : (n,) diameters of the particles
 
+    Returns
+    -------
+    spacing : (n,) spacing on each particle, nm
+
     Examples
     --------
     >>> spacing_nm(np.array([1000.0]), np.array([1250.0])).round(6).tolist()
@@ -166,6 +170,10 @@ def ridged(surface: Surface, materials: Sequence[MaterialBase], particles: Parti
     surface : traced surface
     materials : one material for each population of particles
     particles : particles of the scene
+
+    Returns
+    -------
+    ridged : normals tilted by the ridges, and factors on the radiance
     """
     population = particles.population
     at_ten_um = np.array([material.ridge_spacing_nm for material in materials])[population]

@@ -100,11 +100,31 @@ def fill_rims(factor, rims, level):
 
 
 def draw_aspect(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n"]:
-    """Draw the ratio of the minor to the major axis of rims."""
+    """Draw the ratio of the minor to the major axis of rims.
+
+    Parameters
+    ----------
+    rng : random generator
+    count : number of rims
+
+    Returns
+    -------
+    aspect : (count,) ratios, 0.5 to 1
+    """
     return rng.uniform(0.5, 1.0, count)
 
 
 def draw_wobble(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n m 2"]:
-    """Draw the amplitudes of the wobble, decreasing with the harmonic, and its phases."""
+    """Draw the amplitudes of the wobble, decreasing with the harmonic, and its phases.
+
+    Parameters
+    ----------
+    rng : random generator
+    count : number of rims
+
+    Returns
+    -------
+    wobble : (count, 3, 2) amplitude, relative to the radius, and phase, rad, of each harmonic
+    """
     amplitude = rng.normal(0, 0.12, (count, _HARMONICS)) / np.arange(1, _HARMONICS + 1)
     return np.stack((amplitude, rng.uniform(0, 2 * np.pi, (count, _HARMONICS))), axis=-1)

@@ -56,6 +56,10 @@ def footprints(bodies: Bodies) -> Footprints:
     ----------
     bodies : sizes and rotations of the particles
 
+    Returns
+    -------
+    footprints : footprint of each particle
+
     Examples
     --------
     >>> flat = footprints(Bodies(np.array([[200.0, 100.0, 60.0]]), np.eye(3)[None]))

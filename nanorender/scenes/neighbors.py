@@ -29,6 +29,14 @@ class Grid(NamedTuple):
 def empty_grid(reach_nm: Float[np.ndarray, "n"]) -> Grid:
     """Return an empty grid for particles with footprints of the given reach.
 
+    Parameters
+    ----------
+    reach_nm : (n,) distance of the farthest point of each footprint from its center, nm
+
+    Returns
+    -------
+    grid : grid with room for all n particles
+
     Examples
     --------
     >>> empty_grid(np.full(4, 50.0)).cell_nm

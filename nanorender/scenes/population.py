@@ -37,7 +37,17 @@ class Population(Settings):
 
 
 def draw_bodies(population: Population, count: int, rng: np.random.Generator) -> Bodies:
-    """Draw the sizes and rotations of `count` particles.
+    """Draw the sizes and rotations of particles.
+
+    Parameters
+    ----------
+    population : distributions of sizes and orientations
+    count : number of particles
+    rng : random generator
+
+    Returns
+    -------
+    bodies : sizes, nm, and rotations of `count` particles
 
     Examples
     --------

@@ -71,7 +71,16 @@ class Rays(NamedTuple):
 
 
 def empty_rays(count: int) -> Rays:
-    """Allocate a block of `count` rays."""
+    """Allocate a block of rays.
+
+    Parameters
+    ----------
+    count : number of rays
+
+    Returns
+    -------
+    rays : rays with all quantities 0
+    """
     return Rays(*np.zeros((7, count), np.float32))
 
 

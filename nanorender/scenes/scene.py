@@ -79,11 +79,21 @@ class SceneSettings(Settings):
         return self
 
     def template_names(self) -> tuple[str, ...]:
-        """Return the names of the templates in use, each once, in order."""
+        """Return the names of the templates in use.
+
+        Returns
+        -------
+        names : each name once, in order of first use
+        """
         return tuple(dict.fromkeys(name for kind in self.particles for name in kind.templates))
 
     def known_templates(self) -> dict[str, Template]:
-        """Return the built-in and the custom templates by name."""
+        """Return the built-in and the custom templates.
+
+        Returns
+        -------
+        templates : templates by name; a custom one replaces a built-in one of the same name
+        """
         return {**BUILT_IN, **self.templates}
 
 
@@ -160,6 +170,14 @@ class View(NamedTuple):
     def resampled(self, height_px: int, width_px: int) -> "View":
         """Return the same field of view with another number of pixels.
 
+        Parameters
+        ----------
+        height_px, width_px : size of the image, in the same ratio as before
+
+        Returns
+        -------
+        view : view with another pixel size
+
         Examples
         --------
         >>> View(0.0, 0.0, 2.0, 400, 400, 0.0).resampled(100, 100).pixel_size_nm
@@ -213,6 +231,18 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
     InputError
         If the view is larger than the field, the scene takes too much memory, or a distribution map
         cannot be read.
+
+    Examples
+    --------
+    >>> settings = SceneSettings(
+    ...     camera=Camera(pixel_size_nm=2.0, image_px=256, render_px=128),
+    ...     field_nm=1000.0,
+    ...     particle_count=20,
+    ...     particles=[Population(templates=["sphere"], diameter_nm=50.0, material="silica")],
+    ... )
+    >>> scene = sample_scene(settings, np.random.default_rng(0))
+    >>> scene.particles.center_nm.shape, scene.view.pixel_size_nm
+    ((20, 3), 2.0)
     """
     view = _draw_view(settings.camera, settings.field_nm, rng)
     drawn = settings.particle_count.draw(rng)

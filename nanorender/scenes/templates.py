@@ -51,7 +51,13 @@ class Primitive(Settings):
         return self
 
     def planes(self) -> Float[np.ndarray, "p 4"]:
-        """Return the unit normal and the distance of each facet; empty for curved primitives."""
+        """Return the planes of the facets.
+
+        Returns
+        -------
+        planes : (p, 4) outward unit normal and distance from the center; empty for curved
+            primitives
+        """
         if self.kind == "prism":
             return prism_planes(self.sides)
         planes = np.array(self.facets, float).reshape(-1, 4)
@@ -112,7 +118,15 @@ class TemplateTable(NamedTuple):
 
 
 def template_table(templates: Sequence[Template]) -> TemplateTable:
-    """Build the table of templates, in the given order.
+    """Build the table of templates.
+
+    Parameters
+    ----------
+    templates : templates in the order of their numbers
+
+    Returns
+    -------
+    table : all primitives, and the range of each template
 
     Examples
     --------

@@ -58,4 +58,8 @@ class MaterialBase(Settings):
         Parameters
         ----------
         cosine : (n,) cosines of the angle between the surface normal and the viewing direction
+
+        Returns
+        -------
+        response : weights of the terms, and the electron yield at each cosine
         """

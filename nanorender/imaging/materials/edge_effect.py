@@ -43,6 +43,10 @@ def tilt_yield(
     exponent : exponent of the increase with the tilt
     cap : maximum of the yield
 
+    Returns
+    -------
+    electron_yield : (n,) yield at each cosine
+
     Examples
     --------
     >>> tilt_yield(np.array([1.0, 0.5, 0.0]), exponent=1.0, cap=3.0).tolist()

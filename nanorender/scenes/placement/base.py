@@ -83,13 +83,40 @@ class RandomPlacement(PlacementBase):
     particle and limited to 0.5. Use values above 0 for sintered necks."""
 
     def draw_overlap(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-        """Draw the overlap of each particle."""
+        """Draw the overlap of each particle.
+
+        Parameters
+        ----------
+        count : number of particles
+        rng : random generator
+
+        Returns
+        -------
+        overlap : (count,) depth of contact, relative to the distance of two particles that just
+            touch
+        """
         return np.minimum(self.overlap.sample(rng, count), MAX_OVERLAP)
 
     def draw_positions(
         self, field_nm: float, shape: tuple[int, ...], rng: np.random.Generator
     ) -> Float[np.ndarray, "*shape 2"]:
-        """Draw x, y of random positions, in nm, with the density of the map."""
+        """Draw random positions with the density of the map.
+
+        Parameters
+        ----------
+        field_nm : edge length of the field, nm
+        shape : shape of the array of positions
+        rng : random generator
+
+        Returns
+        -------
+        xy : (*shape, 2) x and y, nm
+
+        Raises
+        ------
+        InputError
+            If the map cannot be read or is black.
+        """
         uniform = rng.uniform(0.0, 1.0, (*shape, 2))
         if self.density_map is None:
             return field_nm * uniform
@@ -102,7 +129,24 @@ class RandomPlacement(PlacementBase):
     def draw_groups(
         self, members: Distribution, field_nm: float, count: int, rng: np.random.Generator
     ) -> Grouping:
-        """Assign particles to groups whose sizes follow the distribution `members`."""
+        """Assign particles to groups at random positions.
+
+        Parameters
+        ----------
+        members : distribution of the number of particles in a group
+        field_nm : edge length of the field, nm
+        count : number of particles
+        rng : random generator
+
+        Returns
+        -------
+        groups : group, position and overlap of each particle
+
+        Raises
+        ------
+        InputError
+            If the density map cannot be read or is black.
+        """
         overlap = self.draw_overlap(count, rng)
         sizes = np.clip(np.round(members.sample(rng, count)), 1, max(count, 1)).astype(np.int64)
         needed = int(np.searchsorted(np.cumsum(sizes), count)) + 1
@@ -114,7 +158,18 @@ class RandomPlacement(PlacementBase):
 def settle_groups(
     xy: Float[np.ndarray, "n 2"], groups: Grouping, footprints: Footprints
 ) -> Arrangement:
-    """Lower the particles of groups one by one."""
+    """Lower the particles of groups one by one.
+
+    Parameters
+    ----------
+    xy : (n, 2) x and y of the centers, nm
+    groups : group and overlap of each particle
+    footprints : footprints of the particles
+
+    Returns
+    -------
+    arrangement : positions on the substrate or on the particles below
+    """
     z = settle(xy, groups.overlap, footprints)
     return Arrangement(np.column_stack([xy, z]), groups.number)
 
@@ -139,6 +194,14 @@ class MapPixels(NamedTuple):
 
 def read_map(file: Path) -> MapPixels:
     """Read the pixels of a map that are not black.
+
+    Parameters
+    ----------
+    file : image of 8 or 16 bits
+
+    Returns
+    -------
+    pixels : positions and gray values, row by row
 
     Raises
     ------
