@@ -1,4 +1,4 @@
-"""Command line: all commands, and `run`, which calls them in order."""
+"""Command line: the entry point and the commands that combine several stages."""
 
 import signal
 import sys
@@ -121,7 +121,7 @@ def demo(
     out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("demo"),
     workers: Workers = CORES,
 ) -> None:
-    """Run all stages without input: train on synthetic images, measure others.
+    """Run all stages on synthetic images, without any input.
 
     Example: nanorender demo
     """
@@ -139,31 +139,32 @@ def demo(
 def compare(
     real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
     synthetic: Annotated[
-        Path, typer.Argument(help="Folder that 'generate' wrote, or of images, or one image.")
+        Path, typer.Argument(help="Dataset written by 'generate', folder of images, or one image.")
     ],
     worst: Annotated[
-        Path | None, typer.Option(help="PNG file of the most easily distinguished patches.")
+        Path | None, typer.Option(help="PNG file for the most easily distinguished patches.")
     ] = None,
     embedding: Annotated[
         Path | None,
         typer.Option(
             help="PNG file of 144 x 144 patches arranged by features of a neural network (PCA, "
-            "t-SNE); their places are written beside it as CSV. Needs nanorender[similarity] or "
-            "--model."
+            "t-SNE); their coordinates are written to a CSV file of the same name. Needs "
+            "nanorender[similarity] or --model."
         ),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Embed by the encoder of this U-Net (run folder or model file)."),
+        typer.Option(help="Compute the features with this U-Net (run folder or model file)."),
     ] = None,
     count: Annotated[
-        int, typer.Option("-n", "--count", min=5, help="Patches of each kind to embed, at most.")
+        int,
+        typer.Option("-n", "--count", min=5, help="Maximum number of patches to embed per set."),
     ] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the embedding.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the embedding.")] = 0,
     dark_particles: DarkParticles = False,
     crop: Crop = None,
 ) -> None:
-    """Measure how similar real and synthetic images are: loss terms and classifiers of patches.
+    """Measure the similarity of real and synthetic images by loss terms and patch classifiers.
 
     Example: nanorender compare micrographs dataset --worst worst.png --embedding embedding.png
     """
@@ -181,7 +182,7 @@ def compare(
         if path is not None:
             require_suffix(path, ".png")
     if model is not None and embedding is None:
-        raise InputError("--model selects the features of the embedding; give --embedding PNG too")
+        raise InputError("--model needs --embedding; give the PNG file to write")
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
     ours = read_micrographs([folder], parse_reading())
     theirs = read_micrographs([real], parse_reading(crop=crop))
@@ -219,7 +220,7 @@ def reproduce(
         Path | None, typer.Option("-o", "--out", help="Folder to keep the reproduced files in.")
     ] = None,
 ) -> None:
-    """Reproduce an output folder from its record, and compare all files.
+    """Reproduce an output folder from its provenance record, and compare all files.
 
     Example: nanorender reproduce study
     """
@@ -233,13 +234,13 @@ def reproduce(
         found = reproduce(folder, out or Path(temporary) / "again", REPRODUCIBLE)
     if found:
         print(*found, sep="\n")
-        raise InputError(f"{folder} was reproduced with {len(found)} differences, as listed")
-    print(f"{folder} was reproduced, every file the same")
+        raise InputError(f"{folder} was not reproduced: {len(found)} differences, listed above")
+    print(f"{folder} was reproduced; all files are identical")
 
 
 @app.command(rich_help_panel="Trust")
 def doctor() -> None:
-    """Describe this machine, and test for 5 seconds that the program works on it.
+    """Describe this machine, and run a self-test of about 5 seconds.
 
     Example: nanorender doctor
     """

@@ -6,7 +6,7 @@ import numpy as np
 from nanorender.measuring.measure import measure
 from nanorender.separation.separate import Separation, separate
 
-EDGE = 256  # of the run that only checks; times are reported for 2048 and 4096
+EDGE = 256  # in px, of the smoke run; times are reported for 2048 and 4096
 
 
 def discs(edge, spacing, diameters, rng):

@@ -34,7 +34,7 @@ def keep(**results: object) -> None:
 
 
 def run(*commands: list[object], **environment: str) -> tuple[float, float, str]:
-    """Run commands side by side; return wall seconds, processor seconds and standard error."""
+    """Run commands concurrently; return wall seconds, processor seconds and standard error."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     running = [
         subprocess.Popen(
@@ -100,14 +100,14 @@ def test_180_pairs_take_under_a_minute_on_two_cores(recipe, tmp_path):
     halves = [generate(recipe, 180, tmp_path / "two", shard) for shard in ("1/2", "2/2")]
     two = run(*halves)
     print(
-        f"\n{recipe}: 180 pairs by 2 processes: {two[0]:.1f} s on the clock, {two[1]:.1f} s of the "
-        f"processor; a pair {1e3 * two[1] / 180:.0f} ms, with 1 process {1e3 * one[1] / 60:.0f} ms;"
-        f" throughput {one[0] / 60 / (two[0] / 180):.2f} x on the clock, "
-        f"{2 * one[1] / 60 / (two[1] / 180):.2f} x by the processor"
+        f"\n{recipe}: 180 pairs in 2 processes: wall time {two[0]:.1f} s, CPU time {two[1]:.1f} s; "
+        f"CPU time per pair {1e3 * two[1] / 180:.0f} ms, in 1 process {1e3 * one[1] / 60:.0f} ms; "
+        f"speedup {one[0] / 60 / (two[0] / 180):.2f} x in wall time, "
+        f"{2 * one[1] / 60 / (two[1] / 180):.2f} x in CPU time"
     )
     results = {"one_cpu_s": one[1] / 60, "two_cpu_s": two[1] / 180, "two_wall_s": two[0]}
     keep(**{f"pairs_{recipe}": results})
-    # Processes that got into each other's way would use more of the processor for the same.
+    # Contention between processes would increase the CPU time of a pair.
     assert two[1] / 2 < 60
     assert two[1] / 180 < one[1] / 60 / 0.9
 
@@ -115,7 +115,7 @@ def test_180_pairs_take_under_a_minute_on_two_cores(recipe, tmp_path):
 def test_the_first_image_comes_within_three_seconds_of_the_start(tmp_path):
     run(generate("sio2", 1, tmp_path / "warm"))
     wall, used, _ = run(generate("sio2", 1, tmp_path / "first"))
-    print(f"\nstart to first image: {wall:.2f} s on the clock, {used:.2f} s of the processor")
+    print(f"\nstart to first image: wall time {wall:.2f} s, CPU time {used:.2f} s")
     keep(first_image={"wall_s": wall, "cpu_s": used})
     assert used < 3
 
@@ -127,10 +127,10 @@ def test_compiling_all_kernels_takes_under_forty_seconds_and_says_so_in_one_line
         [run(generate(recipe, 1, tmp_path / state / recipe), **cache) for recipe in presets]
         for state in ("cold", "warm")
     )
-    # A second image that is made the same way takes all but the compiling.
+    # A second run of the same command does everything but compile.
     used = sum(one[1] for one in cold) - sum(one[1] for one in warm)
     said = cold[0][2]
-    print(f"\ncompiling: {used:.1f} s of the processor for all presets, said: {said.strip()}")
+    print(f"\ncompilation: {used:.1f} s of CPU time for all presets; message: {said.strip()}")
     keep(compiling={"cpu_s": used})
     assert used < 40
     assert len([line for line in said.splitlines() if "compil" in line]) == 1

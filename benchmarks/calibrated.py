@@ -4,7 +4,7 @@
 
 The sheets show histograms and spectra of the micrographs but none of their pixels, which their
 licenses do not allow. Losses and times are written to docs/results/calibrated.json. The micrographs
-are not part of the package; without them the benchmark prints where it expects them and ends.
+are not part of the package; without them the benchmark prints where it expects them and exits.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("calibrated"))
     asked = parser.parse_args()
     if not MICROGRAPHS.is_dir():
-        print(f"the micrographs are not in {MICROGRAPHS}")
+        print(f"{MICROGRAPHS} does not exist; put the micrographs there")
         return 0
     asked.out.mkdir(parents=True, exist_ok=True)
     missed = 0
@@ -46,7 +46,7 @@ def main() -> int:
         write_sheet(fitted, views, path)
         print(
             f"{name}: {len(images)} images, {asked.evaluations} evaluations, "
-            f"{loss_summary(fitted)}, {seconds['cpu_s']:.0f} s of processor time: {path}",
+            f"{loss_summary(fitted)}, {seconds['cpu_s']:.0f} s of CPU time: {path}",
             flush=True,
         )
         results = {

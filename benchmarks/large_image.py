@@ -56,7 +56,7 @@ def trained(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Make micrograph and model, segment, print and write memory and times."""
+    """Segment a synthetic micrograph, and print and write memory and times."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--edge", type=int, default=20_000)
     parser.add_argument("--once", action="store_true", help="predict without averaging over flips")

@@ -48,7 +48,7 @@ class Course(NamedTuple):
     memory_mib: np.ndarray
 
     def windows(self) -> list[np.ndarray]:
-        """Return the numbers of the images from the tenth on, in windows of about a hundred."""
+        """Return the indices of the images from the tenth on, in windows of about a hundred."""
         numbers = np.arange(FIRST, self.times_ms.size + 1)
         return np.array_split(numbers, max(1, numbers.size // WINDOW))
 
@@ -58,7 +58,7 @@ class Course(NamedTuple):
 
 
 def watched(stage: Callable[[Callable], object]) -> Course:
-    """Run a stage, which reports each finished image to its argument, and return its course."""
+    """Run a stage and record time and memory after each image."""
     times, memory = [], []
 
     def note(done: int, *_: object) -> None:
@@ -112,7 +112,7 @@ def main() -> None:
     for stage, course in measured.items():
         levels, memory = course.levels_ms(), course.memory_mib
         print(
-            f"{stage}: {levels[0]:.1f} ms of processor an image from the 10th on, {levels[-1]:.1f} "
+            f"{stage}: {levels[0]:.1f} ms of CPU time per image from the 10th on, {levels[-1]:.1f} "
             f"at the end ({100 * (levels[-1] / levels[0] - 1):+.1f} %); memory "
             f"{memory[FIRST]:.0f} MiB after the 10th, {memory[-1]:.0f} at the end"
         )
@@ -122,7 +122,7 @@ def main() -> None:
             "windows": [float(part.mean()) for part in course.windows()],
             "lower_quartile_ms": levels,
         }
-    print(f"disk: {kib:.0f} KiB a sample of {asked.edge_px} x {asked.edge_px} px")
+    print(f"disk: {kib:.0f} KiB per sample of {asked.edge_px} x {asked.edge_px} px")
     results = {
         "images": asked.count,
         "edge_px": asked.edge_px,

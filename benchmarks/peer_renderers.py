@@ -1,4 +1,4 @@
-"""One peer of `peers.py`, in a process of its own that needs NumPy and the peer alone.
+"""One renderer of `peers.py`, run in a separate process that needs only NumPy and the renderer.
 
     python peer_renderers.py NAME SCENE.npz PICTURE.npy
 
@@ -22,7 +22,7 @@ AMBIENT, DIRECTED, ALBEDO = 0.5, 0.8, 0.6
 
 
 class Mesh(NamedTuple):
-    """A particle as triangles, nm, about the middle of the view; z towards the camera."""
+    """A particle as a triangle mesh, in nm from the center of the view; z towards the camera."""
 
     points: np.ndarray
     triangles: np.ndarray

@@ -1,14 +1,14 @@
-"""Processor time of one image with its labels, beside Blender Cycles, Mitsuba 3 and VTK.
+"""Processor time of one image with its labels, compared with Blender Cycles, Mitsuba 3 and VTK.
 
     python -m venv peers && peers/bin/pip install bpy mitsuba vtk
     python benchmarks/peers.py --python peers/bin/python
 
-The peers need an environment of their own because bpy requires an older NumPy; without bpy,
-`pip install -e ".[peers]"` and no option are enough. All renderers get the same particles at 507 x
-507 pixels, once spheres (sample 1 of the preset sio2) and once agglomerated grains (of tio2); the
-peers get triangle meshes of the shapes that nanorender evaluates by formula. The time is from the
-particles to an image and a label map, after a warm-up scene. A peer that is not installed is left
-out with a message. The times are written to docs/results/peers.json.
+The peers need a separate environment because bpy requires an older NumPy; without bpy,
+`pip install -e ".[peers]"` is enough and no option is needed. All renderers get the same particles
+at 507 x 507 pixels, once spheres (sample 1 of the preset sio2) and once agglomerated grains (of
+tio2); the peers get triangle meshes of the shapes that nanorender evaluates by formula. The time is
+from the particles to an image and a label map, after a warm-up scene. A peer that is not installed
+is skipped with a message. The times are written to docs/results/peers.json.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def distances(placed, k, rays, count):
 def meshes_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Return points (n, p, 3) of the convex particles in view, and triangles that all share.
 
-    Along each direction from its middle, a particle ends where the distance is 0.
+    Along each direction from its center, a particle ends where the distance is 0.
     """
     items, placed = build_instances(scene, scene.view)
     turn = np.pi * (3 - np.sqrt(5)) * np.arange(POINTS)
@@ -106,7 +106,7 @@ def write_scenes(name: str, path: Path) -> None:
 
 
 def measure_ours(name: str, picture: Path) -> dict[str, float]:
-    """Return processor seconds of a sample, from the recipe on, and its number of labels."""
+    """Measure the processor time from recipe to sample; return it with the number of labels."""
     recipe = recipe_of(name)
     render(recipe, 0, 0)
     began = time.process_time()
@@ -118,7 +118,7 @@ def measure_ours(name: str, picture: Path) -> dict[str, float]:
 
 
 def measure_peer(python: str, peer: str, scenes: Path, picture: Path) -> dict[str, float] | str:
-    """Return the same of a peer, or why there is none."""
+    """Measure a peer likewise; return an error message if it does not run."""
     module = PEERS[peer][0]
     find = f"import importlib.util as u, sys; sys.exit(u.find_spec({module!r}) is None)"
     if subprocess.run([python, "-c", find], check=False).returncode:
@@ -134,7 +134,7 @@ def measure_peer(python: str, peer: str, scenes: Path, picture: Path) -> dict[st
 def main() -> None:
     """Measure all installed renderers, print a table and write the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default=sys.executable, help="interpreter that has the peers")
+    parser.add_argument("--python", default=sys.executable, help="interpreter with the peers")
     parser.add_argument("--pictures", type=Path, help="folder for the pictures, as .npy")
     options = parser.parse_args()
     seconds: dict[str, dict[str, float]] = {"nanorender": {}}

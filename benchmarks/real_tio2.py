@@ -2,7 +2,7 @@
 
     python benchmarks/real_tio2.py --seeds 3 -o real_tio2
 
-For each seed: render a dataset, train, choose the epoch without truth, segment the five images of
+For each seed: render a dataset, train, select the epoch without truth, segment the five images of
 `tio2_sem` and score them; then score synthetic images that were held out. True regions under 50 px
 are ignored, particles are matched one to one at IoU 0.5. An interrupted benchmark resumes. Results
 are written to docs/results/real_tio2.json after each seed; processor time is without that of
@@ -48,7 +48,7 @@ MEASURES = ("pixel_f1", "object_f1", "found_over_true", "median_size_error")
 
 
 def score(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return the measures of (found, true) label maps: F1 in the mean, the others of all images."""
+    """Score (found, true) label maps: mean F1 scores, and count and size ratios over all images."""
     scores = [score_labels(found, truth, MIN_AREA_PX) for found, truth in pairs]
     f1 = [(each.pixels.f1, each.objects.f1) for each in scores]
     found = np.concatenate([each.predicted_diameters_px for each in scores])
@@ -126,7 +126,7 @@ def chain(
     images: Collection,
     options: argparse.Namespace,
 ) -> tuple[list[RankedEpoch], list[RankedEpoch]]:
-    """Render, train, choose and segment; return the epochs ranked without and by the truth."""
+    """Render, train, select and segment; return the epochs ranked without and by the truth."""
     folder.mkdir(parents=True, exist_ok=True)
     recipe = read_recipe(options.recipe).at_scale(images.pixel_size_nm, options.image_px)
     generate(recipe, options.count, seed, folder / "dataset", workers=os.cpu_count())
@@ -222,13 +222,13 @@ def report(out: Path, images: Collection, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Parse the options, and run what they ask for."""
+    """Parse the options and run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--micrographs", type=Path, default=MICROGRAPHS)
     parser.add_argument("--truth", default="_m")
     parser.add_argument("--recipe", default="tio2", help="preset or TOML file")
-    parser.add_argument("--preset", default="cpu", help="of the training, or TOML file")
-    parser.add_argument("--count", type=int, default=320, help="synthetic images")
+    parser.add_argument("--preset", default="cpu", help="training preset or TOML file")
+    parser.add_argument("--count", type=int, default=320, help="number of synthetic images")
     parser.add_argument("--image-px", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("real_tio2"))
     options = parser.parse_args()
     if not options.micrographs.is_dir():
-        print(f"{options.micrographs} is not here: nothing to compare with")
+        print(f"{options.micrographs} does not exist; give the folder with --micrographs")
         return
     images = read_collection(options.micrographs, Reading(truth=options.truth))
     report(options.out, images, options)

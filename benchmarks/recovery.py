@@ -96,7 +96,7 @@ def truth_of(recipe: Recipe, samples: list[Sample]) -> Truth:
 
 
 def errors(found: Truth, hidden: Truth) -> dict[str, float]:
-    """Return the errors bounded by LIMITS; of noise and gray, the worse of both levels."""
+    """Return the errors bounded by LIMITS; for noise and gray, the larger of both levels."""
     return {
         "size": found.diameter_nm / hidden.diameter_nm - 1,
         "coverage": found.coverage / hidden.coverage - 1,
@@ -147,7 +147,7 @@ def _micrograph(sample: Sample) -> Micrograph:
 
 
 def main() -> int:
-    """Write and print the errors; return 1 if one is over its limit."""
+    """Write and print the errors; return 1 if one exceeds its limit."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-n", "--count", type=int, default=10)
     parser.add_argument("--evaluations", type=int, default=CalibrationSettings().evaluations)
@@ -168,7 +168,7 @@ def main() -> int:
         print(f"{one.preset}, {one.hidden.diameter_nm:.0f} nm: {', '.join(cells)}", flush=True)
         results = {"images": IMAGES, "edge_px": EDGE_PX, "limits": LIMITS, "recipes": recoveries}
         write_results("recovery", results)
-    print(f"{missed} of {asked.count * len(LIMITS)} errors are over their limits", file=sys.stderr)
+    print(f"{missed} of {asked.count * len(LIMITS)} errors exceed their limits", file=sys.stderr)
     return int(missed > 0)
 
 

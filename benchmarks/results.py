@@ -31,7 +31,7 @@ def write_results(name: str, results: Mapping[str, Any], command: str | None = N
     Parameters
     ----------
     name : file name without extension
-    results : anything that JSON can hold
+    results : JSON-serializable results
     command : command that produced the results; that of this process by default
 
     Returns
@@ -88,7 +88,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's model name, the architecture where the system does not tell."""
+    """Return the model name of the processor, or the architecture if it is unknown."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -96,7 +96,7 @@ def _processor() -> str:
 
 
 def _command() -> str:
-    """Return the command of this process; of absolute paths, only the last part."""
+    """Return the command of this process, with absolute paths shortened to their last part."""
     script = Path(sys.argv[0])
     arguments = [Path(each).name if each.startswith("/") else each for each in sys.argv[1:]]
     return shlex.join(["python", f"{script.parent.name}/{script.name}", *arguments])
@@ -117,7 +117,7 @@ def _converted(path: Path) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Convert a file of pytest-benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("name", help="of the benchmark module, without extension")
+    parser.add_argument("name", help="name of the benchmark module, without extension")
     parser.add_argument("file", type=Path, help="JSON file written by --benchmark-json")
     asked = parser.parse_args()
     command = f"python -m pytest -n 0 benchmarks/{asked.name}.py --benchmark-enable"

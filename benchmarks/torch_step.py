@@ -1,8 +1,8 @@
-"""Processor time of a training step and a prediction beside PyTorch, in turns on the same cores.
+"""Processor time of a training step and a prediction, compared with PyTorch on the same cores.
 
     python benchmarks/torch_step.py --torch-python /path/to/venv/bin/python
 
-Each framework runs in a process of its own, on the same number of cores, and repeats its work a few
+Each framework runs in a separate process, on the same number of cores, and repeats its work a few
 times in turn; the processor time of the fastest turn is reported, which is least affected by other
 work on the machine. Both train the same network (channels-last, binary cross-entropy, Adam) without
 augmentation. PyTorch is not a dependency of the package. The times are written to
@@ -139,7 +139,7 @@ def work(framework: str, base: int) -> None:
 
 
 class Worker:
-    """A framework in its own process."""
+    """Framework running in a separate process."""
 
     def __init__(self, python: str, framework: str, base: int):
         command = [python, __file__, "--work", framework, "--base", str(base)]

@@ -29,10 +29,10 @@ COLUMNS = {
 class Shape(NamedTuple):
     """A shape of known size.
 
-    name: with its size in px
+    name: name, with its size in px
     contains: whether it contains points x, y from its center, its long axis along x
-    reach: no point of it is farther from the center
-    truth: the true value of each column that it has one for
+    reach: largest distance of its points from the center
+    truth: true values by column, where they are known
     """
 
     name: str
@@ -96,7 +96,7 @@ SHAPES = (
 
 
 def drawn(shape, rng):
-    """Return a label map of the shape, somewhere within a pixel, turned by any angle."""
+    """Return a label map of the shape at a random sub-pixel position and angle."""
     edge = int(2 * shape.reach) + 6
     x0, y0 = edge / 2 + rng.uniform(-0.5, 0.5, 2)
     angle = rng.uniform(0, np.pi)

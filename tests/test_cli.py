@@ -123,7 +123,7 @@ def test_a_report_is_made_again_with_every_file_the_same(study):
     out, _ = study
     done = nanorender("reproduce", out / "report")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "every file the same" in done.stdout
+    assert "all files are identical" in done.stdout
 
 
 def test_one_unreadable_micrograph_is_named_at_the_end_and_the_others_are_segmented(

@@ -86,7 +86,7 @@ def _labeled(micrograph: Micrograph, micrographs: Collection) -> LabeledImage:
 
 
 def _at_scale(micrographs: Collection, trained: PixelSizes) -> Iterator[LabeledImage]:
-    """Read annotated micrographs and resample those whose pixel size was not trained."""
+    """Read annotated micrographs, resampling those of a pixel size not seen in training."""
     for micrograph in micrographs:
         image, labels, pixel_size_nm, path = _labeled(micrograph, micrographs)
         scaled = to_trained_scale(image, pixel_size_nm, trained)
@@ -98,6 +98,6 @@ def _at_scale(micrographs: Collection, trained: PixelSizes) -> Iterator[LabeledI
 
 
 def _padded(pixels: np.ndarray, edges: Sequence[int]) -> np.ndarray:
-    """Pad a stack of images to these edges."""
+    """Pad a stack of images to a height and width."""
     padding = [(0, edge - size) for edge, size in zip(edges, pixels.shape[1:3], strict=True)]
     return np.pad(pixels, ((0, 0), *padding, (0, 0)))

@@ -1,7 +1,7 @@
 """Baseline for synthetic training: networks trained on annotated micrographs.
 
 Each of a few annotated micrographs is left out once: a network is trained on the others, the epoch
-with the least error on the one left out is selected, and that one is segmented (Mill et al., 2021).
+with the least error on the one left out is selected and segments it (Mill et al., 2021).
 The epoch is thus selected by the annotation that it is scored on, which favors the baseline.
 """
 
@@ -78,8 +78,8 @@ def leave_one_out(
     """
     if len(micrographs) < 2:
         raise InputError(
-            f"leaving one out needs at least 2 annotated micrographs, got {len(micrographs)}; "
-            "too few to train on the others"
+            f"leave-one-out needs at least 2 annotated micrographs, got {len(micrographs)}; "
+            "annotate more"
         )
     folds = []
     for index, path in enumerate(micrographs.paths):

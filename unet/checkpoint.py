@@ -153,7 +153,7 @@ def model_file(path: Path) -> Path:
 
 
 def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
-    """Write the state of a training, and keep the checkpoint before it.
+    """Write the state of a training, and keep the previous checkpoint.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
 def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None:
     """Read the newest intact checkpoint of a training.
 
-    Warns if the last checkpoint is damaged; it is removed, and the one before it is read.
+    Warns if the last checkpoint is damaged; it is removed, and the previous one is read.
 
     Parameters
     ----------
@@ -195,7 +195,8 @@ def read_checkpoint(folder: Path, like: State, fingerprint: str) -> State | None
         try:
             header, arrays = read_arrays(path)
         except SafetensorError as error:
-            warnings.warn(f"{path} is damaged ({error}); resuming from before it", stacklevel=2)
+            message = f"{path} is damaged ({error}); resuming from the previous checkpoint"
+            warnings.warn(message, stacklevel=2)
             path.unlink()  # it would replace an intact one when the next checkpoint is written
             continue
         if header.get("fingerprint") != fingerprint:
@@ -249,7 +250,7 @@ def _arrays(file: safe_open) -> dict[str, Shaped[np.ndarray, "..."]]:
     try:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except AttributeError as error:
-        raise SafetensorError(f"unsupported type of numbers: {error}") from None
+        raise SafetensorError(f"unsupported data type: {error}") from None
 
 
 def _header(file: safe_open) -> dict:
@@ -285,8 +286,8 @@ def _check_weights(path: Path, file: safe_open, card: ModelCard) -> None:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(
-                f"{path} contains another architecture than its header says: weight '{name}' "
-                f"has shape {found.get(name)}, not {expected.get(name)}"
+                f"{path} does not match the architecture in its header: weight '{name}' "
+                f"must have shape {expected.get(name)}, got {found.get(name)}"
             )
 
 

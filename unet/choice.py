@@ -1,7 +1,7 @@
-"""Choice of an epoch by eye: what several people chose, and how far they agree.
+"""Choices of an epoch by eye, and the agreement between the people who made them.
 
 Candidates are identified by the first digits of the SHA-256 of their model files and sorted by
-them, so that neither reveals how long the network was trained.
+them, so that neither code nor order reveals how long the network was trained.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,8 +43,8 @@ class ChoiceSummary:
 
     Attributes
     ----------
-    ranked : epochs picked by anybody, most picked first; the score is the fraction of people, parts
-        are the mean position among the picks and, with annotations, the scores on them
+    ranked : epochs picked at least once, most picked first; the score is the fraction of people,
+        parts are the mean position among the picks and, with annotations, the scores on them
     picks : epochs picked by each person, best first, by name
     agreement : mean fraction of the picks that two people share; None for one person
     agreement_by_chance : expected agreement of random picks
@@ -116,7 +116,7 @@ def read_choices(paths: Sequence[Path]) -> dict[str, Choice]:
         choice = read_choice(path)
         name = choice.person or path.stem
         if name in choices:
-            raise InputError(f"two choices are by '{name}'; change the name in {path}")
+            raise InputError(f"two choices have the name '{name}'; change the name in {path}")
         choices[name] = choice
     return choices
 

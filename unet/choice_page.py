@@ -1,4 +1,4 @@
-"""Page on which people choose among the epochs of a run by eye, without knowing which is which."""
+"""HTML page for a blind choice among the epochs of a run by eye."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ def write_choice_page(
     kept = kept_epochs(run_folder, validation)
     codes = epoch_codes(run_folder, kept)
 
-    # Crop the images where epochs differ most, one window of each before a second one of any
+    # Crop the images where epochs differ most, taking windows from the images in turn
     windows = [_most_different_windows(run_folder, kept, image) for image in validation]
     places = [
         (image, of_image[turn])

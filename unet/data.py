@@ -24,7 +24,7 @@ CLAHE_TILE_PX = 128
 PERCENTILES = (0.1, 99.9)
 _BAND_ROWS = 256
 _SMALLEST_QUANTILE = 0.01
-"""Quantile of the diameters below which particles are mostly covered, and are not learned."""
+"""Quantile of the diameters below which particles are mostly hidden and therefore not learned."""
 
 
 class PixelSizes(Settings):
@@ -205,7 +205,7 @@ def to_trained_scale(
             "train a model at the scale of the image"
         )
     warnings.warn(
-        f"pixel size {pixel_size_nm:.4g} nm lies outside {trained.lowest_nm:.4g} to "
+        f"pixel size {pixel_size_nm:.4g} nm is outside {trained.lowest_nm:.4g} to "
         f"{trained.highest_nm:.4g} nm, seen in training; resampled to {trained.median_nm:.4g} nm",
         stacklevel=2,
     )

@@ -77,7 +77,7 @@ def _layer(
     groups: int = 1,
     clips: bool = True,
 ) -> Array:
-    """Return a convolution, normalized by its running statistics, through ReLU6 if it clips."""
+    """Apply a convolution, batch normalization and, if `clips` is set, ReLU6."""
     x = lax.conv_general_dilated(
         x,
         weights[f"{kernel}.weight"],

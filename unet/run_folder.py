@@ -118,7 +118,7 @@ def read_log(run_folder: Path) -> list[LogEntry]:
         return [LogEntry.model_validate_json(line) for line in lines]
     except ValidationError:
         raise InputError(
-            f"{path} is damaged or from another version; remove it to continue without"
+            f"{path} is damaged or from another version; remove it to continue without a log"
         ) from None
 
 

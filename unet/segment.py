@@ -34,7 +34,7 @@ class PredictionSettings(NamedTuple):
 
 
 class SegmentationSettings(NamedTuple):
-    """All that determines a label map, apart from its micrograph.
+    """Settings that determine the label map of a micrograph.
 
     Attributes
     ----------

@@ -103,13 +103,13 @@ def rank_without_truth(
 
     Three parts are computed, each from 0 to 1 and averaged over the images; the score is the first:
 
-    - stability: agreement with the prediction of the image turned upside down at less contrast
+    - stability: agreement with the prediction of the image flipped vertically, at lower contrast
     - agreement: agreement with the predictions of the neighboring epochs
     - sharpness: distance of the probabilities from one half
 
-    The other two increase as the learning rate falls, whatever is learned: in two trainings of the
-    preset "cpu", six epochs each, rank correlations with the F1 score of the particles on five real
-    images were 0.94 and 0.77 for stability, 0.49 and 0.77 for agreement, 0.60 and 0.71 for
+    The other two increase as the learning rate falls, regardless of accuracy: in two trainings of
+    the preset "cpu", six epochs each, rank correlations with the F1 score of the particles on five
+    real images were 0.94 and 0.77 for stability, 0.49 and 0.77 for agreement, 0.60 and 0.71 for
     sharpness, 0.49 and 0.71 for the geometric mean of the three, which selected the last epoch both
     times; stability selected the best one.
 
@@ -205,7 +205,7 @@ def _label_free_parts(
     """Compute the parts of the score of an epoch on one image."""
     epoch, targets = model.card.epoch, model.card.training.targets
     maps = read_prediction(run_folder, epoch, image, targets)
-    # Less contrast and fewer gray levels imitate a noisier detector.
+    # Lower contrast and fewer gray levels imitate a noisier detector.
     perturbed = np.ascontiguousarray(image.image[::-1] // 4)
     turned = predict(model, perturbed, image.pixel_size_nm)
     others = [read_prediction(run_folder, n, image, targets) for n in neighbors]
@@ -224,7 +224,7 @@ def _soft_dice(a: _Maps, b: _Maps) -> float:
 
 
 def _sharpness(maps: _Maps) -> float:
-    """1 for probabilities of 0 and 1, less for those between; 0 if all are 0."""
+    """Sharpness: 1 for probabilities of 0 and 1, less in between; 0 if all are 0."""
     maps = {name: map_ for name, map_ in maps.items() if name != "distance"}
     doubt = sum(float((map_ * (1 - map_)).sum()) for map_ in maps.values())
     total = sum(float(map_.sum()) for map_ in maps.values())

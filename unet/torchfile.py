@@ -24,7 +24,7 @@ class StorageType(NamedTuple):
 
     Attributes
     ----------
-    dtype : of its numbers
+    dtype : data type of the elements
     """
 
     dtype: str
@@ -60,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no tensor needs")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}; only tensors are allowed")
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> tuple[str, str, int]:
@@ -114,7 +114,7 @@ def _storage(file: BinaryIO, dtype: str, length: int) -> np.ndarray:
 
 
 def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
-    """Copy a tensor from its storage; raises ValueError if it reaches beyond."""
+    """Copy a tensor from its storage; raise ValueError if it exceeds the storage."""
     reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
     if tensor.offset < 0 or min(tensor.strides, default=0) < 0 or min(tensor.shape, default=1) < 1:
         raise ValueError("a tensor lies outside its storage")

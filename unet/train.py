@@ -210,7 +210,7 @@ def _finish_epoch(
 
 
 def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
-    """Describe the model that these samples and settings will give."""
+    """Build the header of the model files of a training."""
     digest = hashlib.sha256(samples.sizes.data)
     digest.update(samples.pixels.data)
     return ModelCard(
@@ -225,7 +225,7 @@ def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
 
 
 def _write_provenance(run_folder: Path, card: ModelCard, mesh: Mesh) -> None:
-    """Write settings, devices and versions for the reader."""
+    """Write settings, devices and versions to run.json."""
     content = card.model_dump(mode="json", exclude={"epoch", "format"}) | {
         "device": mesh.devices.flat[0].device_kind,
         "devices": mesh.size,
@@ -238,7 +238,7 @@ def _write_provenance(run_folder: Path, card: ModelCard, mesh: Mesh) -> None:
 
 
 def _use_compilation_cache() -> None:
-    """Keep compiled programs in the user's cache folder, so that later trainings start sooner."""
+    """Keep compiled programs in the user's cache folder, so that later trainings start faster."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(base / "nanorender" / "xla"))

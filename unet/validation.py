@@ -155,7 +155,7 @@ def read_prediction(
     pages = read_pages(path, len(targets))
     if pages.shape[1:] != image.image.shape:
         raise InputError(
-            f"{path} is of {pages.shape[1]} x {pages.shape[2]} pixels, but '{image.name}' has "
+            f"{path} has {pages.shape[1]} x {pages.shape[2]} pixels, but '{image.name}' has "
             f"{image.image.shape[0]} x {image.image.shape[1]}; give the image of the training"
         )
     return {key: page.astype(np.float32) / 255 for key, page in zip(targets, pages, strict=True)}

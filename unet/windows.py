@@ -2,7 +2,7 @@
 
 A particle belongs to the window whose core contains its first pixel in row order, and is taken from
 that window, which includes a margin around the core. Particles that lie entirely within the margin
-of every window they reach are therefore found once, and as in the whole image.
+of every window they reach are therefore found once, as they would be in the whole image.
 """
 
 from collections.abc import Callable, Iterator

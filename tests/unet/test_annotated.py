@@ -71,7 +71,7 @@ def test_mixed_in_they_come_last_and_extend_what_is_known_of_scale(
 def test_micrographs_of_another_scale_are_resampled_with_their_annotation(
     write_annotated, dataset, small
 ):
-    with pytest.warns(UserWarning, match="12 nm lies outside"):
+    with pytest.warns(UserWarning, match="12 nm is outside"):
         samples = add_annotated(load_dataset(dataset, small), write_annotated(1, 12.0), small)
     assert samples.sizes[3].tolist() == [192, 192]
     found = samples.pixels[3, ..., 1] > 0

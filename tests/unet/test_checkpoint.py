@@ -151,7 +151,7 @@ def sparse_model(path, card, length):
 def test_weights_of_another_architecture_are_not_read(tmp_path, card):
     sparse_model(tmp_path / "model.safetensors", card, 1 << 29)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError, match="has shape None"):
+    with pytest.raises(InputError, match="got None"):
         read_model(tmp_path)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 500 << 10  # of 2 GiB

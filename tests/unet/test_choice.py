@@ -121,7 +121,7 @@ def test_two_choices_of_one_person_are_refused(run, tmp_path):
     for name in "ab":
         choice = by(run, [1]).model_copy(update={"person": "Ada"})
         (tmp_path / f"{name}.json").write_text(choice.model_dump_json())
-    with pytest.raises(InputError, match="two choices are by 'Ada'"):
+    with pytest.raises(InputError, match="two choices have the name 'Ada'"):
         read_choices([tmp_path / "a.json", tmp_path / "b.json"])
 
 

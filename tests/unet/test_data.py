@@ -83,7 +83,7 @@ def test_an_image_within_the_trained_scale_is_left_alone(pixel_sizes):
 
 
 def test_an_image_of_another_scale_is_resampled_with_a_warning(pixel_sizes):
-    with pytest.warns(UserWarning, match="12 nm lies outside 5 to 7 nm"):
+    with pytest.warns(UserWarning, match="12 nm is outside 5 to 7 nm"):
         image = to_trained_scale(np.zeros((20, 30), np.uint8), 12.0, pixel_sizes)
     assert image.shape == (40, 60)
 
