@@ -28,6 +28,14 @@ from unet.presets import TrainSettings
 
 LOGGER = logging.getLogger(__name__)
 DISTRIBUTIONS = get_args(get_args(distributions.Distribution)[0])
+NAMES = {
+    float: "number",
+    int: "integer",
+    str: "text",
+    bool: "true or false",
+    Path: "file",
+    Any: "number or draw",
+}
 VALIDATORS = {
     "_positive": "> 0",
     "_not_negative": "≥ 0",
@@ -68,12 +76,13 @@ def _described(annotation: Any, metadata: tuple[Any, ...]) -> Described:
         inside = item.allowed if not allowed else f"{allowed}; {item.allowed}".rstrip("; ")
         return Described(f"list of {count}{_plural(item.kind)}", inside, item.models)
     if get_origin(annotation) is dict:
+        if arguments[1] is Any:
+            return Described("table of draws", allowed, ())
         item = _described(arguments[1], ())
         return Described(f"named {_plural(item.kind)}", item.allowed, item.models)
     if inspect.isclass(annotation) and issubclass(annotation, Settings):
         return Described("table", "", (annotation,))
-    names = {float: "number", int: "integer", str: "text", bool: "true or false", Path: "file"}
-    return Described(names[annotation], allowed, ())
+    return Described(NAMES[annotation], allowed, ())
 
 
 def _union(arguments: tuple[Any, ...], metadata: tuple[Any, ...], allowed: str) -> Described:
@@ -127,7 +136,8 @@ def _plural(kind: str) -> str:
 
 def _has_kind(model: type[Settings]) -> bool:
     """Return whether a key `kind` chooses this class among others."""
-    return "kind" in model.model_fields and not model.model_fields["kind"].is_required()
+    kind = model.model_fields.get("kind")
+    return kind is not None and len(get_args(kind.annotation)) == 1 and not kind.is_required()
 
 
 def _kind(model: type[Settings]) -> str:
