@@ -79,7 +79,7 @@ def train(
     """Train a network, or resume an interrupted training.
 
     The run folder then contains run.json (settings and provenance), log.jsonl (one line per epoch),
-    curves.png, last.safetensors and previous.safetensors (to resume), epochs/*.safetensors
+    curves.png, last.safetensors and previous.safetensors (to resume), `epochs/*.safetensors`
     (models), validation/ (predictions) and model.safetensors (the model after the last epoch). On
     SIGINT and SIGTERM the current step is completed and the same files are written. Of several
     processes that train together (see `unet.devices`), the first one reads and writes the folder.

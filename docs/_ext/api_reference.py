@@ -63,9 +63,11 @@ def _write(app: Sphinx) -> None:
 
 
 def _skip(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Options) -> bool | None:
-    """Leave out fields of records, which the section Attributes describes."""
+    """Leave out imported members, and fields of records, described under Attributes."""
     field = type(obj).__name__ in ("_tuplegetter", "member_descriptor", "FieldInfo")
-    return True if field or name == "model_config" else None
+    module = getattr(obj, "__module__", None) or "nanorender"
+    foreign = not module.startswith(("nanorender", "unet"))
+    return True if field or foreign or name == "model_config" else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
