@@ -334,6 +334,13 @@ def expected_coverage(recipe: Recipe, geometry: ViewGeometry, seed: int) -> floa
     Returns
     -------
     Mean share, at most 1.
+
+    Examples
+    --------
+    >>> from nanorender.recipe import read_recipe
+    >>> geometry = ViewGeometry(edge_px=64, pixel_size_nm=7.0)
+    >>> round(expected_coverage(read_recipe("powder"), geometry, seed=0), 2)
+    0.24
     """
     far = geometry._replace(pixel_size_nm=geometry.pixel_size_nm * _SAMPLE_EDGES)
     drawn = recipe_of_view(recipe, far, particles_in_field(recipe, far))

@@ -78,6 +78,15 @@ def compare_images(
     ------
     InputError
         If an image is smaller than two patches, or the real images show no particles.
+
+    Examples
+    --------
+    >>> rows, columns = np.mgrid[:256, :512] % 64
+    >>> discs = np.where(np.hypot(rows - 32, columns - 32) <= 16, 140.0, 40.0)
+    >>> noise = np.random.default_rng(0).standard_normal((2, 256, 512))
+    >>> real, synthetic = (discs + [[[2.0]], [[8.0]]] * noise).astype(np.float32)
+    >>> compare_images([real], [synthetic], dark=False).accuracy
+    1.0
     """
     edge = min(min(image.shape) for image in (*real, *synthetic))
     if edge < 2 * _PATCH_PX:

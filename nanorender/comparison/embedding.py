@@ -45,6 +45,12 @@ class FeatureExtractor:
     ----------
     name : of the features
     extract : returns the features (n, f) of gray patches (n, h, w)
+
+    Examples
+    --------
+    >>> mean_level = FeatureExtractor("level", lambda patches: patches.mean(axis=(1, 2))[:, None])
+    >>> mean_level.extract(np.full((2, 144, 144), 90, np.uint8)).tolist()
+    [[90.0], [90.0]]
     """
 
     name: str

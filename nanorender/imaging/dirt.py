@@ -83,6 +83,12 @@ def substrate_texture(
     Returns
     -------
     texture : (h, w) factor on the gray level of the clean substrate, about 1
+
+    Examples
+    --------
+    >>> texture = substrate_texture(DirtSettings(), (64, 96), 4.0, np.random.default_rng(0))
+    >>> texture.shape, 0.5 < float(texture.mean()) < 1.5
+    ((64, 96), True)
     """
     height, width = shape
     texture = np.ones(shape, np.float32)

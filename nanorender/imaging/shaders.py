@@ -181,6 +181,22 @@ def shade(
     Returns
     -------
     radiance : (h, w) 0 is black and 1 is white; the detector saturates larger values
+
+    Examples
+    --------
+    >>> from nanorender.imaging.lighting import light
+    >>> from nanorender.recipe import read_recipe
+    >>> from nanorender.scenes.scene import sample_scene
+    >>> from nanorender.tracing.raymarch import trace
+    >>> recipe, rng = read_recipe("tio2").at_scale(14.0, 64), np.random.default_rng(0)
+    >>> scene = sample_scene(recipe, rng)
+    >>> surface = trace(scene, scene.view)
+    >>> materials = recipe.population_materials(MaterialBase)
+    >>> lit, clean = light(surface, recipe.lighting, rng), np.ones((64, 64), np.float32)
+    >>> radiance = shade(surface, lit, materials, recipe.substrate, clean, scene.particles)
+    >>> particle = surface.particle > 0
+    >>> bool(radiance[particle].mean() > radiance[~particle].mean())
+    True
     """
     pixels = _VisiblePixels(*_visible_pixels(surface.particle, len(particles.population)))
     visible = 1 + np.flatnonzero(pixels.count[1:])

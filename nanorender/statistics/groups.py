@@ -97,6 +97,16 @@ def summarize_groups(
     ------
     InputError
         If a particle's image is not among the fields, or the table lacks a column.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"image": ["a", "a", "b"], "sqrt_area_px": [10.0, 20.0, 30.0]})
+    >>> table["area_px2"] = table["sqrt_area_px"] ** 2
+    >>> fields = [FieldOfView(image, 80, 60, None) for image in ("a", "b")]
+    >>> settings = Statistics(quantity="sqrt_area", resamples=100)
+    >>> groups = summarize_groups(table, fields, {}, settings)
+    >>> [(group.name, group.summary.sizes["mean"].value) for group in groups]
+    [('a', 15.0), ('b', 30.0), ('all images', 20.0)]
     """
     groups = []
     streams = np.random.default_rng(SEED).spawn(len(fields))
@@ -123,6 +133,16 @@ def statistics_table(groups: Sequence[Group]) -> pd.DataFrame:
     Returns
     -------
     one row per group: counts, sizes and nanoscale shares, each with its interval
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"image": ["a", "a", "b"], "sqrt_area_px": [10.0, 20.0, 30.0]})
+    >>> table["area_px2"] = table["sqrt_area_px"] ** 2
+    >>> fields = [FieldOfView(image, 80, 60, None) for image in ("a", "b")]
+    >>> settings = Statistics(quantity="sqrt_area", resamples=100)
+    >>> groups = summarize_groups(table, fields, {}, settings)
+    >>> statistics_table(groups)[["name", "particles", "mean_px"]].values.tolist()
+    [['a', 2, 15.0], ['b', 1, 30.0], ['all images', 3, 20.0]]
     """
     return pd.DataFrame([_row(group) for group in groups])
 

@@ -31,7 +31,15 @@ class Agglomerates(RandomPlacement):
     particle and limited to 0.5."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Grow agglomerates around random positions."""
+        """Grow agglomerates around random positions.
+
+        Examples
+        --------
+        >>> bodies = Bodies(np.full((6, 3), 50.0), np.tile(np.eye(3), (6, 1, 1)))
+        >>> arranged = Agglomerates(members=3).arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> arranged.group.tolist()
+        [0, 0, 0, 1, 1, 1]
+        """
         count = len(bodies.size_nm)
         covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)

@@ -25,7 +25,22 @@ class DistributionMap(PlacementBase):
     """Elevation of a particle on a white pixel, in nm; proportional to the gray value below."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Place particles on distinct pixels of the map."""
+        """Place particles on distinct pixels of the map.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from nanorender.files.tiff import write_image
+        >>> bodies = Bodies(np.full((3, 3), 50.0), np.tile(np.eye(3), (3, 1, 1)))
+        >>> image = np.zeros((10, 10), np.uint8)
+        >>> image[2, 7] = 255
+        >>> with TemporaryDirectory() as folder:
+        ...     write_image(Path(folder, "map.tif"), image, None)
+        ...     placement = DistributionMap(file=Path(folder, "map.tif"))
+        ...     arranged = placement.arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> arranged.center_nm.tolist()
+        [[750.0, 250.0, 25.0]]
+        """
         pixels = read_map(self.file)
         chosen = rng.permutation(pixels.row.size)[: len(bodies.size_nm)]
         placed = len(chosen)

@@ -40,7 +40,16 @@ class Fractal(RandomPlacement):
     """Prefactor of the scaling law."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Aggregate clusters and lower them as rigid bodies at random positions."""
+        """Aggregate clusters and lower them as rigid bodies at random positions.
+
+        Examples
+        --------
+        >>> bodies = Bodies(np.full((60, 3), 50.0), np.tile(np.eye(3), (60, 1, 1)))
+        >>> center_nm, _ = Fractal(members=60).arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> squared_gyration = center_nm.var(axis=0).sum() + 0.6 * 25.0**2
+        >>> round(float(1.3 * (squared_gyration**0.5 / 25.0) ** 1.8))  # the scaling law
+        60
+        """
         groups = self.draw_groups(self.members, field_nm, len(bodies.size_nm), rng)
         radius = np.cbrt(np.prod(bodies.size_nm, axis=1)) / 2
         center = self._clusters(radius, groups.number, rng)

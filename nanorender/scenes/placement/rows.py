@@ -22,7 +22,15 @@ class Rows(RandomPlacement):
     """Standard deviation of the change of direction between neighbors, in degrees."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Lay out rows from random positions in random directions."""
+        """Lay out rows from random positions in random directions.
+
+        Examples
+        --------
+        >>> bodies = Bodies(np.full((3, 3), 50.0), np.tile(np.eye(3), (3, 1, 1)))
+        >>> center_nm, _ = Rows(members=3).arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> np.linalg.norm(np.diff(center_nm, axis=0), axis=1).round(6).tolist()
+        [50.0, 50.0]
+        """
         count = len(bodies.size_nm)
         covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)

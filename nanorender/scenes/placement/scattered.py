@@ -27,7 +27,15 @@ class Scattered(RandomPlacement):
     """Fraction of the particles that look for a free position first, up to a dense monolayer."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Place particles at random positions, each a group of its own."""
+        """Place particles at random positions, each a group of its own.
+
+        Examples
+        --------
+        >>> bodies = Bodies(np.full((3, 3), 50.0), np.tile(np.eye(3), (3, 1, 1)))
+        >>> arranged = Scattered(apart=1).arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> arranged.center_nm[:, 2].tolist()
+        [25.0, 25.0, 25.0]
+        """
         count = len(bodies.size_nm)
         covered = footprints(bodies)
         overlap = self.draw_overlap(count, rng)

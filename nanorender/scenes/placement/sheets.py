@@ -27,7 +27,16 @@ class Sheets(RandomPlacement):
     """Standard deviation of the positions, relative to the width of the larger particles."""
 
     def arrange(self, bodies: Bodies, field_nm: float, rng: np.random.Generator) -> Arrangement:
-        """Fill hexagonal lattices from the center outwards."""
+        """Fill hexagonal lattices from the center outwards.
+
+        Examples
+        --------
+        >>> bodies = Bodies(np.full((7, 3), 50.0), np.tile(np.eye(3), (7, 1, 1)))
+        >>> flat = Sheets(members=7, gap=0.1, disorder=0.0)
+        >>> center_nm, _ = flat.arrange(bodies, 1000.0, np.random.default_rng(0))
+        >>> np.linalg.norm(center_nm[1:] - center_nm[0], axis=1).round(6).tolist()
+        [55.0, 55.0, 55.0, 55.0, 55.0, 55.0]
+        """
         count = len(bodies.size_nm)
         covered = footprints(bodies)
         groups = self.draw_groups(self.members, field_nm, count, rng)
