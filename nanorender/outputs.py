@@ -1,4 +1,4 @@
-"""Additional files of a sample, traced in the pixels of the image.
+"""Additional files of a sample, written on request: masks, parts, height and normals.
 
 To add one, write a function of a `TracedSample` and enter it in `OUTPUTS`: recipes, the help of
 the command line and the documentation read this registry. The command line imports it before
@@ -82,7 +82,7 @@ OUTPUTS: dict[str, Output] = {
     "visible": Output("label of the visible particle, before borders are widened", _visible),
     "amodal": Output("label of whole particles; overlapping ones are on different pages", _amodal),
     "parts": Output("visible primitive of the template, from 1: a rod's shaft or tip", _parts),
-    "agglomerates": Output("agglomerate, as in the truth table plus one", _agglomerates),
+    "agglomerates": Output("agglomerate number of the truth table plus 1", _agglomerates),
     "height": Output("height above the substrate in nm", lambda sample: sample.surface.height_nm),
     "normals": Output("x, y, z of the unit normal, one page each", lambda s: s.surface.normal),
 }

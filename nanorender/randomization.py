@@ -2,12 +2,12 @@
 
 A network that has seen enough variety takes a real image for one more variation (Tobin et al.,
 Domain randomization for transferring deep neural networks from simulation to the real world, IROS
-2017). The TOML file lists specimens and ways of imaging them, as parts of recipes. In place of any
-value, a part may say how it is drawn, once for each image:
+2017). The TOML file lists specimens and ways of imaging them, as parts of recipes. Any value may be
+replaced by a rule for drawing it, once for each image:
 
 - ``{ uniform = [0.2, 0.8] }`` and ``{ log_uniform = [8, 200] }``: a number between two others
 - ``{ choice = ["sphere", "cube"], weights = [3, 1] }``: one of several values
-- ``{ fixed = 0.5 }``: a number, of use with a unit
+- ``{ fixed = 0.5 }``: a constant, for use with ``unit``
 
 A setting for which ``"none"`` is drawn is left out. With ``unit = "diameter"``, the number is a
 multiple of the typical diameter of the specimen.

@@ -81,4 +81,4 @@ def test_walk_through_applies(diff):
         ["git", "apply", "--check", "-"],
         input=diff, cwd=ROOT, text=True, capture_output=True, check=False,
     )  # fmt: skip
-    assert not done.returncode, done.stderr
+    assert not done.returncode, f"update the diff in docs/contributing.md: {done.stderr}"

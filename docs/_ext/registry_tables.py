@@ -1,4 +1,4 @@
-"""Tables of what the registries of the program hold.
+"""Tables generated from the registries of the program.
 
 In Markdown:
 
@@ -40,8 +40,8 @@ USES = {
 }
 
 
-def _first_sentence(item: object) -> str:
-    """Return the first paragraph of a docstring without its verb."""
+def _summary(item: object) -> str:
+    """Return the first paragraph of a docstring, without a leading verb."""
     text = " ".join((inspect.getdoc(item) or "").partition("\n\n")[0].split())
     text = re.sub(r"^(Return|Compute|Measure) (the )?", "", text)
     return text[:1].upper() + text[1:]
@@ -108,7 +108,7 @@ def placements() -> Iterator[Row]:
     """Kinds of placement."""
     yield "`kind`", "placement"
     for kind in PLACEMENTS:
-        yield f"`{kind.model_fields['kind'].default}`", _first_sentence(kind)
+        yield f"`{kind.model_fields['kind'].default}`", _summary(kind)
 
 
 def training() -> Iterator[Row]:
@@ -127,7 +127,7 @@ def packages() -> Iterator[Row]:
     for root in (nanorender, unet):
         found = pkgutil.iter_modules(root.__path__, f"{root.__name__}.")
         for module in sorted(found, key=lambda module: (not module.ispkg, module.name)):
-            yield f"`{module.name}`", _first_sentence(importlib.import_module(module.name))
+            yield f"`{module.name}`", _summary(importlib.import_module(module.name))
 
 
 REGISTRIES: dict[str, Callable[[], Iterator[Row]]] = {

@@ -1,1 +1,1 @@
-"""How what is seen becomes a gray image: light, materials, dirt, and the detector."""
+"""Gray images of scenes: light, materials, contamination, detector and transmission."""

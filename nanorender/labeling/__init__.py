@@ -1,1 +1,1 @@
-"""Exact label maps of a view, and the ground truth about each particle."""
+"""Exact label maps of rendered views, with the truth table of their particles."""

@@ -1,8 +1,8 @@
 """Measurements of the particles of a label map: one function and one line of the registry each.
 
-A measurement is a function from a `Region` to a number, in pixels to the power that `MEASUREMENTS`
-states; its name is the column of the table and the first line of its docstring the description in
-reports. To add one, write the function and append it to `MEASUREMENTS`.
+A measurement is a function from a `Region` to a number, in pixels. Its name is the column of the
+table, and the first line of its docstring the description in reports. To add one, write the
+function and enter it in `MEASUREMENTS` with its dimension: 1 length, 2 area, 0 ratio.
 """
 
 from collections.abc import Callable, Iterable
@@ -339,5 +339,5 @@ def column_descriptions(pixel_size_nm: float | None) -> dict[str, str]:
     """
     return {each.column(pixel_size_nm): each.description for each in MEASUREMENTS} | {
         "neighbors": "Number of particles in contact",
-        "agglomerate": "Number of the group of particles connected by contacts",
+        "agglomerate": "Group of particles connected by contacts, numbered from 1",
     }

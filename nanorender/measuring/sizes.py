@@ -5,7 +5,7 @@ This module loads no library, so that the command line can list the names at onc
 
 from typing import TYPE_CHECKING, Literal
 
-# Name of the measurement, and the quantity as a reader knows it. To add a size, add a line.
+# Name of the measurement, which must be a length, and the quantity as reports name it.
 SIZE_QUANTITIES = {
     "equivalent_diameter": "equivalent circle diameter",
     "min_feret": "minimum Feret diameter",

@@ -1,4 +1,4 @@
-"""The report on a folder of label maps."""
+"""Reports on folders of label maps, with statistics and provenance."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What lies on the sample: shapes of particles, where they sit, and from where they are seen."""
+"""Scenes: shapes of particles, their placement on the substrate, and the view of the camera."""

@@ -59,7 +59,7 @@ def _satellites(*directions: Vector) -> Template:
     )
     body = Primitive(kind="ellipsoid", extents=(0.9, 0.9, 0.9))
     return Template(
-        description=f"sphere with {len(bumps)} small bumps sintered on",
+        description=f"sphere with {len(bumps)} small sintered bump{'s' if len(bumps) > 1 else ''}",
         primitives=(body, *bumps),
         smoothness=0.06,
     )

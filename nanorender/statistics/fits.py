@@ -1,4 +1,4 @@
-"""Fit normal, log-normal and mixed log-normal distributions to sizes, and choose among them."""
+"""Normal, log-normal and mixed log-normal distributions fitted to sizes, and their selection."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple

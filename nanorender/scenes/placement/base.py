@@ -1,4 +1,4 @@
-"""What placements share: their interface, density maps, overlaps, groups and settling."""
+"""Base classes of placements: interface, density maps, overlaps, groups and settling."""
 
 from abc import abstractmethod
 from pathlib import Path
