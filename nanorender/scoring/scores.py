@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import kstest, wasserstein_distance
 
 from nanorender.scoring.matching import (
     Matching,
@@ -276,7 +276,7 @@ def size_agreement(
         return SizeAgreement(*[float("nan")] * 4)
     return SizeAgreement(
         wasserstein=float(wasserstein_distance(sizes, true_sizes)),
-        kolmogorov_smirnov=float(ks_2samp(sizes, true_sizes, method="asymp")[0]),
+        kolmogorov_smirnov=float(kstest(sizes, true_sizes, method="asymp").statistic),
         median_ratio=float(np.median(sizes) / np.median(true_sizes)),
         mean_ratio=float(sizes.mean() / true_sizes.mean()),
     )
