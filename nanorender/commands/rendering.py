@@ -40,7 +40,7 @@ def preview(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("preview.png"),
 ) -> None:
-    """Draw a contact sheet of a recipe: images, labels, depth and normals.
+    """Draw a contact sheet of a recipe: images, labels, heights and normals.
 
     Example: nanorender preview tio2 -n 4 -o tio2.png
     """
