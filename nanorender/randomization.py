@@ -22,7 +22,7 @@ from pydantic import Field, PositiveFloat, ValidationError
 
 from nanorender.errors import InputError
 from nanorender.recipe import Recipe, is_randomized, recipe_source, recipe_text
-from nanorender.settings import Settings
+from nanorender.settings import Settings, first_problem
 
 _STREAM = 1  # sets the random numbers for recipes apart from those for rendering
 
@@ -38,7 +38,7 @@ class Part(Settings):
     """A part of recipes that is drawn with a probability in proportion to its weight."""
 
     name: str
-    """What it is, for the record."""
+    """Name, which the description of each drawn recipe contains."""
     weight: PositiveFloat = 1.0
     """How often it is drawn, relative to the others."""
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -58,7 +58,7 @@ class RandomizedRecipe(Settings):
     """A randomized recipe: every image is of a recipe of its own."""
 
     description: str = ""
-    """What it makes, in a few words."""
+    """One line that describes the images."""
     image_px: int = Field(default=512, ge=64, le=4096)
     """Edge of the images, in px."""
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -152,11 +152,9 @@ class RandomizedRecipe(Settings):
             count = _particle_count(recipe, coverage)
             return Recipe.model_validate({**parts, "particle_count": count})
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
             raise InputError(
                 f"specimen '{specimen.name}' with imaging '{imaging.name}' gives no recipe: "
-                f"{where}: {first['msg']}"
+                f"{first_problem(error)}"
             ) from None
 
 

@@ -74,7 +74,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(tomllib.loads(text))
         except ValidationError as error:
-            raise InputError(f"{source}: {_first_problem(error)}") from None
+            raise InputError(f"{source}: {first_problem(error)}") from None
         except (
             ValueError,
             RecursionError,
@@ -147,10 +147,23 @@ def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
         raise InputError(f"{path} cannot be read as text: {error}") from None
 
 
-def _first_problem(error: ValidationError) -> str:
-    """Describe the first problem in one line, with the number of others."""
+def first_problem(error: ValidationError) -> str:
+    """Describe the first problem in one line, with the number of others.
+
+    Unknown keys come first: a misspelled key is also reported as missing.
+
+    Parameters
+    ----------
+    error
+        The error of a pydantic model.
+
+    Returns
+    -------
+    str
+        Key, value and problem.
+    """
     problems = error.errors(include_url=False)
-    first = problems[0]
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     match first["type"]:
@@ -159,10 +172,11 @@ def _first_problem(error: ValidationError) -> str:
         case "extra_forbidden":
             line = f"unknown key '{key}'; remove it or correct its spelling"
         case "missing":
-            line = f"'{key}' is missing"
+            line = f"'{key}' is missing; add it"
         case _:
             line = f"'{key}' (={_shortened(repr(first['input']))}): {message}"
-    return line + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+    others = len(problems) - 1
+    return line + (f" (and {others} more problem{'s' * (others > 1)})" if others else "")
 
 
 def _shortened(text: str) -> str:

@@ -20,7 +20,10 @@ def test_settings_survive_a_round_trip_through_toml():
     ("text", "said"),
     [
         ("rows = 3\ncolour = 1", "unknown key 'colour'"),
-        ("name = 'a'", "'rows' is missing"),
+        ("name = 'a'", "'rows' is missing; add it"),
+        ("row = 1", "unknown key 'row'"),
+        ("color = 1", "(and 1 more problem)"),
+        ("color = 1\ncolumns = 2", "(and 2 more problems)"),
         ("rows = -1", "'rows' (=-1)"),
         ("rows = ", "not valid TOML"),
         ("rows = nan", "'rows'"),
