@@ -41,7 +41,7 @@ def bench(names: Sequence[str], count: int) -> dict[str, Any]:
 
         cores : number of cores; each can render its own samples
 
-        versions : of the packages that matter
+        versions : versions of the packages that determine the output
 
     Raises
     ------
@@ -103,7 +103,7 @@ def as_text(measured: dict[str, Any]) -> str:
         Lines of text.
     """
     recipes = measured["recipes"]
-    rows = [["ms a pair", *recipes]]
+    rows = [["ms per pair", *recipes]]
     for stage in next(iter(recipes.values()))["stages"]:
         rows.append([stage, *(f"{1e3 * one['stages'][stage]:.1f}" for one in recipes.values())])
     for title, key in (("processor", "cpu_s_per_pair"), ("clock", "wall_s_per_pair")):

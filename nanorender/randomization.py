@@ -1,6 +1,6 @@
-"""Domain randomization: a randomized recipe, from which every image draws one of its own.
+"""Domain randomization: randomized recipes, from which a recipe is drawn for every image.
 
-A network that has seen enough variety takes a real image for one more variation (Tobin et al.,
+A network trained on enough variety treats a real image as one more variation (Tobin et al.,
 Domain randomization for transferring deep neural networks from simulation to the real world, IROS
 2017). The TOML file lists specimens and ways of imaging them, as parts of recipes. Any value may be
 replaced by a rule for drawing it, once for each image:
@@ -29,24 +29,24 @@ _STREAM = 1  # sets the random numbers for recipes apart from those for renderin
 MOST_PARTICLES = 6000
 FIELD_OVER_IMAGE = 1.5
 NONE = "none"
-"""What a setting is drawn as to be left out."""
+"""Drawn value for which a setting is left out."""
 
 DRAWS = ("uniform", "log_uniform", "choice", "fixed")
 
 
 class Part(Settings):
-    """A part of recipes that is drawn with a probability in proportion to its weight."""
+    """Part of a recipe, drawn with a probability proportional to its weight."""
 
     name: str
     """Name, which the description of each drawn recipe contains."""
     weight: PositiveFloat = 1.0
-    """How often it is drawn, relative to the others."""
+    """Probability of being drawn, relative to the others."""
     recipe: dict[str, Any] = Field(default_factory=dict)
-    """Sections of a recipe, with draws in place of values."""
+    """Sections of a recipe, in which values may be replaced by draws."""
 
 
 class Specimen(Part):
-    """Particles and where they are."""
+    """Particles and their placement."""
 
     diameter_nm: Any
     """Typical diameter, in nm: a number or a draw. Lengths of unit "diameter" are multiples."""
@@ -55,7 +55,7 @@ class Specimen(Part):
 
 
 class RandomizedRecipe(Settings):
-    """A randomized recipe: every image is of a recipe of its own."""
+    """Randomized recipe, from which a recipe is drawn for every image."""
 
     description: str = ""
     """One line that describes the images."""
@@ -83,7 +83,7 @@ class RandomizedRecipe(Settings):
         return self.draw(np.random.default_rng([seed, index, _STREAM]))
 
     def at_scale(self, pixel_size_nm: float, image_px: int) -> "RandomizedRecipe":
-        """Refuse to be drawn to a scale: sizes are drawn for each image.
+        """Raise an error, since sizes are drawn for each image.
 
         Parameters
         ----------
@@ -100,12 +100,12 @@ class RandomizedRecipe(Settings):
             Always.
         """
         raise InputError(
-            "a randomized recipe draws sizes for each image and has no other scale; leave out "
+            "a randomized recipe cannot be scaled, since sizes are drawn for each image; leave out "
             "--pixel-size-nm, and set image_px and diameter_nm in a copy of its file"
         )
 
     def with_outputs(self, names: str) -> "RandomizedRecipe":
-        """Return the randomized recipe with more files of each sample.
+        """Return the randomized recipe with additional outputs.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class RandomizedRecipe(Settings):
         Returns
         -------
         RandomizedRecipe
-            A copy of which all recipes have the outputs.
+            Copy whose recipes all have the outputs.
         """
         return self.model_copy(update={"recipe": {**self.recipe, "outputs": names.split(",")}})
 
@@ -128,12 +128,12 @@ class RandomizedRecipe(Settings):
         Returns
         -------
         Recipe
-            A recipe of one kind of image, whose description names the parts.
+            Recipe whose description names the parts.
 
         Raises
         ------
         InputError
-            If what is drawn is no recipe.
+            If the settings drawn are not a valid recipe.
         """
         specimen = _drawn_part(self.specimens, rng)
         imaging = _drawn_part(self.imaging, rng)
@@ -153,7 +153,7 @@ class RandomizedRecipe(Settings):
             return Recipe.model_validate({**parts, "particle_count": count})
         except ValidationError as error:
             raise InputError(
-                f"specimen '{specimen.name}' with imaging '{imaging.name}' gives no recipe: "
+                f"specimen '{specimen.name}' with imaging '{imaging.name}' is not valid: "
                 f"{first_problem(error)}"
             ) from None
 
@@ -194,11 +194,11 @@ def _draw(how: str, value: dict[str, Any], rng: np.random.Generator) -> Any:
             case _:
                 return value["fixed"]
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{value} cannot be drawn from: {error}") from None
+        raise InputError(f"{value} is not a valid draw: {error}") from None
 
 
 def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return both dictionaries in one; the second wins, tables are merged."""
+    """Merge dictionaries recursively; values of the second take precedence."""
     merged = dict(first)
     for key, value in second.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -207,7 +207,7 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def _particle_count(recipe: Recipe, coverage: float) -> int:
-    """Return how many particles cover a share of the field, if none overlap."""
+    """Return the number of particles, without overlap, that cover a fraction of the field."""
     shares = np.array([kind.share for kind in recipe.particles])
     areas = []
     for kind in recipe.particles:
@@ -244,7 +244,7 @@ def parse_recipe_source(text: str, source: str) -> Recipe | RandomizedRecipe:
     Parameters
     ----------
     text : TOML
-    source : what errors call it
+    source : name of the text in errors
 
     Returns
     -------

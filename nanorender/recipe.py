@@ -74,7 +74,7 @@ class Recipe(SceneSettings):
         return self
 
     def for_sample(self, seed: int, index: int) -> "Recipe":
-        """Return the recipe of a sample: this one, whichever sample it is.
+        """Return the recipe of a sample, which is this recipe for all samples.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ def recipe_text(name_or_path: str | Path) -> str:
 
 
 def recipe_source(name_or_path: str | Path) -> str:
-    """Return what errors call a recipe.
+    """Return the name of a recipe for error messages.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def is_randomized(text: str) -> bool:
-    """Return whether a TOML text is a randomized recipe: whether it lists specimens.
+    """Return whether a TOML text is a randomized recipe, which lists specimens.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rendering: the steps from a recipe to an image with its labels, in their order."""
+"""Rendering: the sequence of steps from a recipe to an image with labels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Sample:
     truth : columns with one row per particle, see `truth.truth_table`
     particle : (k) row in the scene of each row of the truth
     pixel_size_nm : of image and labels
-    surface : what the camera sees, in the pixels that were rendered
+    surface : visible surface, in rendered pixels
     scene : the particles and the view
     """
 

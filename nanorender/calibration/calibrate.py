@@ -50,11 +50,11 @@ _CLOSE_EDGE_PX = 512
 _WIDE_DIAMETER_PX = 30.0  # typical, after binning; smaller particles merge when smoothed
 _LARGEST_BINNING = 4
 _RAYS_PER_PX = 2.0  # as in `Recipe.at_scale`
-_BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has scenes of its own
+_BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has different scenes
 
 
 class CalibrationSettings(Settings):
-    """How much work a calibration is.
+    """Settings of a calibration.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class CalibrationSettings(Settings):
     corrections : number of corrections of the direct estimates, before and after the search
     views : least number of synthetic views for a correction, the same for each micrograph's tone
     checked_views : synthetic views for the loss before and after
-    seed : of everything random
+    seed : seed of the random numbers
     dark_particles : whether particles are darker than the substrate
 
     Examples
@@ -83,7 +83,7 @@ class CalibrationSettings(Settings):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted recipe and how well it fits.
+    """Fitted recipe and its goodness of fit.
 
     Attributes
     ----------
@@ -163,17 +163,17 @@ def calibrate(
 
     Returns
     -------
-    Fitted recipe and how well it fits.
+    Fitted recipe and its goodness of fit.
 
     Raises
     ------
     InputError
-        If a micrograph is flat, shows no particles, or shows them with the other polarity.
+        If a micrograph is flat, shows no particles, or shows particles of the opposite polarity.
     """
     if base.transmission is not None:
         raise InputError(
-            "calibration fits recipes of surfaces, and this one is of a transmission image; choose "
-            "another recipe"
+            "recipes of transmission images cannot be calibrated; choose a recipe without a "
+            "[transmission] section"
         )
     # Observe the micrographs and adapt the recipe to their scale and tones.
     dark = settings.dark_particles
@@ -289,12 +289,12 @@ def _candidate_observer(
     settings: CalibrationSettings,
     first_seed: int,
 ) -> Observe:
-    """Return the function with which the search observes candidates, all with as many particles."""
+    """Return the function that observes candidates, with the same number of particles in all."""
     count = max(1, settings.candidate_views // len(targets))
     particles = [particles_in_field(recipe, target.geometry) for target in targets]
 
     def observe(candidate: Recipe, number: int) -> list[Observation]:
-        # Take tones in turn over the views of all candidates.
+        # Cycle through the tones over the views of all candidates.
         first = number * count % len(tones)
         turned = (*tones[first:], *tones[:first])
         plans = [RenderPlan(first_seed + number, count, turned, n) for n in particles]

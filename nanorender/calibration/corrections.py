@@ -29,7 +29,7 @@ from nanorender.tracing.raymarch import trace
 _CLOSE_VIEWS = 4
 _FULL_CORRECTIONS = 3  # of the detector, before corrections are averaged
 _LARGEST_FACTOR = 2.0  # of a parameter in one correction
-_SAMPLE_EDGES = 8  # edge of the sample whose coverage is expected, in edges of a view ...
+_SAMPLE_EDGES = 8  # edge of the samples for the expected coverage, in edges of a view ...
 _SAMPLES = 4  # ... and the number of samples
 
 
@@ -122,7 +122,7 @@ def match_detector(
 def match_coverage(
     recipe: Recipe, wide: Target, tones: Sequence[Tone], views: int, seed: int
 ) -> Recipe:
-    """Correct the number of particles so that they cover as much as on the micrographs.
+    """Correct the number of particles to match the coverage of the micrographs.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def match_coverage(
     pairs = _observed_pairs(recipe, [wide], tones, (count,), seed)
     if pairs is None:
         return recipe
-    # What the segmentation misses or adds is the same share of both.
+    # Assume that segmentation errors are the same fraction of both.
     ratio = pairs[0].real.coverage / pairs[0].synthetic.coverage
     share = _view_coverage(recipe, wide.geometry, count, seed) * ratio
     return _correct_coverage(recipe, share, expected_coverage(recipe, wide.geometry, seed))
@@ -227,7 +227,7 @@ def _correct_coverage(recipe: Recipe, wanted: float, expected: float) -> Recipe:
 
 
 def _poisson_ratio(wanted: float, present: float) -> float:
-    """Return the ratio of the numbers of particles that cover two shares of a sample."""
+    """Return the ratio of the numbers of particles at two coverages."""
     return math.log1p(-min(wanted, 0.98)) / math.log1p(-min(present, 0.98))
 
 
@@ -308,7 +308,7 @@ def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, dampin
 
 
 def _view_coverage(recipe: Recipe, geometry: ViewGeometry, count: int, seed: int) -> float:
-    """Trace the share of synthetic views that particles cover."""
+    """Trace the coverage of synthetic views."""
     drawn = recipe_of_view(recipe, geometry, particles_in_field(recipe, geometry))
     edge_px = drawn.camera.render_px
     covered = []
@@ -320,9 +320,9 @@ def _view_coverage(recipe: Recipe, geometry: ViewGeometry, count: int, seed: int
 
 
 def expected_coverage(recipe: Recipe, geometry: ViewGeometry, seed: int) -> float:
-    """Trace the share that particles cover of samples much larger than a view.
+    """Trace the coverage of samples much larger than a view.
 
-    The whole field is traced, so that it does not matter where its few agglomerates lie, with as
+    The whole field is traced, so that the positions of its few agglomerates do not matter, with as
     few rays as a view: it only counts whether each hits a particle.
 
     Parameters

@@ -221,7 +221,7 @@ def _typical(diameters: Float[np.ndarray, "n"]) -> float:
 
 
 def _mean_of_middle_half(ordered: Float[np.ndarray, "n"]) -> float:
-    """Return the mean between the quartiles of sorted values, without merged and broken ones."""
+    """Return the interquartile mean of sorted values, which excludes merged and broken discs."""
     rest = len(ordered) // 4
     return float(ordered[rest : len(ordered) - rest].mean())
 

@@ -1,4 +1,4 @@
-"""Files of a calibration: the fitted recipe as TOML, and a sheet that shows how well it fits.
+"""Files of a calibration: the fitted recipe as TOML, and a sheet that shows the goodness of fit.
 
 The recipe keeps the text of the base recipe; changed values are marked.
 """
@@ -32,7 +32,7 @@ _EDGE_INCHES = 3.0
 
 
 def require_suffix(path: Path, suffix: str) -> None:
-    """Refuse a path to write to before any work is done.
+    """Check that a file can be written, before any work is done.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Observations: what a set of views shows, and the loss between two sets.
+"""Observations: statistics of a set of views, and the loss between two sets.
 
 Real and synthetic views are observed in the same way. Every term of the loss is a distance between
 distributions in units of the spread of the reference (real) images. It is therefore a pure number,
@@ -76,7 +76,7 @@ class LossTerms(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What a set of views shows, real or synthetic.
+    """Statistics of a set of real or synthetic views.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Observation:
 
     @cached_property
     def features(self) -> Float[np.ndarray, "features"]:
-        """All that is observed, as numbers that respond nearly linearly to a recipe's settings.
+        """Features that respond nearly linearly to the settings of a recipe.
 
         Histograms are represented by quantiles, which shift with brightness; run lengths by
         cumulative shares; power and sizes by logarithms. With quantiles as with cumulative shares,
@@ -131,7 +131,7 @@ class Observation:
         return np.asarray(block_diag(*(np.concatenate(rows) for rows in terms)))
 
     def loss_terms(self, features: Float[np.ndarray, "features"]) -> LossTerms:
-        """Compute how far other views are from these, which are the reference.
+        """Compute the distance of other views from these, the reference.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Observation:
 
 
 def observe_reference(views: Sequence[GrayImage], dark: bool) -> Observation:
-    """Observe the views that others are to be compared with.
+    """Observe reference views.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def observe_reference(views: Sequence[GrayImage], dark: bool) -> Observation:
 
 
 def observe_like(reference: Observation, view: GrayImage) -> Observation:
-    """Observe one view in the way that a reference was observed.
+    """Observe one view with the polarity and threshold of a reference.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def observe_like(reference: Observation, view: GrayImage) -> Observation:
 
 
 def pool_observations(parts: Sequence[Observation]) -> Observation:
-    """Combine observations made in the same way into one of all their views.
+    """Combine observations of the same polarity and threshold.
 
     Parameters
     ----------

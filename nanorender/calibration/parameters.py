@@ -1,4 +1,4 @@
-"""Free parameters of a calibration: what is fitted of a recipe, and how it is read and written.
+"""Free parameters of a calibration, and how they are read from and written to a recipe.
 
 A parameter is one number that stands for a setting of all populations or materials at once, so the
 recipe keeps its proportions. What is confounded with another parameter is left out: gain and gamma

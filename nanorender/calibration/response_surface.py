@@ -29,7 +29,7 @@ REARRANGING_SCENES = 2
 """Number of scenes for parameters that rearrange particles, to average out random differences."""
 
 _REACH = 1.0  # radius of the first trust region, in steps
-_TOLERATED = 1.2  # loss from which the search goes on, relative to the lowest so far
+_TOLERATED = 1.2  # largest accepted loss, relative to the lowest so far
 _REGULARIZATION = 0.002  # loss of moving all parameters by a step: keeps what images do not show
 _MODEL_EVALUATIONS = 6000  # of the model, which renders nothing
 
@@ -109,7 +109,7 @@ def search_settings(
         moved = _minimize(center, free, responses, references, reach, seed + turn)
         after = _responses(moved, free, counted)
         loss = _mean_loss((response.center for response in after), references)
-        # Go on from there, or repeat the step with a smaller trust region.
+        # Accept the step, or repeat it with a smaller trust region.
         if loss < _TOLERATED * least:
             center, responses = moved, after
         else:

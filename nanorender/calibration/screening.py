@@ -1,4 +1,4 @@
-"""Screening of micrographs: flat ones, those without particles, and those of the other polarity."""
+"""Screening of micrographs: flat ones, those without particles, and those of opposite polarity."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ _SHADED = 0.3  # log ratio of the variation in both parts, if the brighter one i
 
 
 def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
-    """Refuse micrographs that no recipe can be fitted to.
+    """Raise an error for micrographs that no recipe can be fitted to.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
     Raises
     ------
     InputError
-        If there are none or too many, one is flat or too small, most show particles of the other
+        If there are none or too many, one is flat or too small, most show particles of the opposite
         polarity, or none shows particles.
 
     Examples
@@ -68,7 +68,7 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
                 f"{name} has {image.shape[0]} x {image.shape[1]} pixels; calibration needs at "
                 f"least {_LEAST_EDGE_PX} x {_LEAST_EDGE_PX}"
             )
-    # Count images in which particles are on the wrong side of the substrate.
+    # Count images in which particles have the opposite polarity.
     images = [gray_levels(micrograph) for micrograph in micrographs]
     images = [255 - levels for levels in images] if dark else images
     reversed_ones = [_has_dark_particles(levels) for levels in images]
@@ -88,7 +88,7 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
 
 
 def _has_dark_particles(levels: GrayImage) -> bool:
-    """Tell whether the darker part of an image shows the particles."""
+    """Return whether the darker part of an image shows the particles."""
     bright = inscribed_discs(levels).foreground
     if 0.5 < bright.mean() < 0.999 and (_circularity(~bright) > _ROUND or _is_even(levels, bright)):
         return True
@@ -112,7 +112,7 @@ def _circularity(mask: Bool[np.ndarray, "h w"]) -> float:
 
 
 def _is_even(levels: Float[np.ndarray, "h w"], bright: Bool[np.ndarray, "h w"]) -> bool:
-    """Tell whether the brighter part is far more even than the darker one, as only substrate is."""
+    """Return whether the brighter part is so much more uniform that it is the substrate."""
     smooth = cv2.GaussianBlur(levels, (0, 0), SMOOTHING_PX)
     ranges = [
         float(np.subtract(*np.quantile(thin(smooth[part]), (0.9, 0.1))))
@@ -122,7 +122,7 @@ def _is_even(levels: Float[np.ndarray, "h w"], bright: Bool[np.ndarray, "h w"]) 
 
 
 def _has_shaded_background(levels: GrayImage) -> bool:
-    """Tell whether brightness varies more within the darker part of an image, away from outlines.
+    """Return whether brightness varies more within the darker part of an image, away from outlines.
 
     Particles are round, rough and lie at all heights, so their brightness varies from place to
     place, while the substrate is flat. This holds however crowded they are and whatever shape the

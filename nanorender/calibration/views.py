@@ -46,7 +46,7 @@ class ViewGeometry(NamedTuple):
 
 
 class Tone(NamedTuple):
-    """How the gray levels of one micrograph differ from those of its series.
+    """Gray levels of one micrograph relative to its series.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Tone(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Real views that synthetic ones are to resemble.
+    """Real views to match.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ def real_views(images: Iterable[GrayImage], geometry: ViewGeometry) -> list[Gray
 
 
 def particles_in_field(recipe: Recipe, geometry: ViewGeometry) -> int:
-    """Compute how many particles the field around a view holds.
+    """Compute the number of particles on the field around a view.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def _render_view(recipe: Recipe, binning: int, plan: RenderPlan, index: int) -> 
 def observe_recipe(
     recipe: Recipe, targets: Sequence[Target], plans: Sequence[RenderPlan]
 ) -> list[Observation]:
-    """Render synthetic views at several scales and observe them in the way of the targets.
+    """Render synthetic views at several scales and observe them as the targets were observed.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def report(
     out: Out,
     truth: Truth = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
-    size: Annotated[SizeName, typer.Option(help="Measurement that is the size.")] = (
+    size: Annotated[SizeName, typer.Option(help="Measurement used as particle size.")] = (
         "equivalent_diameter"
     ),
     weighting: Annotated[
@@ -64,10 +64,10 @@ def report(
         FrameRuleName, typer.Option(help="Rule for particles cut by the frame.")
     ] = "keep",
     samples: Annotated[
-        str | None, typer.Option(help="Regular expression for the sample in an image's name.")
+        str | None, typer.Option(help="Regular expression that finds the sample in an image name.")
     ] = None,
 ) -> None:
-    """Write the report on a folder of label maps: distributions, overlays, tables.
+    """Write a report on a folder of label maps: distributions, overlays, tables.
 
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """

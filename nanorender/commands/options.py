@@ -28,7 +28,7 @@ Shard = Annotated[
     str, typer.Option(help="I/N: make every N-th image from the I-th, for job arrays.")
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a Dask cluster that does the work instead.")
+    str | None, typer.Option(help="Address of a Dask scheduler to run the tasks on.")
 ]
 PixelSize = Annotated[
     float | None, typer.Option(help="Pixel size of all images; overrides their files.")
@@ -102,4 +102,4 @@ def report_failures(failures: Sequence[str], total: int, what: str) -> None:
         raise InputError(failures[0])
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
-    raise InputError(f"{len(failures)} of {total} {what} failed, as listed; all others are done")
+    raise InputError(f"{len(failures)} of {total} {what} failed, listed above; all others are done")

@@ -84,7 +84,7 @@ def generate(
     shard: Shard = "1/1",
     scheduler: Scheduler = None,
 ) -> None:
-    """Make synthetic images with exact labels; existing ones are kept.
+    """Generate synthetic images with exact labels; existing ones are kept.
 
     Example: nanorender generate tio2 -n 180 -o dataset
     """

@@ -39,7 +39,7 @@ _SHOWN_PATCHES = 6  # of either set
 
 
 class Comparison(NamedTuple):
-    """How similar two sets of images are.
+    """Similarity of two sets of images.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def compare_images(
 def _patches(
     real: Sequence[GrayImage], synthetic: Sequence[GrayImage]
 ) -> tuple[list[GrayImage], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Return patches, the set and the group of each; as many of either set, evenly spread.
+    """Return patches, the set and the group of each; as many of each set, evenly spread.
 
     The patches of an image form a group, or those of each half where a set has a single image.
     """
@@ -196,7 +196,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 
 
 def write_worst_patches(comparison: Comparison, path: Path) -> None:
-    """Write the real and the synthetic patches that the classifier recognizes most surely.
+    """Write the real and the synthetic patches that the classifier recognizes most confidently.
 
     Parameters
     ----------

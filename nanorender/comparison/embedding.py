@@ -39,7 +39,7 @@ _NamedPatch = tuple[str, UInt8[np.ndarray, "144 144"]]  # with the name of its i
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """A way to describe patches by numbers.
+    """Named function that computes the features of patches.
 
     Attributes
     ----------
@@ -288,7 +288,7 @@ def _add_thumbnails(axes: Axes, places: Float[np.ndarray, "n 2"], embedding: Emb
 
 
 def write_embedding(embedding: Embedding, path: Path) -> None:
-    """Write the plot, and beside it the place of each patch as CSV.
+    """Write the plot as PNG and the coordinates of the patches as CSV beside it.
 
     Parameters
     ----------

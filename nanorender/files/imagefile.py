@@ -234,7 +234,7 @@ def _check_jpeg_segments(path: Path, page: Any, offsets: Any, counts: Any) -> No
 
 
 def _has_second_page(tif: TiffFile) -> bool:
-    """Tell whether there is a second page, without following the chain of pages to its end.
+    """Return whether there is a second page, without following the chain of pages to its end.
 
     The chain of a forged file may be a loop.
     """

@@ -1,4 +1,4 @@
-"""Micrographs in a folder, told apart from the annotations beside them."""
+"""Micrographs in a folder, distinguished from the annotations beside them."""
 
 import re
 from collections import Counter
@@ -76,7 +76,7 @@ def find_micrographs(path: Path, truth_suffix: str | None = None) -> ImageFiles:
 
 
 def _is_image_name(file: Path) -> bool:
-    """Tell whether a path is a visible regular file with the extension of an image."""
+    """Return whether a path is a visible regular file with the extension of an image."""
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
@@ -87,7 +87,7 @@ def _natural_order(file: Path) -> list[tuple[int, int, str]]:
 
 
 def _is_annotation(file: Path, stems: Counter[str], truth_suffix: str | None) -> bool:
-    """Tell whether a file annotates one of the others, whose names without extension are `stems`.
+    """Return whether a file annotates one of the others, whose names without extension are `stems`.
 
     Looks up every prefix of the name: comparing all pairs is slow in folders of many files.
     """
@@ -106,6 +106,6 @@ def _is_annotation(file: Path, stems: Counter[str], truth_suffix: str | None) ->
 
 
 def _is_label_map(array: np.ndarray) -> bool:
-    """Tell whether an image consists of flat regions, or of two values."""
+    """Return whether an image consists of flat regions, or of two values."""
     equal = np.mean(array[:, 1:] == array[:, :-1]) if array.shape[1] > 1 else 0.0
     return bool(equal >= LABEL_MAP_SHARE or np.unique(array).size <= 2)

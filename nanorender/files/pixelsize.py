@@ -48,7 +48,7 @@ def length_nm(value: object, unit: object) -> float:
 
 
 def is_plausible(pixel_size_nm: float | None) -> bool:
-    """Tell whether a pixel size is known and within the range of microscopes.
+    """Return whether a pixel size is known and within the range of microscopes.
 
     Parameters
     ----------

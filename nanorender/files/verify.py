@@ -39,7 +39,7 @@ class Verification(NamedTuple):
 def verify(
     folder: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Verification:
-    """Check every sample of a dataset, and that none is missing.
+    """Check every sample of a dataset, and whether any are missing.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def _contradictions(folder: Path, index: int) -> list[str]:
         return ["the truth table has no column 'label'"]
     if not np.array_equal(present, truth["label"]):
         return [
-            f"the label map has {present.size} labels, the truth table {truth['label'].size} rows, "
-            "and they differ"
+            f"the {present.size} labels of the label map and the {truth['label'].size} rows of the "
+            "truth table differ"
         ]
     if "visible_area_nm2" in truth:
         area_px = truth["visible_area_nm2"] / pixel_size_nm**2

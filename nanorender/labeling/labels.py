@@ -1,4 +1,4 @@
-"""Label maps of what a view shows, exact to the pixel, with their truth tables."""
+"""Exact label maps of a view, with their truth tables."""
 
 from typing import Annotated, NamedTuple
 
@@ -19,7 +19,7 @@ from nanorender.tracing.spans import spans_where
 
 
 class LabelSettings(Settings):
-    """How exact outlines become the label map that is written."""
+    """Settings of the label map: borders and the smallest labeled particle."""
 
     border_px: Annotated[
         float,
@@ -30,7 +30,7 @@ class LabelSettings(Settings):
         Field(ge=0, le=50, description="pixels this close to the background join it"),
     ] = 0.0
     min_visible_px: Annotated[
-        int, Field(ge=1, description="particles that show fewer pixels are left out")
+        int, Field(ge=1, description="particles with fewer visible pixels are left out")
     ] = 1
 
 
@@ -62,7 +62,7 @@ def label_view(
     Parameters
     ----------
     scene
-        Where the particles are.
+        Scene with the particles.
     instances
         The scene's, built for this view.
     exact
@@ -70,9 +70,9 @@ def label_view(
     view
         The view that the labels belong to.
     settings
-        Borders, and the fewest pixels of a particle.
+        Borders, and the least number of visible pixels of a particle.
     hidden
-        Where something covers the image, such as an info bar; nowhere by default.
+        Mask of pixels covered by marks such as an info bar; None if there are none.
 
     Returns
     -------

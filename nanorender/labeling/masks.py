@@ -1,4 +1,4 @@
-"""Amodal masks: whole particles, where others hide them and beyond the frame."""
+"""Amodal masks: whole particles, including hidden parts and parts beyond the frame."""
 
 import math
 from typing import NamedTuple

@@ -43,7 +43,7 @@ def amodal_outlines(
     Parameters
     ----------
     scene
-        Where the particles are.
+        Scene with the particles.
     instances, view, seen, rows
         As in `masks.whole_masks`.
 

@@ -15,7 +15,7 @@ def truth_table(
     counts: Int64[np.ndarray, "n"],
     min_visible_px: int,
 ) -> dict[str, np.ndarray]:
-    """Build the truth table of the particles that show enough pixels in a label map.
+    """Build the truth table of the particles with enough visible pixels in a label map.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def truth_table(
     counts
         Number of pixels of each label.
     min_visible_px
-        Fewest pixels of a particle that has a row.
+        Least number of visible pixels of a particle with a row.
 
     Returns
     -------

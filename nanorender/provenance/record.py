@@ -56,7 +56,7 @@ class CommandRecord(Settings):
 def recorded(
     target: str,
 ) -> Callable[[Callable[Parameters, Returned]], Callable[Parameters, Returned]]:
-    """Make a command record its arguments in its output folder when it has succeeded.
+    """Record the arguments of a command in its output folder when it succeeds.
 
     A repeated command replaces the record of its earlier run and of all that followed.
 
@@ -112,7 +112,7 @@ def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> Co
 
 
 def _exists(name: str) -> bool:
-    """Tell whether a text is the path of an existing file or folder."""
+    """Return whether a text is the path of an existing file or folder."""
     try:
         return bool(name) and Path(name).exists()
     except (OSError, ValueError):  # not a valid path

@@ -163,12 +163,12 @@ def _files(folder: Path) -> set[str]:
 
 
 def _is_temporary(name: str) -> bool:
-    """Tell whether a file is a lock, a record or incomplete."""
+    """Return whether a file is a lock, a record or incomplete."""
     return name == RECORD_NAME or name.startswith(("lock", PART_PREFIX))
 
 
 def _content(path: Path) -> object:
-    """Return what to compare of a file: parsed JSON without volatile keys, or its SHA-256."""
+    """Return the content to compare: parsed JSON without volatile keys, or the SHA-256."""
     volatile: Sequence[str] = VOLATILE_KEYS.get(path.name, ())
     if not volatile:
         return content_sha256(path)

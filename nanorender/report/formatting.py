@@ -16,7 +16,7 @@ def number(value: object) -> str:
 
     Returns
     -------
-    text, empty for None and for what is not finite
+    text, empty for None and for non-finite numbers
 
     Examples
     --------

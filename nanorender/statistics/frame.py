@@ -50,8 +50,8 @@ FRAME_RULES = {
     "drop": FrameRule(_drop, "particles cut by the frame are left out"),
     "miles_lantuejoul": FrameRule(
         _miles_lantuejoul,
-        "particles cut by the frame are left out, and the others weighted for the lower chance "
-        "of large particles to lie entirely within it (Miles and Lantuéjoul, ISO 13322-1)",
+        "particles cut by the frame are left out, and the others weighted by the inverse "
+        "probability of lying entirely within it (Miles and Lantuéjoul, ISO 13322-1)",
     ),
 }
 

@@ -1,6 +1,6 @@
 """Size statistics of the particles of an image, a sample or a study, with their uncertainty.
 
-Reports the figures requested by ISO 13322-1 (static image analysis), ISO 9276 (representation of
+Reports the quantities requested by ISO 13322-1 (static image analysis), ISO 9276 (representation of
 particle size analysis) and ISO 19749 (nanoparticle size distributions by SEM).
 """
 

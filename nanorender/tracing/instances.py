@@ -11,7 +11,7 @@ from nanorender.scenes.scene import Particles, Scene, TemplateTable, View
 
 
 class Items(NamedTuple):
-    """What is traced at once, highest top first: a primitive, or a smooth union of several.
+    """Items to trace, highest top first: a primitive, or a smooth union of several.
 
     The primitives of a sharp union are separate items: the nearest one hides the others.
 
@@ -41,7 +41,7 @@ class Items(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """What may be visible in a field of view, independent of the size of its pixels.
+    """Primitives that may be visible in a field of view, independent of the pixel size.
 
     Attributes
     ----------

@@ -62,7 +62,7 @@ def new_block():
 
 @subroutine
 def _copy_ray(block, source, target):
-    """Copy x, y and what belongs to the pixel of a ray within a block."""
+    """Copy x, y and the pixel data of a ray within a block."""
     block.rays.x[target] = block.rays.x[source]
     block.rays.y[target] = block.rays.y[source]
     block.pixel[target] = block.pixel[source]

@@ -1,4 +1,4 @@
-"""The ray marcher: what each pixel of a parallel camera sees of a scene."""
+"""Ray marcher: the surface of a scene that is visible to a parallel camera."""
 
 import math
 from typing import NamedTuple
@@ -124,7 +124,7 @@ def trace_spans(instances: Instances, view: View, spans: Spans, buffers: Buffers
     spans
         The pixels to trace.
     buffers
-        Updated where something is nearer than what they hold; start from `substrate_depth_nm`
+        Updated where a surface is nearer than the one recorded; start from `substrate_depth_nm`
         and label 0.
     """
     _trace(*instances, np.float32(view.pixel_size_nm), spans, buffers)
@@ -228,7 +228,7 @@ def _trace(items, placed, pixel_size, spans, buffers):
 
 @subroutine
 def _march(items, t, placed, pixel_size, blocks, count, buffers):
-    """March a block of rays towards item t and record what is nearer than what pixels hold."""
+    """March a block of rays towards item t and record hits nearer than those in the buffers."""
     reached = march_block(items, t, placed, pixel_size, blocks, count)
     lone, arrived = items.last[t] - items.first[t] == 1, blocks[2]
     depth, particle, part = buffers.depth.ravel(), buffers.particle.ravel(), buffers.part.ravel()

@@ -1,4 +1,4 @@
-"""Spans of pixels: which pixels of a view are traced, as runs along its rows."""
+"""Spans of pixels: the pixels of a view to trace, as runs along its rows."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Projected thickness: how much matter of each particle a ray along the beam crosses."""
+"""Projected thickness: path length through each particle of rays along the beam."""
 
 import math
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class ContrastBands(NamedTuple):
 
 
 def no_bands(count: int) -> ContrastBands:
-    """Return bands that leave the contrast of `count` particles as it is.
+    """Return bands without contrast for `count` particles.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def projected_thickness(
 
 
 def _upside_down(instances: Instances) -> Instances:
-    """Return the mirror image at the plane z = 0, where rays from above meet what was below."""
+    """Return the mirror image at the plane z = 0, in which rays from above meet the underside."""
     items, placed = instances
     flip = np.array([1, 1, -1], np.float32)
     planes = placed.planes.copy()
@@ -104,7 +104,7 @@ def _upside_down(instances: Instances) -> Instances:
 
 @kernel
 def _project(upright, mirrored, weights, bands, pixel_size, upper, lower):
-    """Trace each particle alone from above and from below, and add what lies between.
+    """Trace each particle alone from above and from below, and add the distance between.
 
     upper, lower: (h, w) buffers of the heights where rays enter and leave a particle
     """
@@ -127,7 +127,7 @@ def _project(upright, mirrored, weights, bands, pixel_size, upper, lower):
 
 @subroutine
 def _trace_alone(items, t, placed, pixel_size, blocks, surface):
-    """Raise `surface` to item t, as if nothing else were there."""
+    """Raise `surface` to item t, ignoring all other items."""
     height, width = surface.shape
     rays, floor, pixel = blocks[0].rays, blocks[0].floor, blocks[0].pixel
     flat = surface.ravel()

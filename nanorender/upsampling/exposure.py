@@ -108,7 +108,7 @@ def _spread_line(target, above, here, below, weights):
 
 @subroutine
 def _gain_of_row(gain, levels, silhouettes, r, shift):
-    """Compute what row r of the image gains if only the same particle is interpolated.
+    """Compute the change of row r of the image if only the same particle is interpolated.
 
     gain: (w + 2) a line of the image, `shift` pixels to the left of the labels, with a pixel
         more at each end; 0 away from silhouettes

@@ -1,4 +1,4 @@
-"""From a view rendered with fewer pixels to exact labels and a sharp image."""
+"""Upsampling: exact labels and a sharp image from a view rendered with fewer pixels."""
 
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from nanorender.upsampling.silhouettes import find_silhouettes
 
 
 class Upsampled(NamedTuple):
-    """What replaces the labels and the exposure of a view rendered in full.
+    """Labels and exposure of a view rendered with fewer pixels.
 
     Attributes
     ----------

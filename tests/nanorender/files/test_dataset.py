@@ -266,12 +266,12 @@ def test_changed_missing_and_cut_off_files_are_found(folder, kind):
     [
         (
             lambda image, labels, truth: labels.__setitem__((labels == 2), 1),
-            "the label map has 1 labels",
+            "the 1 labels of the label map",
         ),
         (lambda image, labels, truth: labels.__setitem__((5, 5), 0), "area of label 1"),
         (
             lambda image, labels, truth: truth.update(label=np.array([1, 3])),
-            "the label map has 2 labels",
+            "the 2 labels of the label map",
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_an_empty_image_gives_an_empty_table_and_a_report(tmp_path, pixel_size_n
     image = np.full(SHAPE, 9, np.uint8)
     empty = result("empty", np.zeros(SHAPE, np.int32), image, pixel_size_nm)
     page = write(tmp_path / "report", [empty])
-    assert "No particle was found" in page.read_text()
+    assert "No particles were found" in page.read_text()
     table = pd.read_csv(page.parent / "particles.csv")
     assert len(table) == 0
     assert list(table.columns) == ["image", *empty.table.columns]
