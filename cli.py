@@ -149,7 +149,7 @@ def compare(
         typer.Option(
             help="PNG file of 144 x 144 patches arranged by features of a neural network (PCA, "
             "t-SNE); their coordinates are written to a CSV file of the same name. Needs "
-            "nanorender[similarity] or --model."
+            "the extra 'similarity' or --model."
         ),
     ] = None,
     model: Annotated[
@@ -217,7 +217,8 @@ REPRODUCIBLE = {
 def reproduce(
     folder: Annotated[Path, typer.Argument(help="Folder written by a command.")],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder to keep the reproduced files in.")
+        Path | None,
+        typer.Option("-o", "--out", help="New folder in which the reproduced files are kept."),
     ] = None,
 ) -> None:
     """Reproduce an output folder from its provenance record, and compare all files.

@@ -45,15 +45,18 @@ def train(
     in_pixels: InPixels = False,
     crop: Crop = None,
     mix: Annotated[
-        Path | None, typer.Option(help="Annotated micrographs to train on in addition.")
+        Path | None, typer.Option(help="Annotated micrographs to add to the training images.")
     ] = None,
     mix_truth: Annotated[
-        str | None, typer.Option(help="Annotations of --mix: suffix or folder. [default: --truth]")
+        str | None,
+        typer.Option(help="Annotations of --mix, if other than --truth: suffix or folder."),
     ] = None,
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of process 0, for training in several processes.")
     ] = None,
-    process: Annotated[str, typer.Option(help="I/N: number of this process and of all.")] = "0/1",
+    process: Annotated[
+        str, typer.Option(help="I/N: index of this process, from 0, and number of processes.")
+    ] = "0/1",
 ) -> None:
     """Train a U-Net on synthetic images, or resume an interrupted training.
 
@@ -103,13 +106,13 @@ def select(
     in_pixels: InPixels = False,
     crop: Crop = None,
     page: Annotated[
-        Path | None, typer.Option(help="HTML page to write, for a choice by eye.")
+        Path | None, typer.Option(help="HTML page to write for a choice by eye.")
     ] = None,
     choice: Annotated[
         list[Path] | None, typer.Option(help="Choice exported from the page; repeatable.")
     ] = None,
 ) -> None:
-    """Rank the epochs of a run by micrographs or by eye, and make the best one its model.
+    """Rank the epochs of a run on micrographs or by eye, and make the best one its model.
 
     Example: nanorender select run --validation micrographs --truth _m --by object_f1
     """
@@ -151,7 +154,7 @@ def baseline(
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
 ) -> None:
-    """Train on annotated micrographs only, and score each by a network trained on the others.
+    """Train on annotated micrographs only, and score each with a network trained on the others.
 
     Example: nanorender baseline micrographs --truth _m -o baseline
     """
@@ -184,10 +187,10 @@ def segment(
     probability: Annotated[
         bool, typer.Option("--probability", help="Write probability images.")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, gpu, gpu:1 ...")] = None,
+    device: Annotated[str | None, typer.Option(help="Device, such as cpu, gpu or gpu:1.")] = None,
     scheduler: Scheduler = None,
 ) -> None:
-    """Write the label map of every micrograph; existing ones are kept.
+    """Segment micrographs into label maps; existing ones are kept.
 
     Example: nanorender segment run micrographs -o labels
     """

@@ -29,7 +29,7 @@ PANEL = "Measure"
 @app.command(rich_help_panel=PANEL)
 def measure(
     labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help=".csv or .parquet.")] = Path(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output file, .csv or .parquet.")] = Path(
         "particles.csv"
     ),
     workers: Workers = CORES,

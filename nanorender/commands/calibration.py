@@ -25,7 +25,9 @@ PANEL = "Render"
 def calibrate(
     micrographs: Several,
     recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
-    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file.")] = Path("mine.toml"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file to write.")] = Path(
+        "mine.toml"
+    ),
     sheet: Annotated[Path | None, typer.Option(help="PNG file for a visual check.")] = None,
     evaluations: Annotated[
         int,

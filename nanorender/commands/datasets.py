@@ -38,7 +38,9 @@ def verify(dataset: Annotated[Path, typer.Argument(help="Folder written by 'gene
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder written by 'generate' or 'segment'.")],
     out: Out,
-    layout: Annotated[str, typer.Option(help="coco, cellpose, stardist or nnunet.")] = "coco",
+    layout: Annotated[
+        str, typer.Option(help="Layout: coco, cellpose, stardist or nnunet.")
+    ] = "coco",
 ) -> None:
     """Write images and label maps in the layout of another program.
 

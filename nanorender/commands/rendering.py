@@ -38,7 +38,9 @@ def preview(
     recipe: RecipeName,
     count: Count = 6,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file.")] = Path("preview.png"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file to write.")] = Path(
+        "preview.png"
+    ),
 ) -> None:
     """Draw a contact sheet of a recipe: images, labels, heights and normals.
 
@@ -75,7 +77,7 @@ def generate(
     workers: Workers = CORES,
     pixel_size_nm: Annotated[float | None, typer.Option(help="Pixel size of the images.")] = None,
     image_px: Annotated[
-        int, typer.Option(help="Edge of the images if a pixel size is given.")
+        int, typer.Option(help="Edge of the images in pixels; used with --pixel-size-nm.")
     ] = 512,
     outputs: Annotated[
         str | None,
@@ -113,7 +115,7 @@ def generate(
 
 @app.command(rich_help_panel=PANEL)
 def bench(
-    recipes: Annotated[list[str] | None, typer.Argument(help="Presets. [default: all]")] = None,
+    recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all if omitted.")] = None,
     count: Count = 10,
     as_json: AsJson = False,
 ) -> None:
