@@ -120,7 +120,7 @@ def test_the_first_image_comes_within_three_seconds_of_the_start(tmp_path):
     assert used < 3
 
 
-def test_compiling_all_kernels_takes_under_forty_seconds_and_says_so_in_one_line(tmp_path):
+def test_compiling_all_kernels_takes_under_forty_seconds_with_one_message(tmp_path):
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     presets = preset_names()
     cold, warm = (

@@ -12,7 +12,7 @@ GROUPED = [kind for kind in PLACEMENTS if kind is not DistributionMap]
 
 @pytest.mark.parametrize("count", MUST_S)
 @pytest.mark.parametrize("kind", GROUPED, ids=lambda kind: kind.__name__)
-def test_particles_are_placed_no_slower_than_they_must(benchmark, kind, count):
+def test_placement_time_is_within_its_limit(benchmark, kind, count):
     count = count if not benchmark.disabled else 1000
     rng = np.random.default_rng(0)
     diameter = rng.lognormal(np.log(100), 0.3, count)

@@ -8,7 +8,7 @@ MUST_S = {"sio2": 0.090, "tio2": 0.150, "ag": 0.110}
 
 
 @pytest.mark.parametrize("name", MUST_S)
-def test_a_pair_takes_no_longer_than_it_must(benchmark, name):
+def test_time_of_a_pair_is_within_its_limit(benchmark, name):
     count = 1 if benchmark.disabled else 10
     measured = benchmark.pedantic(bench, ([name], count), rounds=1)["recipes"][name]
     benchmark.extra_info |= measured["stages"]

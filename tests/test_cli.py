@@ -62,7 +62,7 @@ def study(folder) -> tuple[Path, subprocess.CompletedProcess]:
     return out, done
 
 
-def test_help_answers_without_loading_anything_heavy():
+def test_help_loads_no_heavy_library():
     heavy = "jax", "numba", "pandas", "matplotlib", "skimage", "scipy", "numpy"
     code = f"import sys, cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -75,7 +75,7 @@ def test_every_command_has_an_example_in_its_help():
         assert f"Example: nanorender {name}" in command.callback.__doc__
 
 
-def test_run_writes_label_maps_that_are_calibrated(study, folder):
+def test_run_writes_calibrated_label_maps(study, folder):
     out, _ = study
     for index in range(2):
         labels, pixel_size_nm = read_labels(out / "labels" / f"grid {index}.tif")
@@ -85,7 +85,7 @@ def test_run_writes_label_maps_that_are_calibrated(study, folder):
         assert tifffile.imread(out / "labels" / f"grid {index}.tif").dtype == np.uint16
 
 
-def test_run_writes_one_row_a_particle(study):
+def test_run_writes_one_row_per_particle(study):
     out, _ = study
     table = pd.read_csv(out / "particles.csv")
     maps = [read_labels(path)[0] for path in sorted((out / "labels").glob("*.tif"))]
@@ -93,7 +93,7 @@ def test_run_writes_one_row_a_particle(study):
     assert {"image", "label", "area_nm2", "equivalent_diameter_nm"} <= set(table.columns)
 
 
-def test_run_scores_against_the_truth_it_was_given(study):
+def test_run_scores_against_the_truth(study):
     _, done = study
     assert "mean: pixel precision" in done.stdout
     assert "object F1@0.5" in done.stdout
@@ -107,7 +107,7 @@ def test_run_writes_a_report_of_the_whole_study(study):
     assert (out / "report" / "index.html").read_text().count("<svg") >= 2
 
 
-def test_run_again_leaves_every_file_as_it_is(study, folder):
+def test_rerun_changes_no_file(study, folder):
     out, _ = study
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     nanorender(
@@ -119,16 +119,14 @@ def test_run_again_leaves_every_file_as_it_is(study, folder):
     assert [path.name for path in before if after[path] != before[path]] == []
 
 
-def test_a_report_is_made_again_with_every_file_the_same(study):
+def test_reproduced_report_has_identical_files(study):
     out, _ = study
     done = nanorender("reproduce", out / "report")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all files are identical" in done.stdout
 
 
-def test_one_unreadable_micrograph_is_named_at_the_end_and_the_others_are_segmented(
-    study, folder, tmp_path
-):
+def test_unreadable_micrograph_is_reported_and_others_are_segmented(study, folder, tmp_path):
     for name in ("a", "c"):
         (tmp_path / f"{name}.tif").write_bytes((folder / "images" / "grid 0.tif").read_bytes())
     (tmp_path / "b.tif").write_bytes(b"II*\0 torn")
@@ -141,7 +139,7 @@ def test_one_unreadable_micrograph_is_named_at_the_end_and_the_others_are_segmen
 
 
 @pytest.mark.slow
-def test_micrographs_are_segmented_on_a_cluster_as_they_are_here(study, folder, tmp_path):
+def test_segmentation_on_a_cluster_equals_local_segmentation(study, folder, tmp_path):
     distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is missing")
     run = folder / "study" / "run"
     with distributed.LocalCluster(
@@ -157,14 +155,14 @@ def test_micrographs_are_segmented_on_a_cluster_as_they_are_here(study, folder, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["dataset", "run", "labels", "."])
-def test_every_folder_of_a_study_is_made_again_with_every_file_the_same(study, part):
+def test_reproduced_study_folders_have_identical_files(study, part):
     out, _ = study
     done = nanorender("reproduce", out / part)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-def test_run_killed_again_and_again_ends_with_the_same_files(study, folder, tmp_path):
+def test_repeatedly_killed_run_gives_the_same_files(study, folder, tmp_path):
     whole, _ = study
     arguments = ("run", folder / "images", "-o", tmp_path / "study", "-n", 2, "--workers", 1)
     options = ("--preset", folder / "training.toml", "--truth", "_truth")
@@ -183,7 +181,7 @@ def test_run_killed_again_and_again_ends_with_the_same_files(study, folder, tmp_
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
-def test_annotations_are_left_out_though_nobody_named_them(study, folder):
+def test_annotations_are_recognized_without_an_option(study, folder):
     done = nanorender(
         *("segment", folder / "study" / "run", folder / "images", "-o", folder / "unnamed")
     )
@@ -192,7 +190,7 @@ def test_annotations_are_left_out_though_nobody_named_them(study, folder):
     assert "--truth" in done.stderr
 
 
-def test_an_image_of_unknown_scale_is_segmented_in_pixels_when_told_so(study, folder, tmp_path):
+def test_image_of_unknown_pixel_size_is_segmented_in_pixels_on_request(study, folder, tmp_path):
     image = tifffile.imread(folder / "images" / "grid 0.tif")
     tifffile.imwrite(tmp_path / "bare.tif", image)
     run = folder / "study" / "run"
@@ -253,7 +251,7 @@ def test_bad_recipes_give_one_clear_line(change, said, tmp_path):
     assert not (tmp_path / "dataset").exists()
 
 
-def test_a_preset_that_does_not_exist_is_answered_with_those_that_do(tmp_path):
+def test_unknown_preset_lists_the_known_presets(tmp_path):
     done = nanorender("generate", "tio3", "-o", tmp_path / "dataset", "-n", 1)
     assert_one_clear_line(done)
     assert "ag, powder, sio2, tio2" in done.stderr
@@ -274,7 +272,7 @@ def test_preview_draws_a_contact_sheet(tmp_path):
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9"), "out of memory"),
     ],
 )
-def test_what_the_system_refuses_is_one_clear_line_too(raised, said, monkeypatch, capsys):
+def test_system_errors_give_one_line(raised, said, monkeypatch, capsys):
     def refuse():
         raise raised
 
@@ -287,7 +285,7 @@ def test_what_the_system_refuses_is_one_clear_line_too(raised, said, monkeypatch
     assert said in line
 
 
-def test_a_mistake_of_this_program_keeps_its_traceback(monkeypatch):
+def test_internal_error_keeps_its_traceback(monkeypatch):
     def fail():
         raise RuntimeError("a mistake")
 

@@ -147,7 +147,7 @@ def test_a_tiff_cut_off_in_every_tag_or_with_its_type_count_or_value_forged(imag
 
 @given(text=st.sampled_from(sorted(SIDECARS)).flatmap(lambda name: spoiled_text(SIDECARS[name])))
 @often
-def test_spoiled_sidecars_cost_the_pixel_size_at_most(tmp_path, text):
+def test_damaged_sidecars_affect_at_most_the_pixel_size(tmp_path, text):
     write_image(tmp_path / "a.tif", GRAY, None)
     (tmp_path / "a.txt").write_bytes(text)
     read = read_micrograph(tmp_path / "a.tif")
@@ -158,7 +158,7 @@ def test_spoiled_sidecars_cost_the_pixel_size_at_most(tmp_path, text):
 
 @given(data=st.data())
 @often
-def test_spoiled_vendor_headers_cost_the_pixel_size_at_most(tmp_path, data):
+def test_damaged_vendor_headers_affect_at_most_the_pixel_size(tmp_path, data):
     name = data.draw(st.sampled_from(sorted(SEM_HEADERS)))
     code, _, text = SEM_HEADERS[name]
     text = text if isinstance(text, str) else text.decode("latin-1")
@@ -228,7 +228,7 @@ def dataset(tmp_path) -> Path:
 )
 @given(data=st.data())
 @settings(often, max_examples=30)
-def test_a_dataset_with_a_spoiled_file_is_refused_or_found_out(dataset, name, data):
+def test_damaged_dataset_is_refused_or_detected(dataset, name, data):
     path = dataset / name
     whole = path.read_bytes()
     text = path.suffix != ".tif"
@@ -248,7 +248,7 @@ def test_a_dataset_with_a_spoiled_file_is_refused_or_found_out(dataset, name, da
         path.write_bytes(whole)
 
 
-def test_names_that_lead_out_of_a_dataset_are_not_followed(dataset):
+def test_names_outside_a_dataset_are_not_followed(dataset):
     sums = dataset / "sums" / "000000.sha256"
     sums.write_text(sums.read_text() + "0" * 64 + "  ../../../../../../../etc/passwd\n")
     assert any("lies outside the dataset" in line for line in verify(dataset).problems)
@@ -321,7 +321,7 @@ def test_spoiled_model_files_are_read_or_refused(model, tmp_path, data):
 @given(data=st.data())
 @often
 @pytest.mark.filterwarnings("ignore:.*is damaged.*going on from before it")
-def test_spoiled_checkpoints_are_passed_over_or_refused(tmp_path, data):
+def test_damaged_checkpoints_are_skipped_or_refused(tmp_path, data):
     state = {"step": np.int32(2), "weights": np.zeros((2, 3), np.float32)}
     for _ in range(2):
         write_checkpoint(tmp_path, state, "same")
@@ -370,7 +370,7 @@ def test_odd_images_of_odd_names_make_a_collection(tmp_path, shape, name):
     assert micrograph.name == name
 
 
-def test_what_is_no_file_is_no_micrograph_of_a_folder(tmp_path):
+def test_entries_other_than_files_are_not_micrographs(tmp_path):
     write_image(tmp_path / "real.tif", GRAY, 2.5)
     os.mkfifo(tmp_path / "pipe.tif")  # reading it would block forever
     (tmp_path / "loop.tif").symlink_to("loop.tif")

@@ -20,7 +20,7 @@ def small(tmp_path):
     return str(path)
 
 
-def test_stages_are_told_in_the_order_of_rendering(small):
+def test_stages_are_reported_in_order(small):
     told = []
     render(read_recipe(small), 0, 0, told.append)
     assert told == STAGES
@@ -33,7 +33,7 @@ def test_stages_add_up_to_the_processor_time_of_a_pair(small):
     assert all(seconds >= 0 for seconds in measured["stages"].values())
 
 
-def test_a_stage_that_takes_longer_is_seen_to(small, monkeypatch):
+def test_slower_stage_is_measured_as_slower(small, monkeypatch):
     def slow(*arguments):
         until = time.process_time() + 0.3
         while time.process_time() < until:
@@ -45,7 +45,7 @@ def test_a_stage_that_takes_longer_is_seen_to(small, monkeypatch):
     assert measured["wall_s_per_pair"] > 0.3
 
 
-def test_what_was_measured_is_one_json_object_and_a_table(small):
+def test_results_are_json_and_a_table(small):
     measured = bench([small], 2)
     assert json.loads(json.dumps(measured)) == measured
     assert measured["cores"] >= 1
@@ -57,6 +57,6 @@ def test_what_was_measured_is_one_json_object_and_a_table(small):
     assert f"{1e3 * trace:.1f}" in lines[2]
 
 
-def test_no_samples_cannot_be_timed(small):
+def test_zero_samples_are_refused(small):
     with pytest.raises(InputError, match="count"):
         bench([small], 0)

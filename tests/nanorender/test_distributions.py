@@ -75,6 +75,6 @@ def test_a_size_that_could_be_negative_is_refused(bad):
         True,
     ],
 )
-def test_a_distribution_that_cannot_be_is_refused(bad):
+def test_invalid_distribution_is_refused(bad):
     with pytest.raises(ValidationError):
         TypeAdapter(Distribution).validate_python(bad)

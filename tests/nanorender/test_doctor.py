@@ -28,7 +28,7 @@ def test_the_self_test_gives_its_figures(monkeypatch):
     assert int(said[1]) > 0
 
 
-def test_a_renderer_that_gives_other_bytes_the_second_time_is_found(monkeypatch):
+def test_irreproducible_rendering_is_detected(monkeypatch):
     render = doctor.render
     number = iter(range(9))
     monkeypatch.setattr(doctor, "TEST_PX", 64)

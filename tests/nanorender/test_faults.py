@@ -52,7 +52,7 @@ def assert_one_line(done):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_ends_a_run_in_one_line_and_what_is_whole_stays_so(tmp_path, workers):
+def test_full_disk_ends_a_run_in_one_line_and_keeps_complete_samples(tmp_path, workers):
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=400k", "tmpfs") as small:
         done = run("generate", *TINY, "-n", 40, "-o", small / "set", "--workers", workers)
         assert "No space left on device" in assert_one_line(done)
@@ -77,7 +77,7 @@ def test_a_read_only_folder_is_refused_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_tidily_with_exit_code_130_and_it_goes_on(tmp_path, number):
+def test_signal_ends_a_run_with_exit_code_130_and_it_resumes(tmp_path, number):
     process = subprocess.Popen(
         command("generate", *TINY, "-n", 400, "-o", tmp_path / "set", "--workers", 2),
         stderr=subprocess.PIPE,
@@ -112,7 +112,7 @@ def test_a_signal_ends_a_run_tidily_with_exit_code_130_and_it_goes_on(tmp_path, 
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def test_a_clock_that_jumps_back_and_forth_changes_nothing(tmp_path, monkeypatch):
+def test_clock_jumps_change_nothing(tmp_path, monkeypatch):
     recipe = read_recipe("sio2").at_scale(12.0, 64)
     generate(recipe, 4, 0, tmp_path / "steady", workers=1)
     jumps = iter(np.random.default_rng(0).uniform(-1e9, 4e9, 10_000))
@@ -146,7 +146,7 @@ def test_two_processes_that_generate_into_one_folder_at_once_leave_one_dataset(t
     assert differences(folder, alone) == []
 
 
-def test_a_file_that_cannot_be_written_is_told_apart_from_bad_input(tmp_path):
+def test_unwritable_file_is_distinguished_from_invalid_input(tmp_path):
     (tmp_path / "a.tif").mkdir()
     with pytest.raises(UnwritableError) as caught:
         write_image(tmp_path / "a.tif", np.zeros((4, 4), np.uint8), 1.0)

@@ -65,14 +65,14 @@ def assert_same(one, other):
         assert filecmp.cmp(one / name, other / name, shallow=False), name
 
 
-def test_samples_are_written_and_progress_is_told(quick, tmp_path):
+def test_samples_are_written_and_progress_reported(quick, tmp_path):
     told = []
     generate(tiny(), 4, SEED, tmp_path / "a", workers=1, on_progress=lambda *now: told.append(now))
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert verify(tmp_path / "a") == (4, ())
 
 
-def test_only_missing_samples_are_made_again_and_are_the_same(quick, tmp_path, monkeypatch):
+def test_only_missing_samples_are_regenerated_identically(quick, tmp_path, monkeypatch):
     generate(tiny(), COUNT, SEED, tmp_path / "whole", workers=1)
     generate(tiny(), COUNT, SEED, tmp_path / "mended", workers=1)
     for index in (2, 5):
@@ -142,7 +142,7 @@ def test_a_second_process_on_the_same_folder_is_refused_and_changes_nothing(quic
             generate(tiny(), 9, SEED, tmp_path / "a", workers=1)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(quick, tmp_path, monkeypatch):
+def test_interrupted_run_resumes(quick, tmp_path, monkeypatch):
     def interrupted(recipe, seed, index):
         if index == 3:
             raise KeyboardInterrupt
@@ -207,7 +207,7 @@ def test_rendered_samples_are_the_same_for_any_number_of_workers(tmp_path):
     assert sum(table["label"].size for table in tables) > COUNT
 
 
-def test_an_interrupt_from_the_keyboard_ends_all_processes_and_keeps_whole_samples(tmp_path, start):
+def test_keyboard_interrupt_ends_all_processes_and_keeps_complete_samples(tmp_path, start):
     process = start(tmp_path / "a", 5000, 2)
     wait_for_samples(process, tmp_path / "a", 3)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -221,7 +221,7 @@ def test_an_interrupt_from_the_keyboard_ends_all_processes_and_keeps_whole_sampl
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_killing_workers_and_parents_at_random_tears_nothing(tmp_path, start, kills):
+def test_killing_random_processes_leaves_no_incomplete_sample(tmp_path, start, kills):
     rng = np.random.default_rng(1)
     count = 30 * kills
     for number in range(kills):
@@ -244,16 +244,16 @@ def test_killing_workers_and_parents_at_random_tears_nothing(tmp_path, start, ki
 
 
 @pytest.mark.parametrize("text", ["3", "1/2/3", "a/b", "", "0/4", "5/4", "1/0"])
-def test_a_text_that_names_no_shard_is_refused(text):
+def test_invalid_shard_text_is_refused(text):
     with pytest.raises(InputError, match=r"i/n"):
         parse_shard(text)
 
 
-def test_a_shard_is_read_as_it_is_written():
+def test_shard_text_is_parsed():
     assert parse_shard("3/16") == (3, 16)
 
 
-def test_a_recipe_of_which_no_scene_can_be_made_leaves_no_folder(tmp_path):
+def test_recipe_without_valid_scene_leaves_no_folder(tmp_path):
     nowhere = Scattered(density_map=tmp_path / "missing.png")
     recipe = tiny().model_copy(update={"placement": nowhere})
     with pytest.raises(InputError, match=r"missing\.png does not exist"):
@@ -262,6 +262,6 @@ def test_a_recipe_of_which_no_scene_can_be_made_leaves_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize("pixel_size_nm", [0.0, -1.0, float("nan"), 1e300, 1e-300])
-def test_a_scale_that_no_microscope_has_is_refused(pixel_size_nm):
+def test_pixel_size_out_of_range_is_refused(pixel_size_nm):
     with pytest.raises(InputError, match=r"must be from 0\.001 to 100000"):
         read_recipe("sio2").at_scale(pixel_size_nm, 64)

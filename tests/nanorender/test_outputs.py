@@ -67,7 +67,7 @@ def test_a_dataset_holds_the_outputs_of_its_recipe(tmp_path):
     assert verify(tmp_path / "set").problems == ()
 
 
-def test_a_spoiled_output_is_noticed(tmp_path):
+def test_damaged_output_is_detected(tmp_path):
     recipe = read_recipe("ag").at_scale(8.0, 64).model_copy(update={"outputs": ("parts",)})
     generate(recipe, 1, 0, tmp_path / "set", workers=1)
     (tmp_path / "set" / "parts" / "000000.tif").write_bytes(b"spoiled")
@@ -75,7 +75,7 @@ def test_a_spoiled_output_is_noticed(tmp_path):
     assert "parts/000000.tif was changed" in problem
 
 
-def test_checksums_may_not_lead_out_of_the_dataset(tmp_path):
+def test_checksums_outside_the_dataset_are_refused(tmp_path):
     generate(read_recipe("tio2").at_scale(8.0, 64), 1, 0, tmp_path / "set", workers=1)
     secret = tmp_path / "secret"
     secret.write_text("x")

@@ -108,13 +108,13 @@ def test_the_recipe_any_draws_recipes_of_every_part():
         ('name = "SEM"', 'name = "SEM"\ncolor = 3', "color"),
     ],
 )
-def test_what_is_no_recipe_is_refused_in_one_line(before, after, said):
+def test_invalid_draws_are_refused_in_one_line(before, after, said):
     with pytest.raises(InputError, match=said) as refused:
         drawn(SMALL.replace(before, after), 8)
     assert "\n" not in str(refused.value)
 
 
-def test_every_sample_of_a_dataset_is_of_the_recipe_that_is_kept_beside_it(tmp_path):
+def test_samples_match_the_recipes_stored_in_the_dataset(tmp_path):
     small = RandomizedRecipe.from_toml(SMALL, "test").model_copy(update={"image_px": 96})
     for workers in (1, 2):
         generate(small, 3, 5, tmp_path / str(workers), workers=workers)
@@ -127,7 +127,7 @@ def test_every_sample_of_a_dataset_is_of_the_recipe_that_is_kept_beside_it(tmp_p
         assert (render(recipe, 5, index).image == image).all()
 
 
-def test_commands_that_need_one_recipe_refuse_a_recipe_of_recipes():
+def test_commands_for_one_recipe_refuse_randomized_recipes():
     with pytest.raises(InputError, match="randomized recipe"):
         read_recipe("any")
     with pytest.raises(InputError, match="--pixel-size-nm"):

@@ -47,7 +47,7 @@ def test_without_zoom_and_angle_a_patch_is_a_turned_or_flipped_part(smooth, seed
     assert min(np.abs(patch - version).max() for version in versions) < 0.07
 
 
-def test_nothing_beyond_a_smaller_image_of_the_stack_is_seen(smooth):
+def test_patches_never_show_the_padding_of_smaller_images(smooth):
     stack = np.full((1, 60, 60, 2), 255, np.uint8)
     stack[0, :40, :48] = 10
     sizes = jnp.array([[40, 48]], jnp.int32)

@@ -99,7 +99,7 @@ def test_without_a_checkpoint_there_is_no_state(tmp_path):
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 5, 60, -1])
-def test_of_a_cut_off_checkpoint_the_one_before_is_used_with_a_word(tmp_path, kept_bytes):
+def test_truncated_checkpoint_falls_back_to_the_previous_with_a_warning(tmp_path, kept_bytes):
     for step in (1, 2):
         write_checkpoint(tmp_path, state_at(step), "same")
     last = tmp_path / LAST_NAME
@@ -109,7 +109,7 @@ def test_of_a_cut_off_checkpoint_the_one_before_is_used_with_a_word(tmp_path, ke
     assert int(state.step) == 1
 
 
-def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path):
+def test_damaged_checkpoint_never_replaces_an_intact_one(tmp_path):
     for step in (1, 2):
         write_checkpoint(tmp_path, state_at(step), "same")
     (tmp_path / LAST_NAME).write_bytes(b"cut")
@@ -127,12 +127,12 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         read_checkpoint(tmp_path, state_at(0), "two")
 
 
-def test_nothing_half_written_is_left(tmp_path, rng):
+def test_no_incomplete_files_are_left(tmp_path, rng):
     write_arrays(tmp_path / "a.safetensors", {"x": rng.random((3, 4))[:, ::2]}, {"k": 1})
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_weights_of_another_kind_of_number_are_refused(tmp_path, card, weights):
+def test_weights_other_than_float32_are_refused(tmp_path, card, weights):
     halved = {name: array.astype(np.float16) for name, array in weights.items()}
     write_model(tmp_path / "model.safetensors", card, halved)
     with pytest.raises(InputError, match="weights that are not float32"):
@@ -163,7 +163,7 @@ def test_a_file_larger_than_any_model_is_refused_at_once(tmp_path, card):
         read_model(tmp_path)
 
 
-def test_numbers_that_numpy_does_not_have_are_refused(tmp_path, card, weights):
+def test_data_types_unknown_to_numpy_are_refused(tmp_path, card, weights):
     path = tmp_path / "model.safetensors"
     small = {name: array.astype(np.uint8) for name, array in weights.items()}
     write_model(path, card, small)

@@ -63,7 +63,7 @@ def by(run, epochs, candidates=EPOCHS):
     return Choice(candidates=candidates, picks=tuple(code[epoch] for epoch in epochs))
 
 
-def test_the_page_needs_nothing_from_outside_and_does_not_tell_epochs(page, run):
+def test_page_is_self_contained_and_hides_epochs(page, run):
     text = page.read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', text)
     assert "epoch" not in text.lower().replace("which of the epochs", "")
@@ -94,7 +94,7 @@ def test_the_epoch_that_most_people_picked_is_first_then_the_one_picked_earlier(
     assert summarize_choices(run, {"Ada": choices["Ada"]}).agreement is None
 
 
-def test_choices_are_compared_with_what_the_truth_says(run, image):
+def test_choices_are_compared_with_the_truth(run, image):
     scored = rank_by_truth(run, [image])
     lines = format_choices(summarize_choices(run, {"Ada": by(run, [1, 2])}, scored), scored)
     parts = {item.epoch: item.parts for item in scored}
@@ -111,7 +111,7 @@ def test_a_choice_on_the_page_of_another_run_is_refused(run):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "other"}', '{"picks": ["../x"]}'])
-def test_other_files_are_no_choice(text, tmp_path):
+def test_files_other_than_choices_are_refused(text, tmp_path):
     (tmp_path / "mine.json").write_text(text)
     with pytest.raises(InputError, match=r"mine.json is not a choice"):
         read_choice(tmp_path / "mine.json")

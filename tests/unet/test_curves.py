@@ -42,6 +42,6 @@ def test_without_an_epoch_there_is_no_picture(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_training_that_went_on_with_other_images_is_drawn(tmp_path):
+def test_curves_of_a_training_resumed_with_other_images(tmp_path):
     write_curves(tmp_path / "curves.png", [*log(2, ["a", "b"]), *log(3, ["c"])[2:]])
     assert (tmp_path / "curves.png").exists()

@@ -24,7 +24,7 @@ def disc(radius_px, size_px=64):
 
 
 @given(gain=st.floats(0.3, 1.0), offset=st.floats(0, 60))
-def test_equalising_undoes_brightness_and_contrast(gain, offset):
+def test_equalization_removes_brightness_and_contrast(gain, offset):
     gray = np.random.default_rng(0).integers(0, 180, (96, 96)).astype(np.uint16) * 100
     changed = (gain * gray + 100 * offset).astype(np.uint16)
     difference = equalize(gray).astype(int) - equalize(changed)
@@ -55,7 +55,7 @@ def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
     assert loaded.pixel_sizes.highest_nm == 8.0 * zoom
 
 
-def test_the_smallest_particles_are_those_that_are_no_slivers_at_the_strongest_zoom():
+def test_smallest_trained_particles_exclude_slivers():
     labels = np.zeros((40, 400), np.int32)
     for index in range(99):
         labels[2 + 3 * (index % 11) :][:2, 4 * (index // 11) :][:, :2] = index + 1  # 4 px each
@@ -104,7 +104,7 @@ def test_images_that_do_not_fit_into_memory_together_are_refused(tmp_path):
         make_samples([wide, high], 2, CPU)
 
 
-def test_a_dataset_of_floating_point_images_is_stretched_and_of_no_numbers_refused(tmp_path):
+def test_float_images_are_stretched_and_nan_refused(tmp_path):
     folder = tmp_path / "dataset"
     create_dataset(folder, "discs", "", 0, 1)
     write_sample(folder, 0, np.zeros((64, 64), np.uint8), disc(20), {}, 5.0)

@@ -74,7 +74,7 @@ def test_the_first_weights_have_the_variance_of_he():
     assert np.all(weights["encoder/0/norm1/scale"] == 1)
 
 
-def test_weights_come_back_as_they_were_set():
+def test_weights_round_trip():
     architecture = Architecture((2, 3), 2, 2)
     weights = initial_weights(architecture, np.random.default_rng(0))
     model = set_weights(abstract_model(architecture), weights)
@@ -110,7 +110,7 @@ def test_a_logit_depends_on_nothing_beyond_its_reach(levels, block_px, rng):
     assert column + reach / 3 < seen.max() <= column + reach
 
 
-def test_prediction_normalises_by_the_statistics_of_training():
+def test_prediction_normalizes_by_the_statistics_of_training():
     rng = np.random.default_rng(3)
     block = Convolutions(2, 5, nnx.Rngs(0))
     for norm in (block.norm1, block.norm2):

@@ -29,7 +29,7 @@ def predict_averaged(model, image, pixel_size_nm):
     return predict_window(model, prepared, whole_window(image.shape), averaged=True)
 
 
-def test_maps_have_the_names_and_the_size_of_what_was_asked(model, discs):
+def test_maps_have_the_names_and_size_requested(model, discs):
     image = discs(0)[0][:50, :61]
     maps = predict(model, image, 6.0)
     assert tuple(maps) == model.card.training.targets
@@ -49,7 +49,7 @@ def test_tiles_have_no_seams(model, discs):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 300), (97, 96)])
-def test_any_shape_of_image_is_taken(model, shape, rng):
+def test_images_of_any_shape_are_predicted(model, shape, rng):
     image = rng.integers(0, 255, shape).astype(np.uint8)
     maps = predict_equalized(model, image, tile_px=96)
     assert maps.shape == (*shape, 4)
@@ -87,7 +87,7 @@ def test_averaging_takes_the_largest_zoom_seen_in_training(model, monkeypatch):
     assert seen == 4 * [(160, 320)] + 4 * [(200, 400)]
 
 
-def test_what_is_averaged_keeps_its_place(model, monkeypatch):
+def test_averaging_preserves_positions(model, monkeypatch):
     y, x = np.mgrid[:90, :131]
     image = (200 * np.exp(-((y - 61.0) ** 2 + (x - 40.0) ** 2) / 200)).astype(np.uint8)
 

@@ -40,7 +40,9 @@ def write(path, card, erosion_px):
 
 
 @pytest.mark.parametrize(("erosion_px", "edge_px"), [(0.0, 20), (2.0, 24)])
-def test_particles_grow_back_by_what_training_took_off(erosion_px, edge_px, square, card, tmp_path):
+def test_segmentation_compensates_the_erosion_of_training(
+    erosion_px, edge_px, square, card, tmp_path
+):
     model = write(tmp_path / "model.safetensors", card, erosion_px)
     (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
     labels, _ = read_labels(path)
@@ -48,7 +50,7 @@ def test_particles_grow_back_by_what_training_took_off(erosion_px, edge_px, squa
     assert read_record(path).separation["grow_px"] == erosion_px
 
 
-def test_what_is_there_already_is_kept_unless_it_would_be_made_otherwise(square, card, tmp_path):
+def test_existing_label_maps_are_kept_if_settings_are_equal(square, card, tmp_path):
     collection, predictions = square
     model = write(tmp_path / "model.safetensors", card, 0.0)
     for _ in range(2):
@@ -80,7 +82,7 @@ def test_progress_names_the_micrograph(square, card, tmp_path):
     assert said == [(0, 1, "square"), (1, 1, "")]
 
 
-def test_a_micrograph_that_cannot_be_read_costs_itself_only(square, card, tmp_path):
+def test_unreadable_micrograph_does_not_affect_others(square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, 0.0)
     folder = tmp_path / "night"
     folder.mkdir()
@@ -98,7 +100,7 @@ def test_a_micrograph_that_cannot_be_read_costs_itself_only(square, card, tmp_pa
     assert told[-1] == (4, 4, "")
 
 
-def test_a_folder_that_cannot_be_written_ends_the_work_at_once(square, card, tmp_path):
+def test_unwritable_folder_stops_the_segmentation(square, card, tmp_path):
     model = write(tmp_path / "model.safetensors", card, 0.0)
     (tmp_path / "labels" / "square.tif").mkdir(parents=True)
     with pytest.raises(UnwritableError, match=r"square\.tif is a folder"):

@@ -53,14 +53,14 @@ def eroded(labels):
     return (labels > 0) & np.all([shifted == labels for shifted in shifts], axis=0)
 
 
-def test_with_truth_the_epoch_that_parts_the_particles_is_first(run, annotated):
+def test_ranking_by_truth_prefers_the_epoch_that_separates_particles(run, annotated):
     ranked = rank_by_truth(run, [annotated], "object_f1", Separation(area_opening_px=1))
     assert [item.epoch for item in ranked] == [2, 3, 1]
     assert ranked[0].parts["object_f1"] > ranked[1].parts["object_f1"]
     assert ranked[2].score == 0
 
 
-def test_without_truth_finding_nothing_comes_last(run, annotated):
+def test_ranking_without_truth_puts_empty_predictions_last(run, annotated):
     unknown = ValidationImage("real", annotated.image, 6.0)
     ranked = rank_without_truth(run, [unknown])
     assert ranked[-1].epoch == 1
@@ -119,6 +119,6 @@ def test_a_prediction_of_another_image_is_refused(run, annotated):
 
 
 @pytest.mark.parametrize("name", ["best", "-001", "1e3", "9" * 40, "\u0663\u0663\u0663\u0663"])
-def test_files_that_are_no_epochs_are_passed_over(run, annotated, name):
+def test_files_other_than_epochs_are_ignored(run, annotated, name):
     shutil.copy(epoch_path(run, 2), run / "epochs" / f"{name}.safetensors")
     assert sorted(item.epoch for item in rank_by_truth(run, [annotated])) == [1, 2, 3]

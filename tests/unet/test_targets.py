@@ -36,7 +36,7 @@ def test_eroding_keeps_every_particle_however_small(radius_px):
     assert np.count_nonzero(erode_labels(disc(radius_px), 5.0)) > 0
 
 
-def test_targets_are_what_their_names_say():
+def test_target_definitions():
     labels = np.zeros((30, 40), np.int32)
     labels[5:25, 5:20] = 1
     labels[5:25, 20:35] = 2
@@ -49,7 +49,7 @@ def test_targets_are_what_their_names_say():
     assert distance[15, 5] == pytest.approx(255 * 0.5 / 7.5, abs=1)
 
 
-def test_the_single_target_of_the_paper_parts_touching_particles():
+def test_target_of_the_paper_separates_touching_particles():
     labels = np.repeat([[0] * 3 + [1] * 10 + [2] * 10 + [0] * 3], 30, axis=0).astype(np.int32)
     row = targets(labels, PAPER)[15, :, 0]
     assert row[8] == row[18] == 255

@@ -72,7 +72,7 @@ def test_tensors_are_views_of_their_storages(tmp_path):
         ("torch._utils", "_rebuild_qtensor"),
     ],
 )
-def test_a_file_that_would_call_something_is_refused_and_calls_nothing(module, name, tmp_path):
+def test_file_that_calls_a_function_is_refused_without_calling_it(module, name, tmp_path):
     mark = tmp_path / "called"
     hostile = Named(module, name, f"touch {mark}")
     path = write(tmp_path / "hostile.pth", OrderedDict(weight=hostile), {})
@@ -104,7 +104,7 @@ def test_a_tensor_outside_its_storage_is_refused(offset, shape, strides, tmp_pat
         read_tensors(path)
 
 
-def test_what_is_no_such_file_is_refused(tmp_path):
+def test_files_of_another_format_are_refused(tmp_path):
     for content in (b"", b"PK\x03\x04 a newer format", pickle.dumps(7)):
         (tmp_path / "file.pth").write_bytes(content)
         with pytest.raises(InputError, match="no readable tensors"):
@@ -119,7 +119,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         read_tensors(tmp_path / "cut.pth")
 
 
-def test_nothing_but_four_names_is_known():
+def test_only_four_names_are_allowed():
     assert len(torchfile.ALLOWED) == 4
     assert {value for value in torchfile.ALLOWED.values() if isinstance(value, StorageType)} == {
         StorageType("<f4"),

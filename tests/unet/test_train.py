@@ -34,7 +34,7 @@ def uninterrupted(dataset, small, tmp_path):
     return run
 
 
-def test_a_small_network_learns_one_image_by_heart(small, discs):
+def test_small_network_memorizes_one_image(small, discs):
     settings = small.model_copy(
         update={
             "channels": (8, 16),
@@ -56,7 +56,7 @@ def test_a_small_network_learns_one_image_by_heart(small, discs):
     assert np.mean(history[-5:]) < 0.25 * np.mean(history[:5])
 
 
-def test_a_run_folder_holds_what_it_should(dataset, small, tmp_path, discs):
+def test_run_folder_contents(dataset, small, tmp_path, discs):
     image, labels = discs(9)
     run = tmp_path / "run"
     seen = []
@@ -97,7 +97,7 @@ def test_the_weights_do_not_depend_on_where_epochs_end(dataset, small, tmp_path)
 
 
 @pytest.mark.parametrize("killed_at", [1, 3, 4])
-def test_a_killed_training_goes_on_to_the_same_losses(
+def test_killed_training_resumes_to_the_same_losses(
     dataset, small, tmp_path, uninterrupted, killed_at
 ):
     run = tmp_path / "run"
@@ -113,7 +113,7 @@ def test_a_killed_training_goes_on_to_the_same_losses(
     assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
 
 
-def test_an_interrupt_leaves_a_model_and_goes_on_to_the_same_losses(
+def test_interrupted_training_leaves_a_model_and_resumes_to_the_same_losses(
     dataset, small, tmp_path, uninterrupted
 ):
     run = tmp_path / "run"
@@ -131,7 +131,7 @@ def test_an_interrupt_leaves_a_model_and_goes_on_to_the_same_losses(
     assert (run / MODEL_NAME).read_bytes() == (uninterrupted / MODEL_NAME).read_bytes()
 
 
-def test_after_a_cut_off_checkpoint_training_goes_on_from_the_one_before(
+def test_training_resumes_from_the_previous_checkpoint_if_the_last_is_truncated(
     dataset, small, uninterrupted
 ):
     expected, model = losses(uninterrupted), (uninterrupted / MODEL_NAME).read_bytes()

@@ -55,7 +55,7 @@ def hidden(count):
 QUICK = CalibrationSettings(evaluations=2, corrections=1, views=1, checked_views=1)
 
 
-def test_a_calibration_comes_nearer_and_says_how_far_it_is():
+def test_calibration_reduces_and_reports_the_loss():
     images, counted = hidden(1), []
     found = calibrate(images, read_recipe("sio2"), QUICK, lambda *done: counted.append(done))
     assert found.recipe.camera.pixel_size_nm.typical() == 7.0
@@ -65,13 +65,13 @@ def test_a_calibration_comes_nearer_and_says_how_far_it_is():
 
 
 @pytest.mark.slow
-def test_a_calibration_is_the_same_each_time():
+def test_calibration_is_deterministic():
     found = [calibrate(hidden(2), read_recipe("sio2"), QUICK).recipe for _ in range(2)]
     assert found[0] == found[1]
 
 
 @pytest.mark.slow
-def test_a_calibration_without_pixel_size_says_what_it_takes_it_for():
+def test_calibration_without_pixel_size_notes_the_assumed_one():
     images = [replace(image, pixel_size_nm=None) for image in hidden(1)]
     found = calibrate(images, read_recipe("sio2"), QUICK)
     assert "do not state a pixel size" in found.notes[0]

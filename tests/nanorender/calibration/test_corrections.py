@@ -46,7 +46,7 @@ def sizes_corrected(recipe, real, synthetic):
     "correct",
     [sizes_corrected, _correct_levels, _correct_shading, _correct_texture, _correct_detector],
 )
-def test_a_recipe_that_agrees_is_left_as_it_is(correct):
+def test_matching_recipe_is_unchanged(correct):
     recipe = read_recipe("tio2")
     matched = correct(recipe, SEEN, SEEN)
     for parameter in (*SEARCHED, *(p for p in MATCHED if p not in (NOISE, COUNTS_AT_WHITE))):
@@ -69,7 +69,7 @@ def test_sizes_spread_as_the_discs_do():
     assert DIAMETER.read(matched) == pytest.approx(DIAMETER.read(recipe), rel=0.02)
 
 
-def test_a_spread_that_discs_do_not_ask_for_goes_back_to_that_of_the_base():
+def test_spread_returns_to_that_of_the_base():
     base = read_recipe("tio2")
     recipe = SIZE_SPREAD.write(base, 1.44 * SIZE_SPREAD.read(base))
     matched = _correct_sizes(recipe, SEEN, SEEN, base)
@@ -86,7 +86,7 @@ def test_levels_follow_their_estimates():
     assert GRAY.read(matched) - GRAY.read(recipe) == pytest.approx(10.2 / 255)
 
 
-def test_a_damped_correction_goes_a_part_of_the_way():
+def test_damped_correction_is_partial():
     recipe = read_recipe("tio2")
     noisier = SEEN._replace(substrate_noise=3.0, particle_noise=8.0, blur_variance=2.5)
     whole, half = (_correct_detector(recipe, noisier, SEEN, damping) for damping in (1.0, 0.5))
@@ -106,7 +106,7 @@ def test_noise_at_two_levels_gives_that_of_the_amplifier_and_that_of_counting():
     assert COUNTS_AT_WHITE.read(recipe) == pytest.approx(2000, rel=0.01)
 
 
-def test_blur_moves_towards_what_is_seen_and_stays_positive():
+def test_blur_moves_towards_the_estimate_and_stays_positive():
     recipe = read_recipe("tio2")
     sharper = _correct_detector(recipe, SEEN._replace(blur_variance=0.2), SEEN)
     softer = _correct_detector(recipe, SEEN._replace(blur_variance=2.5), SEEN)
@@ -134,7 +134,7 @@ def target(spheres):
     return Target(observe_reference(views, False), GEOMETRY)
 
 
-def test_corrections_lead_from_another_recipe_to_the_one_that_was_seen(spheres, target):
+def test_corrections_recover_the_observed_recipe(spheres, target):
     other = ALBEDO.write(DIAMETER.write(spheres, 1.2 * DIAMETER.read(spheres)), 0.4)
     found = match_estimates(other, [target], TONES, 5, 8, 0)
     for parameter in (DIAMETER, ALBEDO):
@@ -143,7 +143,7 @@ def test_corrections_lead_from_another_recipe_to_the_one_that_was_seen(spheres, 
     assert covered == pytest.approx(wanted, rel=0.12)
 
 
-def test_the_detector_is_found_and_nothing_else_is_moved(spheres, target):
+def test_detector_correction_changes_only_the_detector(spheres, target):
     other = BLUR.write(NOISE.write(spheres, 6.0), 1.3)
     found = match_detector(other, target, TONES, 5, 0)
     assert BLUR.read(found) == pytest.approx(0.8, rel=0.15)
@@ -167,7 +167,7 @@ def test_the_expected_coverage_is_that_of_discs_that_fell_at_random():
     assert found == pytest.approx(expected, rel=0.04)
 
 
-def test_a_tilted_sample_is_covered_as_if_its_particles_lay_closer():
+def test_expected_coverage_of_a_tilted_sample():
     recipe = read_recipe("powder")
     camera = recipe.camera.model_copy(update={"tilt_deg": Constant(value=40.0)})
     tilted = recipe.model_copy(update={"camera": camera})

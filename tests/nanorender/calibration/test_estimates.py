@@ -70,7 +70,7 @@ def test_dark_particles_give_the_estimates_of_bright_ones():
     assert np.array(dark) == pytest.approx(np.array(bright))
 
 
-def test_brighter_rims_and_darker_ground_beside_particles_are_told():
+def test_rim_and_halo_are_estimated():
     plain = discs()
     depth = cv2.distanceTransform((plain > 90).astype(np.uint8), cv2.DIST_L2, 5)
     away = cv2.distanceTransform((plain <= 90).astype(np.uint8), cv2.DIST_L2, 5)
@@ -84,14 +84,14 @@ def test_an_image_of_one_level_has_no_estimates():
     assert direct_estimates(np.full((128, 128), 7, np.uint8), False) is None
 
 
-def test_the_mean_of_sizes_weighs_images_by_what_they_show():
+def test_mean_sizes_are_weighted_by_coverage_and_discs():
     many, few = direct_estimates(discs(20, 32), False), direct_estimates(discs(32, 256), False)
     mean = mean_estimates([many, few])
     assert abs(mean.log_diameter - many.log_diameter) < abs(mean.log_diameter - few.log_diameter)
     assert mean.coverage == pytest.approx((many.coverage + few.coverage) / 2)
 
 
-def test_dim_particles_are_no_patches_of_the_ground():
+def test_dim_particles_are_not_counted_as_substrate_patches():
     plain = discs(spacing_px=128) + noise((512, 512), 2.0, (0, 0))
     dim = plain.copy()
     for y, x in ((128, 128), (256, 384), (384, 128)):

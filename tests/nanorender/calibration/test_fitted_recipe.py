@@ -61,7 +61,7 @@ def test_the_file_reads_back_as_the_fitted_recipe(name, tmp_path):
     ]
 
 
-def test_the_file_says_what_was_fitted_and_keeps_the_other_comments():
+def test_file_marks_fitted_values_and_keeps_other_comments():
     text = fitted_toml(calibration("tio2"), "tio2", ["a.tif", "b.tif"])
     lines = text.splitlines()
     assert "2 micrographs: a.tif, b.tif" in lines[0]
@@ -81,7 +81,7 @@ def test_the_loss_summary_states_the_noise_floor():
     assert loss_summary(replace(fitted, noise_floor=None)) == "loss 0.333 -> 0.095"
 
 
-def test_paths_that_cannot_be_written_are_refused_before_the_work(tmp_path):
+def test_unwritable_paths_are_refused_first(tmp_path):
     with pytest.raises(InputError, match=r"mine\.txt must end in \.toml"):
         require_suffix(tmp_path / "mine.txt", ".toml")
     with pytest.raises(InputError, match=r"there is no folder .*nowhere"):

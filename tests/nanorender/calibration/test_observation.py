@@ -31,7 +31,7 @@ def compared(real, synthetic):
     return observed(real).loss_terms(observed(synthetic).features)
 
 
-def test_images_are_like_themselves():
+def test_loss_of_identical_images_is_zero():
     assert np.array(compared(images(), images())) == pytest.approx(0, abs=1e-12)
     assert compared(images(), images()).loss() == pytest.approx(0, abs=1e-12)
 
@@ -51,7 +51,7 @@ def test_the_number_of_images_does_not_matter():
         ("particles", images(diameter_px=16)),
     ],
 )
-def test_each_term_tells_what_it_is_for(term, other):
+def test_each_term_responds_to_its_property(term, other):
     small, large = compared(images(), images(seed=1)), compared(images(), other)
     assert getattr(large, term) > 10 * getattr(small, term)
 
@@ -69,7 +69,7 @@ def test_brighter_images_change_the_features_in_proportion():
     assert (once - plain).max() == pytest.approx(4, abs=0.1)
 
 
-def test_no_term_gets_better_for_a_black_image():
+def test_no_term_decreases_for_a_black_image():
     real = images()
     poor = compared(real, images(diameter_px=48, blur=8.0, levels=(10.0, 220.0)))
     black = compared(real, [np.zeros((512, 512))])
@@ -77,7 +77,7 @@ def test_no_term_gets_better_for_a_black_image():
     assert min(black) > 0.3
 
 
-def test_one_term_cannot_drown_the_others():
+def test_no_term_dominates_the_loss():
     fair = LossTerms(*[0.1] * 7)
     assert fair._replace(spectrum=1e9).loss() < fair.loss() + 2 / 7
 

@@ -44,7 +44,7 @@ def test_another_diameter_keeps_the_proportions_of_populations():
         assert log_deviation(after.diameter_nm) == pytest.approx(log_deviation(before.diameter_nm))
 
 
-def test_another_spread_widens_populations_and_leaves_them_where_they_are():
+def test_another_spread_keeps_the_medians_of_populations():
     recipe = read_recipe("sio2")
     wider = SIZE_SPREAD.write(recipe, 1.5 * SIZE_SPREAD.read(recipe))
     for before, after in zip(recipe.particles, wider.particles, strict=True):
@@ -53,7 +53,7 @@ def test_another_spread_widens_populations_and_leaves_them_where_they_are():
         assert ratio == pytest.approx(1.5, rel=0.1)
 
 
-def test_parameters_have_names_of_their_own():
+def test_parameter_names_are_unique():
     names = [parameter.name for parameter in EVERY]
     assert len(set(names)) == len(names)
     assert np.all([parameter.step > 0 for parameter in EVERY])

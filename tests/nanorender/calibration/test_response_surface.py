@@ -43,7 +43,7 @@ def test_the_search_finds_the_levels_of_the_reference():
         assert abs(left) < 0.2 * abs(apart)
 
 
-def test_the_search_goes_on_from_where_a_model_ends():
+def test_search_continues_from_the_result_of_a_model():
     start, hidden = recipe_of(0.40, 0.12), recipe_of(0.40, 0.20)  # 8 steps: one is in reach
     once, often = (
         search_settings(start, (GRAY,), observe, references_of(hidden), 2 * models, 0)
@@ -62,7 +62,7 @@ def test_the_same_seed_finds_the_same():
     assert found[0] == found[1]
 
 
-def test_what_images_do_not_show_stays_as_the_recipe_has_it():
+def test_parameters_without_effect_are_unchanged():
     start = recipe_of(0.40, 0.12)
     free = (GRAY, BLUR)
     found = search_settings(
@@ -72,14 +72,14 @@ def test_what_images_do_not_show_stays_as_the_recipe_has_it():
     assert BLUR.read(found.recipe) == pytest.approx(BLUR.read(start), rel=0.02)
 
 
-def test_a_recipe_that_is_alike_already_is_not_made_worse():
+def test_matching_recipe_does_not_get_worse():
     start = recipe_of(0.40, 0.12)
     found = search_settings(start, FREE, observe, references_of(start), 2 * MODEL, 0)
     assert ALBEDO.read(found.recipe) == pytest.approx(0.40, abs=0.004)
     assert GRAY.read(found.recipe) == pytest.approx(0.12, abs=0.001)
 
 
-def test_where_a_model_is_wrong_less_is_moved():
+def test_wrong_model_reduces_the_trust_region():
     """Beyond 0.44 discs turn dark here, which no slope at 0.40 tells."""
 
     def cliff(recipe, number):
@@ -110,7 +110,7 @@ def test_without_evaluations_or_parameters_the_recipe_is_kept(free, evaluations)
     assert search_settings(start, free, observe, references_of(start), evaluations, 0) == (start, 0)
 
 
-def test_what_moves_particles_is_changed_more_and_on_more_views():
+def test_rearranging_parameters_take_larger_changes_and_more_views():
     seen = []
 
     def spy(recipe, number):
@@ -128,7 +128,7 @@ def test_what_moves_particles_is_changed_more_and_on_more_views():
     assert sizes[REARRANGING_SCENES] == pytest.approx(0, abs=1e-9)
 
 
-def test_progress_counts_what_was_rendered():
+def test_progress_counts_rendered_recipes():
     counted = []
     start = recipe_of(0.40, 0.12)
     search_settings(
@@ -137,7 +137,7 @@ def test_progress_counts_what_was_rendered():
     assert len(counted) == 2 * MODEL
 
 
-def test_without_particles_in_view_the_search_goes_by_what_else_is_seen():
+def test_search_without_particles_in_view_uses_the_other_features():
     def blind(recipe, number):
         (observation,) = observe(recipe, number)
         return [replace(observation, view_estimates=(None,))]

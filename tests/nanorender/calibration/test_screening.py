@@ -61,7 +61,7 @@ def test_noise_without_particles_is_refused():
         (True, "look brighter than the background.*leave out --dark-particles"),
     ],
 )
-def test_the_other_polarity_is_refused_with_the_way_out(dark, hint):
+def test_opposite_polarity_is_refused_with_the_remedy(dark, hint):
     image = bright() if dark else 255 - bright()
     with pytest.raises(InputError, match=hint):
         refuse_unsuitable([micrograph(image)], dark=dark)
@@ -75,7 +75,7 @@ def test_too_small_and_too_many_images_are_refused():
 
 
 @pytest.mark.parametrize(("name", "pixel_size_nm"), [("powder", 110.0), ("sio2", 3.0)])
-def test_a_crowd_of_particles_is_told_from_its_inverse(name, pixel_size_nm):
+def test_polarity_of_crowded_particles_is_recognized(name, pixel_size_nm):
     # Most of the image is particles, so that which part is larger says nothing.
     recipe = read_recipe(name).at_scale(pixel_size_nm, 512)
     image = render(recipe.model_copy(update={"field_nm": recipe.field_nm * 0.6}), 1, 0).image
@@ -89,7 +89,7 @@ def test_a_crowd_of_particles_is_told_from_its_inverse(name, pixel_size_nm):
 @pytest.mark.skipif(
     not GENUINE.is_dir(), reason="the genuine micrographs in ../shared/micrographs are not here"
 )
-def test_genuine_micrographs_are_told_from_their_inverses():
+def test_polarity_of_real_micrographs_is_recognized():
     paths = sorted(path for pattern in CROWDED for path in GENUINE.glob(pattern))
     assert len(paths) == 9
     for path in paths:

@@ -6,14 +6,14 @@ from nanorender.comparison.compare import compare_images, comparison_lines, writ
 from nanorender.errors import InputError
 
 
-def test_images_of_one_kind_cannot_be_told_apart():
+def test_images_of_one_kind_are_indistinguishable():
     found = compare_images(noisy_discs(3, 4.0, 0), noisy_discs(3, 4.0, 50), False)
     # 96 patches: guessing is right in 0.5 ± 0.15 of them, three standard errors.
     assert found.accuracy == pytest.approx(0.5, abs=0.15)
     assert found.terms.loss() < 0.02
 
 
-def test_noisier_images_are_told_apart():
+def test_noisier_images_are_distinguished():
     found = compare_images(noisy_discs(3, 3.0, 0), noisy_discs(3, 6.0, 50), False)
     assert found.accuracy > 0.97
     assert found.terms.loss() > 0.05

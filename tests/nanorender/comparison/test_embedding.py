@@ -55,7 +55,7 @@ def test_real_patches_tile_the_images_row_by_row():
         np.testing.assert_array_equal(found[number][1], tile)
 
 
-def test_fewer_are_chosen_from_first_to_last():
+def test_subsets_are_evenly_spread():
     image = np.zeros((144, 1440), np.uint8)
     image[:] = np.repeat(np.arange(10), 144)
     found = tiled_patches([micrograph("a", image)], 4)

@@ -49,14 +49,12 @@ def killed(_task):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_every_task_comes_once_with_its_result_whatever_the_tasks_in_hand(two_workers):
+def test_every_task_is_returned_once_for_any_number_in_flight(two_workers):
     done = list(run_on_cluster(doubled, range(30), two_workers.scheduler_address))
     assert sorted(done) == [(task, 2 * task) for task in range(30)]
 
 
-def test_of_two_workers_one_killed_amid_the_work_every_sample_is_there_byte_for_byte(
-    two_workers, tmp_path
-):
+def test_samples_are_identical_after_a_worker_is_killed(two_workers, tmp_path):
     recipe = read_recipe("sio2").at_scale(12.0, 64)
     address = two_workers.scheduler_address
     victim = next(iter(two_workers.workers.values())).pid
@@ -89,7 +87,7 @@ def test_label_maps_are_measured_on_the_cluster(two_workers, tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_bad_input_on_a_worker_is_bad_input_here(two_workers):
+def test_input_error_of_a_worker_is_raised_locally(two_workers):
     with pytest.raises(InputError, match=r"^task 3 cannot be done$"):
         list(run_on_cluster(refused, [3], two_workers.scheduler_address))
 
@@ -100,7 +98,7 @@ def test_workers_of_other_versions_are_refused(two_workers, monkeypatch):
         list(run_on_cluster(doubled, [1], two_workers.scheduler_address))
 
 
-def test_where_no_scheduler_answers_or_has_workers_the_user_is_told(monkeypatch):
+def test_missing_scheduler_or_workers_are_reported(monkeypatch):
     monkeypatch.setattr(cluster, "LONGEST_WAIT_S", 1)
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
         list(run_on_cluster(doubled, [1], "tcp://127.0.0.1:9"))
@@ -111,7 +109,7 @@ def test_where_no_scheduler_answers_or_has_workers_the_user_is_told(monkeypatch)
         list(run_on_cluster(doubled, [1], empty.scheduler_address))
 
 
-def test_where_no_scheduler_answers_no_dataset_is_begun(monkeypatch, tmp_path):
+def test_missing_scheduler_leaves_no_dataset(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "LONGEST_WAIT_S", 1)
     recipe = read_recipe("sio2").at_scale(12.0, 64)
     with pytest.raises(InputError, match="no Dask scheduler answers"):

@@ -74,7 +74,7 @@ def test_workers_are_other_processes_of_one_thread(tmp_path):
     assert {path.read_text() for path in tmp_path.iterdir()} == {"1"}
 
 
-def test_no_tasks_are_done_at_once():
+def test_no_tasks_give_no_results():
     assert list(run_tasks(partial(touch, Path()), [], 8)) == []
 
 
@@ -89,7 +89,7 @@ def test_a_task_that_always_kills_its_worker_is_given_up_by_name():
         list(run_tasks(partial(always_killed, Path()), range(6), 2))
 
 
-def test_bad_input_in_a_worker_is_bad_input_here():
+def test_input_error_of_a_worker_is_raised_in_the_parent():
     with pytest.raises(InputError, match=r"^task 3 cannot be done$"):
         list(run_tasks(partial(refused, Path()), range(6), 2))
 

@@ -28,7 +28,7 @@ def test_regions_of_a_mask_that_touch_at_corners_are_two_particles(tmp_path):
     assert np.array_equal(labels, squares()[5:40, 5:70])
 
 
-def test_a_label_map_is_taken_as_it_is(tmp_path):
+def test_label_map_is_unchanged(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise())
     labels = squares() * 300
     tifffile.imwrite(tmp_path / "a_m.tif", labels)

@@ -17,20 +17,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_annotations_are_no_micrographs_and_a_note_says_so(folder):
+def test_annotations_are_excluded_with_a_note(folder):
     collection = read_collection(folder, Reading())
     assert [image.name for image in collection] == ["0", "1", "2"]
     assert len(collection.left_out) == 3
     assert any("--truth" in note for note in collection.notes)
 
 
-def test_annotations_that_were_asked_for_are_read_without_a_note(folder):
+def test_requested_annotations_are_read_without_a_note(folder):
     collection = read_collection(folder, Reading(truth="_m"))
     assert collection.notes == ()
     assert all(collection.truth(image).max() == 2 for image in collection)
 
 
-def test_annotations_may_lie_in_a_folder_of_their_own(folder, tmp_path):
+def test_annotations_in_a_separate_folder(folder, tmp_path):
     (tmp_path / "truth").mkdir()
     for number in range(3):
         (folder / f"{number}_m.tif").rename(tmp_path / "truth" / f"{number}.tif")
@@ -49,13 +49,13 @@ def test_the_scale_of_a_collection_is_the_median(folder):
     assert read_collection(folder, Reading(pixel_size_nm=5.0)).pixel_size_nm == 5.0
 
 
-def test_sizes_stay_in_pixels_when_told_so(folder):
+def test_sizes_stay_in_pixels_on_request(folder):
     collection = read_collection(folder, Reading(in_pixels=True))
     assert collection.pixel_size_nm is None
     assert [image.pixel_size_nm for image in collection] == [None] * 3
 
 
-def test_an_unknown_scale_asks_for_one(folder):
+def test_unknown_pixel_size_is_refused_with_the_remedy(folder):
     image = np.random.default_rng(0).integers(0, 255, (40, 60), np.uint8)
     write_image(folder / "3.tif", image, None)
     with pytest.raises(InputError, match="--pixel-size-nm"):

@@ -92,7 +92,7 @@ def test_truth_tables_keep_every_digit(tmp_path_factory, rows):
     assert all(np.array_equal(table[name], truth[name]) for name in truth)
 
 
-def test_the_folder_is_readable_without_us(folder):
+def test_folder_is_readable_by_other_programs(folder):
     info = json.loads((folder / "dataset.json").read_text())
     assert (info["name"], info["seed"], info["count"]) == ("squares", 7, 3)
     assert info["recipe_sha256"] == hashlib.sha256(RECIPE.encode()).hexdigest()
@@ -105,7 +105,7 @@ def test_the_folder_is_readable_without_us(folder):
 
 
 @pytest.mark.parametrize("kind", ["labels", "truth", "image", "sums"])
-def test_a_sample_interrupted_at_any_file_is_not_whole(folder, kind, monkeypatch):
+def test_interrupted_sample_is_incomplete(folder, kind, monkeypatch):
     class PowerFailureError(Exception):
         """Ends the writing."""
 
@@ -122,7 +122,7 @@ def test_a_sample_interrupted_at_any_file_is_not_whole(folder, kind, monkeypatch
     assert complete_samples(folder) == [0, 1, 2]
 
 
-def test_the_same_recipe_and_seed_go_on_and_more_samples_extend(folder):
+def test_dataset_of_equal_recipe_and_seed_is_continued_and_extended(folder):
     before = (folder / "dataset.json").read_bytes()
     create_dataset(folder, "squares", RECIPE, 7, 2)
     assert (folder / "dataset.json").read_bytes() == before
@@ -159,7 +159,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
 
 
-def test_a_creation_that_was_killed_half_way_is_taken_up(tmp_path):
+def test_interrupted_creation_is_resumed(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "recipe.toml").write_text("torn")
     create_dataset(tmp_path, "squares", RECIPE, 7, 3)
@@ -176,14 +176,14 @@ def test_a_creation_that_was_killed_half_way_is_taken_up(tmp_path):
         ("\0\0\0\0", "damaged"),
     ],
 )
-def test_what_is_no_dataset_is_refused(tmp_path, text, problem):
+def test_folder_without_dataset_is_refused(tmp_path, text, problem):
     if text is not None:
         (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=problem):
         complete_samples(tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path):
+def test_unwritable_path_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"file/set cannot be written: Not a directory"):
         create_dataset(tmp_path / "file" / "set", "squares", RECIPE, 7, 3)
@@ -197,7 +197,7 @@ def test_a_read_only_folder_is_refused_in_one_line(folder):
     assert complete_samples(folder) == [0, 1, 2]
 
 
-def test_a_full_disk_leaves_nothing_half_written(folder):
+def test_full_disk_leaves_no_incomplete_file(folder):
     """Files limited to 3000 bytes stand in for the disk: images of random bytes are larger."""
     program = (
         "import resource, signal, sys\n"

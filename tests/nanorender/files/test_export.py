@@ -85,7 +85,7 @@ def test_pycocotools_reads_the_masks(tmp_path):
         ("stardist", "images/{}.tif", "masks/{}.tif"),
     ],
 )
-def test_masks_lie_where_the_program_looks_for_them(tmp_path, layout, image_name, label_name):
+def test_masks_have_the_expected_paths(tmp_path, layout, image_name, label_name):
     assert export(layout, three_images(), tmp_path) == 3
     for original in three_images():
         image = tifffile.imread(tmp_path / image_name.format(original.path.stem))
@@ -190,7 +190,7 @@ def test_label_maps_without_a_micrograph_are_not_exported(tmp_path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_an_export_that_fails_half_way_leaves_nothing(tmp_path, layout):
+def test_failed_export_leaves_nothing(tmp_path, layout):
     def torn():
         yield from three_images()
         raise InputError("the fourth is cut off")

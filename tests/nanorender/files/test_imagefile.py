@@ -152,7 +152,7 @@ def forged(path, **tags):
         {"RowsPerStrip": 1},
     ],
 )
-def test_a_header_that_the_file_cannot_back_is_refused_before_anything_is_allocated(tmp_path, tags):
+def test_header_contradicting_the_file_size_is_refused_before_allocation(tmp_path, tags):
     forged(tmp_path / "a.tif", **tags)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError):
@@ -231,7 +231,7 @@ def test_a_file_with_flipped_bytes_is_refused_or_read(originals, tmp_path_factor
         assert read.pixel_size_nm is None or read.pixel_size_nm > 0
 
 
-def test_labels_far_above_the_number_of_pixels_are_refused_as_tables_of_them_would_be_large(
+def test_labels_far_above_the_number_of_pixels_are_refused(
     tmp_path,
 ):
     for largest, possible in ((60_000, True), (65_536, False), (2**31 - 1, False)):

@@ -40,7 +40,7 @@ def test_micrographs_are_found_in_natural_order_without_their_annotations(tmp_pa
     assert len(found.left_out) == 6
 
 
-def test_annotations_named_by_an_option_are_left_out_whatever_they_hold(tmp_path):
+def test_annotations_named_by_an_option_are_excluded_for_any_content(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise())
     tifffile.imwrite(tmp_path / "a_truth.tif", noise())
     assert len(find_micrographs(tmp_path).images) == 2

@@ -16,7 +16,7 @@ def test_any_file_name_is_read_and_written(tmp_path, name):
     assert read_micrograph(tmp_path / f"{name}.tif").name == name
 
 
-def test_the_pixel_size_given_wins_over_the_file(tmp_path):
+def test_given_pixel_size_overrides_the_file(tmp_path):
     write_image(tmp_path / "a.tif", noise(), 2.5)
     assert read_micrograph(tmp_path / "a.tif").pixel_size_nm == 2.5
     read = read_micrograph(tmp_path / "a.tif", pixel_size_nm=4.0)

@@ -47,7 +47,7 @@ def test_the_micrograph_is_read_as_it_was_segmented(record):
     assert micrograph.pixel_size_nm == 2.5
 
 
-def test_what_was_segmented_in_pixels_stays_in_pixels_whatever_the_header_says(record):
+def test_segmentation_in_pixels_ignores_the_header(record):
     in_pixels = record.model_copy(update={"pixel_size_nm": None, "pixel_size_source": "none"})
     assert in_pixels.read_micrograph().pixel_size_nm is None
 
@@ -65,7 +65,7 @@ def test_a_spoiled_record_is_refused(record, tmp_path):
         read_record(path)
 
 
-def test_a_map_from_elsewhere_has_no_record(tmp_path):
+def test_map_of_another_program_has_no_record(tmp_path):
     assert read_record(tmp_path / "cells.tif") is None
 
 
@@ -82,7 +82,7 @@ def test_a_folder_without_label_maps_is_refused(folder, tmp_path):
         *(("separation", {"area_opening_px": "x"}), ("separation", {"grow_px": 10**400})),
     ],
 )
-def test_a_record_with_numbers_that_cannot_be_is_refused(record, tmp_path, key, value):
+def test_record_with_invalid_numbers_is_refused(record, tmp_path, key, value):
     path = write_segmentation(tmp_path / "labels", np.zeros((30, 60), np.int32), record)
     said = json.loads(path.with_suffix(".json").read_text()) | {key: value}
     path.with_suffix(".json").write_text(json.dumps(said))

@@ -133,7 +133,7 @@ def test_noise_is_normal_and_white():
 
 
 @pytest.mark.parametrize(("along", "across"), [(0.3, 0.0), (0.45, 0.2), (0.0, 0.5)])
-def test_neighbors_noise_is_correlated_as_said_and_keeps_its_variance(along, across):
+def test_noise_has_its_correlation_and_variance(along, across):
     noise = seen(
         flat(0.5), noise_levels=20, noise_correlation=along, line_correlation=across, bits=16
     )
@@ -226,7 +226,7 @@ def test_streaks_lie_along_the_lines_of_bright_particles_only_and_fade():
     assert beside[30] / beside[0] == pytest.approx(np.exp(-1), rel=0.03)
 
 
-def test_the_gradient_is_straight_and_as_strong_as_said():
+def test_gradient_is_linear_and_has_its_strength():
     image = seen(flat(0.5, (101, 101)), gradient_strength=0.2, bits=16) / 65535
     assert image[50, 50] == pytest.approx(0.5, abs=1e-4)
     slope_y, slope_x = (image[100, 50] - image[0, 50]) / 0.5, (image[50, 100] - image[50, 0]) / 0.5

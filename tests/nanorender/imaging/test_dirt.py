@@ -61,7 +61,7 @@ def test_the_power_spectrum_falls_as_the_roughness_says(roughness):
     assert slope == pytest.approx(-(2 * (1 - roughness) + 2), abs=0.35)
 
 
-def test_no_dirt_leaves_the_substrate_untouched():
+def test_no_dirt_gives_a_factor_of_one():
     texture = substrate_texture(OFF, (40, 60), 7.0, np.random.default_rng(0))
     np.testing.assert_array_equal(texture, np.ones((40, 60), np.float32))
 
@@ -81,7 +81,7 @@ def test_patches_change_the_factor_by_their_strength():
     assert texture.max() == pytest.approx(1.2, abs=1e-5)
 
 
-def test_shading_is_slow_and_as_strong_as_said():
+def test_shading_is_slow_and_has_its_strength():
     texture = substrate_texture(
         changed(shading_strength=0.1), (80, 90), 7.0, np.random.default_rng(2)
     )
@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_bytes():
     assert first.tobytes() == second.tobytes()
 
 
-def test_pores_darken_as_much_of_the_film_as_they_are_large():
+def test_pores_darken_their_area_of_the_film():
     edge, pixel_size_nm = 400, 5.0
     pores = changed(pores_per_um2=10, pore_strength=0.5, pore_diameter_nm=80)
     covered = []

@@ -19,7 +19,7 @@ def published(settings, image=GRAY, seed=0):
     return publish(image, marks, settings, rng), hidden_by_marks(marks, image.shape), marks
 
 
-def test_without_marks_and_losses_an_image_stays_as_it_is():
+def test_image_without_marks_and_losses_is_unchanged():
     image, hidden, marks = published(PublicationSettings(**NONE))
     assert marks == []
     assert not hidden.any()
@@ -35,7 +35,7 @@ def test_every_mark_is_drawn_within_the_image(mark):
         assert (image != GRAY).any()
 
 
-def test_boxes_hide_what_is_under_them_and_letters_do_not():
+def test_boxes_hide_particles_and_letters_do_not():
     image, hidden, marks = published(PublicationSettings(**(NONE | {"info_bar": 1})))
     assert hidden[-1].all()
     assert not hidden[0].any()

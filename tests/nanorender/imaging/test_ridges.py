@@ -21,7 +21,7 @@ def test_normals_stay_unit_vectors_and_the_substrate_stays_flat():
     assert not np.array_equal(found.normal[:, of.inside], of.surface.normal[:, of.inside])
 
 
-def test_no_ridge_is_steeper_than_said():
+def test_ridges_do_not_exceed_the_maximum_slope():
     of, found = on_a_sphere()
     cosine = np.sum(found.normal * of.surface.normal, axis=0)[of.inside]
     # No drop has more than 1.6 of the slope, and the second generation adds a half.

@@ -70,7 +70,7 @@ def test_areas_in_the_truth_are_those_of_the_masks(names):
     assert np.all(truth["visible_fraction"] <= 1)
 
 
-def test_spheres_have_their_diameter_however_it_is_measured():
+def test_all_diameters_of_spheres_are_equal():
     scene = make_scene(["sphere"], image_px=800)
     seen = trace(scene, scene.view).particle
     truth = truth_of(scene, seen)
@@ -100,7 +100,7 @@ def test_a_tilted_wire_has_its_width_and_length_as_feret_diameters():
 
 
 @pytest.mark.parametrize("border_px", [3.0, 7.5])
-def test_borders_are_taken_off_before_labels_are_numbered_and_measured(border_px):
+def test_borders_are_removed_before_labels_are_numbered_and_measured(border_px):
     scene = make_scene(["sphere", "grain_3"], count=80)
     settings = LabelSettings(border_px=border_px, background_border_px=2.0)
     labels, truth, _ = labeled(scene, settings)

@@ -8,7 +8,7 @@ from nanorender.tracing.raymarch import trace
 
 
 @pytest.mark.parametrize("names", [["sphere"], ["grain_3", "satellite_2", "rod"]])
-def test_masks_are_the_particles_seen_alone_also_beyond_the_frame(names):
+def test_masks_are_those_of_particles_rendered_alone(names):
     scene = make_scene(names, count=25, image_px=200)
     seen = trace(scene, scene.view).particle
     rows = np.unique(seen[seen > 0]) - 1

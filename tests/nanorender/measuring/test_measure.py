@@ -212,7 +212,7 @@ def test_particles_across_a_one_pixel_line_touch_and_form_an_agglomerate():
     assert table["agglomerate"].to_dict() == {2: 1, 4: 1, 5: 1, 7: 2}
 
 
-def test_a_measurement_of_ones_own_is_one_function_and_one_line():
+def test_custom_measurement_is_one_function_and_one_line():
     def double(region):
         return 2 * equivalent_diameter(region)
 

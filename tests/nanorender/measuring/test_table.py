@@ -44,7 +44,7 @@ def test_a_parquet_file_holds_what_the_csv_file_holds(maps, tmp_path):
     assert written["touches_frame"].dtype == bool
 
 
-def test_maps_that_cannot_be_measured_cost_themselves_only_and_are_named(maps, tmp_path):
+def test_unmeasurable_maps_are_reported_and_do_not_affect_others(maps, tmp_path):
     (maps / "1.tif").write_bytes(b"torn")
     (maps / "2.json").write_text("{}")
     done = tabulate(maps, tmp_path / "a.csv", 1)
@@ -52,9 +52,7 @@ def test_maps_that_cannot_be_measured_cost_themselves_only_and_are_named(maps, t
     assert set(pd.read_csv(tmp_path / "a.csv")["image"]) == {0}
 
 
-def test_a_measurement_goes_on_where_it_was_and_measures_anew_what_has_changed(
-    maps, tmp_path, monkeypatch
-):
+def test_measurement_resumes_and_repeats_changed_maps(maps, tmp_path, monkeypatch):
     (maps / "3.tif").write_bytes(b"torn")
     tabulate(maps, tmp_path / "a.csv", 1)
     write_labels(maps / "3.tif", np.ones((40, 50), np.int32), 2.0)
@@ -84,7 +82,7 @@ def test_a_name_of_digits_stays_a_name_in_parquet(tmp_path):
     assert pd.read_parquet(tmp_path / "a.parquet")["image"].tolist() == ["000123"]
 
 
-def test_without_pyarrow_parquet_is_refused_with_the_way_out(maps, tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_is_refused_with_the_remedy(maps, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
         tabulate(maps, tmp_path / "a.parquet", 1)

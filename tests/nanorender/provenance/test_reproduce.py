@@ -41,7 +41,7 @@ def words(tmp_path, monkeypatch):
     return Path("words.txt")
 
 
-def test_a_folder_says_how_it_was_made(words, tmp_path):
+def test_folder_records_its_commands(words, tmp_path):
     shout(words, Path("out"))
     (step,) = read_command_record(Path("out")).steps
     assert (step.command, step.target, step.directory) == ("shout", "out", str(tmp_path))
@@ -50,14 +50,14 @@ def test_a_folder_says_how_it_was_made(words, tmp_path):
     assert {"python", "numpy", "nanorender"} <= set(step.versions)
 
 
-def test_what_several_commands_made_is_made_again_in_their_order(words, tmp_path):
+def test_several_commands_are_reproduced_in_order(words, tmp_path):
     shout(words, Path("out"), ending="!")
     add(Path("out"), "more")
     assert reproduce(Path("out"), tmp_path / "again", COMMANDS) == ()
     assert (tmp_path / "again" / "said.txt").read_text() == "HELLO HELLO !more"
 
 
-def test_a_command_that_is_repeated_makes_what_came_after_it_forgotten(words):
+def test_repeated_command_removes_later_steps(words):
     shout(words, Path("out"))
     add(Path("out"), "more")
     shout(words, Path("out"), times=3)
@@ -112,7 +112,7 @@ def test_a_folder_without_a_record_is_refused(tmp_path):
         reproduce(tmp_path, tmp_path / "again", COMMANDS)
 
 
-def test_a_log_is_compared_but_for_how_long_things_took(tmp_path):
+def test_durations_in_logs_are_not_compared(tmp_path):
     for name, seconds, loss in (("a", 1.0, 0.5), ("b", 2.0, 0.5), ("c", 1.0, 0.25)):
         (tmp_path / name).mkdir()
         line = json.dumps({"epoch": 1, "seconds": seconds, "loss": loss}) + "\n"
@@ -128,7 +128,7 @@ def test_nothing_is_written_outside_of_the_new_folder(words, tmp_path):
     assert not Path("page.html").exists()
 
 
-def test_an_input_without_an_end_is_refused(words, tmp_path):
+def test_endless_input_is_refused(words, tmp_path):
     shout(words, Path("out"))
     record = tmp_path / "out" / "command.toml"
     record.write_text(record.read_text().replace('words = "words.txt"', 'words = "/dev/zero"'))

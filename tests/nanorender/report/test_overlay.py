@@ -87,7 +87,7 @@ def test_a_number_stands_inside_its_particle_even_if_that_is_bent():
     assert number_places(labels)[1].tolist() == [2, 48.5, 1.5]
 
 
-def test_no_particles_leave_the_image_as_it_is():
+def test_image_without_particles_is_unchanged():
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
     labels = np.zeros((8, 8), np.int32)
     assert (overlay(image, labels) == image[..., None]).all()

@@ -91,7 +91,7 @@ class Links(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_all_files_are_written_and_opened_again_by_what_reads_them(two_images):
+def test_all_files_are_written_and_readable(two_images):
     page, results = two_images
     folder = page.parent
     table = pd.read_csv(folder / "particles.csv")
@@ -111,7 +111,7 @@ def test_all_files_are_written_and_opened_again_by_what_reads_them(two_images):
     }
 
 
-def test_the_page_needs_nothing_from_outside_and_every_link_in_it_leads_somewhere(two_images):
+def test_page_is_self_contained_and_its_links_resolve(two_images):
     links = Links(two_images[0].read_text())
     assert not links.open
     assert len(set(links.identifiers)) == len(links.identifiers)
@@ -259,7 +259,7 @@ def test_a_browser_sorts_the_table_and_shows_the_chosen_particle(two_images, tmp
     assert y < rows.min() < rows.max() < y + height
 
 
-def test_a_folder_of_another_program_is_not_replaced_whatever_it_calls_its_summary(tmp_path):
+def test_folder_of_another_program_is_not_replaced(tmp_path):
     image, labels = discs(6)
     (tmp_path / "out").mkdir()
     for name in ("summary.json", "model.bin"):

@@ -55,7 +55,7 @@ def test_the_svg_path_of_one_pixel_goes_around_it():
     assert sorted(path.count(letter) for letter in "hv") == [1, 2]  # z draws the fourth edge
 
 
-def test_imagej_regions_are_opened_again_with_the_particles_pixels(tmp_path):
+def test_imagej_regions_reproduce_the_pixels(tmp_path):
     labels = np.zeros((30, 40), np.int32)
     labels[3:9, 4:20] = 1
     labels[9:14, 4:8] = 1

@@ -54,7 +54,7 @@ def test_a_perfect_segmentation_scores_one(folder):
     )
 
 
-def test_a_map_from_elsewhere_takes_its_own_calibration(tmp_path):
+def test_map_without_record_uses_its_own_calibration(tmp_path):
     (tmp_path / "cells").mkdir()
     write_labels(tmp_path / "cells" / "a.tif", two_particles(), 5.0)
     (result,) = read_results(tmp_path / "cells")

@@ -177,7 +177,7 @@ def test_every_primary_particle_of_a_fractal_agglomerate_touches_another():
     assert apart.min(axis=1) == pytest.approx(100, rel=1e-5)
 
 
-def test_a_crowded_monolayer_lies_beside_itself():
+def test_crowded_monolayer_does_not_stack():
     count = round(0.42 * 4000**2 / (np.pi * 50**2))
     apart, _ = Scattered(apart=1).arrange(spheres(count), 4000.0, np.random.default_rng(0))
     fallen, _ = Scattered().arrange(spheres(count), 4000.0, np.random.default_rng(0))

@@ -146,7 +146,7 @@ def test_the_gradient_is_that_of_finite_differences(placed, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(primitives, seeds, st.floats(0, 5))
-def test_rays_enter_at_or_above_the_surface_and_miss_only_what_is_not_there(placed, seed, level):
+def test_entry_points_bound_the_surface_from_above(placed, seed, level):
     x, y = np.random.default_rng(seed).uniform(-50, 50, (2, 100)).astype(np.float32)
     rays = empty_rays(100)
     rays.x[:], rays.y[:], rays.z[:] = x, y, 100

@@ -58,7 +58,7 @@ def test_the_aspect_keeps_the_area_of_the_outline():
     assert size[:, 0] * size[:, 1] == pytest.approx(100**2)
 
 
-def test_a_wire_is_as_long_and_thick_as_it_is_said_to_be():
+def test_wire_has_its_length_and_thickness():
     size = draw(particles=[kind(diameter_nm=45, length_nm=3000)]).particles.size_nm
     assert size == pytest.approx(np.tile([3000, 45, 45], (len(size), 1)))
 
@@ -89,7 +89,7 @@ def test_a_zoom_drawn_so_that_the_view_is_larger_than_the_field_is_refused():
         _ = [draw(seed=seed, field_nm=900, camera=camera) for seed in range(20)]
 
 
-def test_a_number_of_particles_drawn_too_large_is_refused_with_what_it_would_cost():
+def test_too_many_particles_are_refused_with_the_cost():
     count = {"kind": "normal", "mean": 10, "sd": 1e12, "minimum": 1}
     with pytest.raises(InputError, match="GiB of memory"):
         _ = [draw(seed=seed, particle_count=count) for seed in range(20)]
@@ -107,6 +107,6 @@ def test_a_number_of_particles_drawn_too_large_is_refused_with_what_it_would_cos
         ({"particles": [kind(diameter_nm=-5)]}, "positive"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(changes, said):
+def test_invalid_settings_are_refused(changes, said):
     with pytest.raises(ValidationError, match=said):
         settings(**changes)

@@ -73,7 +73,7 @@ def test_a_prism_fills_the_width_and_height_of_its_box(sides):
         (polyhedron(*SIDES[1:]), "reaches 100"),
     ],
 )
-def test_a_template_that_cannot_be_is_refused_in_one_line(text, problem):
+def test_invalid_template_is_refused_in_one_line(text, problem):
     with pytest.raises(InputError, match=problem) as caught:
         Template.from_toml(text, "recipe")
     assert "\n" not in str(caught.value)

@@ -94,7 +94,7 @@ def test_one_file_is_scored_against_one_file(folders):
         evaluate_folder(folders[0], str(folders[1] / "b.tif"), 50)
 
 
-def test_everything_is_told_as_text_json_and_table(folders):
+def test_scores_as_text_json_and_table(folders):
     found = evaluate_folder(folders[0], str(folders[1]), 50)
     text = format_evaluation(found, 50)
     assert "Particles at IoU 0.5" in text

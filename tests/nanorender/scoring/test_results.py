@@ -20,7 +20,7 @@ def test_slivers_of_the_truth_count_neither_as_particles_nor_as_sizes():
     assert result.scores.pixels.f1 == 1
 
 
-def test_tables_of_all_images_are_put_together_with_their_names():
+def test_tables_of_all_images_are_concatenated():
     truth = squares()
     image = np.zeros(truth.shape, np.uint8)
     empty = np.zeros_like(truth)

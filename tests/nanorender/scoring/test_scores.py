@@ -23,7 +23,7 @@ def test_pixel_scores_are_those_of_the_confusion_table():
     assert scores.accuracy == pytest.approx(1 - 60 / 2400)
 
 
-def test_a_perfect_prediction_scores_one_whatever_its_numbers():
+def test_perfect_prediction_scores_one_for_any_numbering():
     truth = squares((2, 2), (2, 20), (20, 40))
     renumbered = np.array([0, 30, 10, 20], np.int32)[truth]
     scores = score_labels(renumbered, truth).objects_at(0.95)
@@ -31,7 +31,7 @@ def test_a_perfect_prediction_scores_one_whatever_its_numbers():
     assert (scores.n_split, scores.n_merged) == (0, 0)
 
 
-def test_object_scores_of_one_hit_one_miss_and_one_invention():
+def test_object_scores_of_a_hit_a_miss_and_a_false_positive():
     truth = squares((2, 2), (2, 20))
     predicted = squares((2, 4), (25, 40))
     scores = score_labels(predicted, truth).objects
@@ -56,7 +56,7 @@ def test_two_halves_of_one_particle_match_it_once():
     assert (scores.n_matched, scores.n_predicted, scores.n_split) == (1, 2, 1)
 
 
-def test_the_matching_maximises_the_total_iou():
+def test_matching_maximizes_the_total_iou():
     truth = np.zeros((1, 40), np.int32)
     truth[0, :10], truth[0, 10:20] = 1, 2
     predicted = np.zeros((1, 40), np.int32)
@@ -73,7 +73,7 @@ def test_one_region_over_two_particles_is_a_merge():
     assert scores.n_matched == 1  # 100 of 200 pixels: an IoU of exactly 0.5
 
 
-def test_predictions_on_small_truth_are_neither_found_nor_invented():
+def test_predictions_on_small_truth_are_ignored():
     truth = squares((2, 2))
     truth[20:24, 20:24] = 2  # 16 pixels
     predicted = truth.copy()
@@ -84,7 +84,7 @@ def test_predictions_on_small_truth_are_neither_found_nor_invented():
     assert score_labels(predicted, truth, min_area_px=1).objects.n_truth == 2
 
 
-def test_recall_is_told_by_size():
+def test_recall_by_size():
     truth = squares((2, 2), (2, 20))
     truth[15:35, 2:22] = 3
     scores = score_labels(np.where(truth == 2, 0, truth), truth)

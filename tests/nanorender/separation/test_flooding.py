@@ -82,7 +82,7 @@ def test_where_no_heights_tie_basins_are_those_of_scikit_image(order, connectivi
 
 @settings(max_examples=20, deadline=None)
 @given(height=heights, seeds=seeds, connectivity=connectivities)
-def test_floods_reach_what_is_connected_and_dams_part_every_two_basins(height, seeds, connectivity):
+def test_floods_fill_connected_regions_and_dams_separate_all_basins(height, seeds, connectivity):
     mask = height > 2
     structure = CROSS if connectivity == 4 else np.ones((3, 3), bool)
     markers, count = ndimage.label(seeds & mask, structure)
@@ -99,7 +99,7 @@ def test_floods_reach_what_is_connected_and_dams_part_every_two_basins(height, s
         assert ndimage.label(parted == label, structure)[1] == 1
 
 
-def test_discs_are_parted_where_their_circles_cross():
+def test_discs_are_separated_where_their_circles_cross():
     rng = np.random.default_rng(5)
     for _ in range(10):
         angle = rng.uniform(0, np.pi)
@@ -121,7 +121,7 @@ def test_discs_are_parted_where_their_circles_cross():
         assert ((basins == own) != (power[0] < power[1]))[mask].mean() < 0.03
 
 
-def test_two_basins_of_one_height_are_parted_in_the_middle():
+def test_basins_of_equal_height_are_separated_in_the_middle():
     height = np.ones((3, 9), np.float32)
     markers = np.zeros((3, 9), np.int32)
     markers[:, 0], markers[:, -1] = 1, 2

@@ -28,7 +28,7 @@ def probability(mask):
 
 @pytest.mark.parametrize("chamfer", ["borgefors", "chessknight", "quasi_euclidean", "city_block"])
 @pytest.mark.parametrize("connectivity", [4, 8])
-def test_two_overlapping_discs_are_parted_at_their_neck(chamfer, connectivity):
+def test_overlapping_discs_are_separated_at_their_neck(chamfer, connectivity):
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
     settings = Separation(chamfer=chamfer, connectivity=connectivity, dams=True)
     labels = separate({"foreground": probability(mask)}, settings)
@@ -38,7 +38,7 @@ def test_two_overlapping_discs_are_parted_at_their_neck(chamfer, connectivity):
     assert len(columns) <= 2
 
 
-def test_a_shallow_neck_parts_nothing():
+def test_shallow_neck_does_not_separate():
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 48, 40, 40)
     labels = separate({"foreground": probability(mask)}, Separation(dynamic=2.0))
     np.testing.assert_array_equal(labels, mask)
@@ -130,7 +130,7 @@ def touching_squares():
     return truth, {"foreground": probability(truth > 0), "interior": probability(interior)}
 
 
-def test_touching_particles_without_any_neck_are_parted_by_their_interiors():
+def test_touching_particles_without_neck_are_separated_by_interiors():
     truth, maps = touching_squares()
     labels = separate(maps, Separation(area_opening_px=5))
     scores = score_labels(labels, truth, min_area_px=1).objects_at(0.9)
@@ -154,7 +154,7 @@ def test_specks_of_interior_do_not_split_a_particle():
     assert labels.max() == 1
 
 
-def test_a_predicted_boundary_parts_what_the_interior_joins():
+def test_predicted_boundary_separates_joined_interiors():
     mask = np.zeros(SHAPE, bool)
     mask[20:60, 20:100] = True
     boundary = np.zeros(SHAPE, np.float32)
@@ -164,7 +164,7 @@ def test_a_predicted_boundary_parts_what_the_interior_joins():
     assert separate(maps | {"boundary": boundary}, Separation()).max() == 2
 
 
-def test_the_papers_separation_goes_by_shape_even_where_interiors_are_predicted():
+def test_separation_of_the_paper_ignores_predicted_interiors():
     mask = disc(SHAPE, 40, 40, 40) | disc(SHAPE, 74, 40, 40)
     maps = {"foreground": probability(mask), "interior": probability(mask)}
     by_shape = separate(maps, Separation(markers="distance"))

@@ -46,7 +46,7 @@ def test_the_mode_is_where_sizes_are_densest():
     assert STATISTICS["mode"].compute(np.full(5, 7.0), np.ones((2, 5))).tolist() == [7, 7]
 
 
-def test_every_resample_draws_as_many_as_there_are():
+def test_every_resample_has_the_size_of_the_sample():
     counts = draw_counts(np.random.default_rng(0), 500, 40)
     assert (counts.sum(axis=1) == 40).all()
     assert counts.mean(axis=0) == pytest.approx(1, abs=0.2)
@@ -62,7 +62,7 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     assert found.high == pytest.approx(sizes.mean() + half, abs=0.1)
 
 
-def test_images_without_particles_are_drawn_too_and_do_no_harm():
+def test_images_without_particles_are_resampled_too():
     sample = SizeSample(np.array([3.0, 4.0]), np.ones(2), np.array([0, 2]), 4)
     found = bootstrap_statistics(sample, Resampling("images", 300, 0.9), np.random.default_rng(2))[
         "mean"
@@ -70,7 +70,7 @@ def test_images_without_particles_are_drawn_too_and_do_no_harm():
     assert (found.low, found.value, found.high) == (3.0, 3.5, 4.0)
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say():
+def test_intervals_have_their_nominal_coverage():
     truth = {"mean": 80 * np.exp(np.log(1.4) ** 2 / 2), "d50": 80.0}
     covered = dict.fromkeys(truth, 0)
     for seed in range(100):

@@ -74,7 +74,7 @@ def test_spheres_have_their_height_label_and_normal():
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_template_is_where_a_dense_search_along_the_rays_finds_it(name):
+def test_template_surface_agrees_with_a_dense_search(name):
     scene = make_scene([name], count=1, view_px=40, sizes=(300.0, 301.0))
     scene = scene._replace(
         particles=scene.particles._replace(center_nm=np.array([[500.0, 500.0, 300.0]]))
@@ -162,7 +162,7 @@ def test_turning_the_scene_by_a_right_angle_turns_the_buffers():
     np.testing.assert_allclose(np.rot90(before.normal[0])[same], -after.normal[1][same], atol=0.05)
 
 
-def test_tilt_moves_what_is_high_and_keeps_heights_above_the_substrate():
+def test_tilt_shifts_high_points_and_keeps_heights():
     scene = make_scene(["sphere"], count=1, view_px=400)
     particles = scene.particles._replace(
         center_nm=np.array([[500.0, 500.0, 100.0]]), size_nm=np.full((1, 3), 100.0)

@@ -51,7 +51,7 @@ def test_thickness_adds_up_to_the_volume(name, size_nm, volume_nm3):
     assert found.sum() == pytest.approx(volume_nm3, rel=0.02)
 
 
-def test_particles_on_one_another_add_up_whatever_their_order():
+def test_overlapping_particles_add_up_in_any_order():
     lower, upper = (50, 50, 20), (60, 50, 60)
     size = [(40, 40, 40)] * 2
     both = thickness(scene_of(["sphere", "sphere"], [lower, upper], size))[0]

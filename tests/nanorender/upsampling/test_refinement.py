@@ -23,7 +23,7 @@ def test_refined_labels_equal_those_of_tracing_all_pixels(names, tilt_deg):
 
 
 @pytest.mark.parametrize("name", ["satellite_3", "dimer", "wire", "rod", "hexagonal_plate"])
-def test_refined_labels_miss_only_what_hides_between_coarse_pixels(name):
+def test_refined_labels_miss_only_features_between_coarse_pixels(name):
     stretch = (4.0, 0.5, 0.5) if name in ("wire", "rod") else (1.0, 1.0, 1.0)
     scene = make_scene([name], stretch=stretch)
     assert np.mean(refined(scene).labels != trace(scene, scene.view).particle) < 2e-5
