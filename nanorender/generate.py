@@ -94,7 +94,7 @@ def generate(
         )
         create_dataset(folder, recipe.description, text, seed, count)
     with _locked(folder, shard):
-        # Read again under the lock: another process may have created the dataset meanwhile.
+        # Read again under the lock: another process may have just created the dataset.
         info = create_dataset(folder, recipe.description, text, seed, count)
         _remove_torn_files(folder, shard)
         wanted = range(number - 1, count, of)

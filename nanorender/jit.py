@@ -76,7 +76,7 @@ def kernel(function: Callable) -> Callable:
 def subroutine(function: Callable) -> Callable:
     """Let kernels call a function, compiled as a part of each of them with the same options.
 
-    A subroutine has no entry from Python and no cache file of its own, which saves a fifth of the
+    A subroutine has no entry from Python and no separate cache file, which saves a fifth of the
     compile time. Called from Python, it runs uncompiled. The compiler processes a subroutine again
     for each level of calls above it: call large ones from few places, close to their kernel.
 

@@ -78,7 +78,7 @@ def divide_cpu(batch: int) -> None:
     The number does not depend on the number of cores, so that the same training gives the same
     weights on one core and on two: how a sum is divided among the threads of one device changes its
     last digits. On two cores, a step takes 0.79 times as long as with one device. A number set in
-    XLA_FLAGS has priority. Devices that the process has already used remain as they are.
+    XLA_FLAGS has priority. Devices that the process has already used are not divided.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ class TrainSettings(Settings):
     erosion_px: NonNegativeFloat = 0.0
     """Erosion of the particles before targets are computed, which separates them, in px."""
     border_px: NonNegativeFloat = 2.0
-    """Width of the boundary target and of the margin that interiors leave out, in px."""
+    """Width of the boundary target and of the margin excluded from interiors, in px."""
     patch_px: Annotated[int, Field(ge=1, le=8192)]
     """Edge of the training patches, in px; a multiple of the coarsest pixel."""
     batch: Annotated[int, Field(ge=1, le=65536)]

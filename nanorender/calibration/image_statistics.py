@@ -160,7 +160,7 @@ def radial_power(levels: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "bands"]
     Power in 16 bands of equal width on a logarithmic frequency axis, from one period per square of
     128 px to the Nyquist frequency, levels^2.
     """
-    # Assign each frequency to a band; the outermost two collect what lies beyond.
+    # Assign each frequency to a band; the outermost two include all frequencies beyond.
     edge = min(SPECTRUM_EDGE_PX, *levels.shape)
     window = np.outer(np.hanning(edge), np.hanning(edge)).astype(np.float32)
     frequency = np.hypot(np.fft.fftfreq(edge)[:, None], np.fft.rfftfreq(edge)[None])

@@ -2,7 +2,7 @@
 
 Real and synthetic views are observed in the same way. Every term of the loss is a distance between
 distributions in units of the spread of the reference (real) images. It is therefore a pure number,
-about 1 where nothing agrees, whatever the contrast of the images; and as the compared (synthetic)
+about 1 where nothing agrees, for any contrast of the images; and as the compared (synthetic)
 images are in no denominator, no term becomes small for a black image.
 """
 

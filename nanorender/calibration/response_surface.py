@@ -2,9 +2,9 @@
 
 What few views show depends on their scenes as much as on the parameters, so the best of many
 candidates is merely the best for its scenes. A response surface (Box & Wilson 1951, J. Royal
-Statistical Society B 13, 1) avoids this: every parameter is changed up and down on scenes of its
-own, the same for both changes (common random numbers). The differences are the slopes of a linear
-model of the observed features; the mean over all scenes is its center. Covariance matrix adaptation
+Statistical Society B 13, 1) avoids this: every parameter is changed up and down on separate scenes,
+the same for both changes (common random numbers). The differences are the slopes of a linear model
+of the observed features; the mean over all scenes is its center. Covariance matrix adaptation
 (Hansen & Ostermeier 2001, Evolutionary Computation 9, 159) minimizes the loss of the model within a
 trust region, and the next model is built around the result, on the same scenes. The loss may rise
 slightly on the way (Toint 1996, SIAM J. Scientific Computing 17, 725), as rearranged particles
@@ -131,7 +131,7 @@ def _evaluations(parameters: Sequence[Parameter]) -> int:
 def _responses(
     recipe: Recipe, parameters: Sequence[Parameter], observe: Observe
 ) -> list[_Response]:
-    """Build the model at each scale, the slopes of each parameter from scenes of its own."""
+    """Build the model at each scale, the slopes of each parameter from separate scenes."""
     numbers, observed, slopes = itertools.count(), [], []
     for parameter in parameters:
         # Observe the recipe with the parameter changed up and down, on the same scenes.

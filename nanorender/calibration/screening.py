@@ -125,8 +125,8 @@ def _has_shaded_background(levels: GrayImage) -> bool:
     """Return whether brightness varies more within the darker part of an image, away from outlines.
 
     Particles are round, rough and lie at all heights, so their brightness varies from place to
-    place, while the substrate is flat. This holds however crowded they are and whatever shape the
-    gaps between them have. It is undecided where one part is too narrow to have an inside.
+    place, while the substrate is flat. This holds for any coverage and any shape of the gaps
+    between them. It is undecided where one part is too narrow to have an inside.
     """
     smooth = cv2.GaussianBlur(levels, (0, 0), _SHADING_SMOOTHING_PX)
     bright = smooth > threshold_otsu(smooth[::2, ::2])

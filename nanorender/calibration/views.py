@@ -22,7 +22,7 @@ from nanorender.render import render
 _FIELD_EDGES = 2.0  # edge of the field in edges of the view: agglomerates reach in from outside
 _LEAST_FIELD_EDGES = 1.4
 _MOST_REAL_VIEWS = 12
-_LEAST_GAIN_SPREAD = 0.05  # even of one micrograph, as it is one of a series
+_LEAST_GAIN_SPREAD = 0.05  # minimum, also for a single micrograph, since it is one of a series
 _DARKEST_LEVEL = 2.0  # of the substrate, above the level that the detector adds
 
 _pool = ThreadPoolExecutor(2)  # compiled kernels release the interpreter lock

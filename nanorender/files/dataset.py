@@ -6,7 +6,7 @@
     labels/000000.tif      label map: 0 background, label k is row k - 1 of the truth table
     truth/000000.csv       one row per particle
     parts/, height/ ...    further outputs of the recipe, see `outputs.OUTPUTS`
-    recipes/000000.toml    recipe of the sample, if it has one of its own
+    recipes/000000.toml    recipe of the sample, if the dataset has a randomized recipe
     sums/000000.sha256     checksums of the other files, for ``sha256sum --check``
 
 A sample is complete once its checksums exist: they are written last.
@@ -258,7 +258,7 @@ def write_sample(
         Further arrays, (h, w) or (pages, h, w), by the names of their folders. Integers are
         written as label maps.
     recipe_toml
-        Recipe of this sample, where each has one of its own.
+        Recipe of this sample, if it was drawn from a randomized recipe.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.fits import Fit
 from nanorender.statistics.summary import Summary
 
-INK = "#24292f"  # color of text and axes; the report replaces it by the color of its own text
+INK = "#24292f"  # color of text and axes; the report replaces it by its text color
 MEASURED, FIT, TRUE = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito, as in the overlays
 MAX_BINS = 60
 STYLE: dict[Any, Any] = {

@@ -26,7 +26,7 @@ def outlines(labels: Integer[np.ndarray, "h w"]) -> dict[int, list[Int[np.ndarra
     Returns
     -------
     closed outlines of each label: (n, 2) vertices (x, y) in pixels from the upper left corner of
-    the image. Holes and separate parts have outlines of their own, for the even-odd fill rule.
+    the image. Holes and separate parts have separate outlines, for the even-odd fill rule.
 
     Examples
     --------
