@@ -24,6 +24,7 @@ exclude_patterns = ["_build", "results"]
 myst_enable_extensions = ["attrs_block", "colon_fence"]
 myst_heading_anchors = 3
 
+smartquotes = False  # options begin with two hyphens
 default_role = "code"  # docstrings have names between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -70,7 +70,7 @@ def _values(kind: Any, info: Any) -> str:
         return f"{_values(get_args(kind)[0], info)}, repeatable"
     names = {int: "integer", float: "number", str: "text", Path: "path", bool: "flag"}
     bounds = [
-        f"{sign} {bound:g}"
+        f"{sign}\u00a0{bound:g}"
         for sign, bound in (("≥", info.min), ("≤", info.max))
         if bound is not None
     ]

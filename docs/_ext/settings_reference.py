@@ -114,13 +114,13 @@ def _allowed(metadata: tuple[Any, ...]) -> str:
     for part in metadata:
         match part:
             case Ge(ge=value):
-                found.append(f"≥ {value:g}")
+                found.append(f"≥\u00a0{value:g}")
             case Gt(gt=value):
-                found.append(f"> {value:g}")
+                found.append(f">\u00a0{value:g}")
             case Le(le=value):
-                found.append(f"≤ {value:g}")
+                found.append(f"≤\u00a0{value:g}")
             case Lt(lt=value):
-                found.append(f"< {value:g}")
+                found.append(f"<\u00a0{value:g}")
             case MinLen(min_length=value):
                 found.append(f"at least {value}")
             case MaxLen(max_length=value):

@@ -110,7 +110,7 @@ class RandomPlacement(PlacementBase):
 
         Returns
         -------
-        xy : (*shape, 2) x and y, nm
+        xy : x and y of the positions in the last axis, nm
 
         Raises
         ------
