@@ -320,7 +320,7 @@ def test_spoiled_model_files_are_read_or_refused(model, tmp_path, data):
 
 @given(data=st.data())
 @often
-@pytest.mark.filterwarnings("ignore:.*is damaged.*going on from before it")
+@pytest.mark.filterwarnings("ignore:.*is damaged.*resuming from the previous checkpoint")
 def test_damaged_checkpoints_are_skipped_or_refused(tmp_path, data):
     state = {"step": np.int32(2), "weights": np.zeros((2, 3), np.float32)}
     for _ in range(2):
