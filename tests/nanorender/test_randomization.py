@@ -98,7 +98,7 @@ def test_the_recipe_any_draws_recipes_of_every_part():
         ('kind = "diffuse"', 'kind = "velvet"', "specimen"),
         ("albedo = { uniform = [0.2, 0.4] }", "albedo = { uniform = [0.2] }", "uniform"),
         ("albedo = { uniform = [0.2, 0.4] }", "albedoo = 0.3", "albedoo"),
-        ("materials.matter", "materials.metal", "no recipe: no material 'matter'"),
+        ("materials.matter", "materials.metal", "is not valid: no material 'matter'"),
         ("weight = 3", "weight = -3", "weight"),
         (
             "diameter_nm = { log_uniform = [10, 40] }",
