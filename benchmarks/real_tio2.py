@@ -30,7 +30,7 @@ from nanorender.generate import generate
 from nanorender.recipe import read_recipe
 from nanorender.scoring.scores import recall_by_class, score_labels
 from nanorender.separation.separate import Separation, separate
-from unet.baseline import leave_one_out, table
+from unet.baseline import format_folds, leave_one_out
 from unet.data import load_dataset
 from unet.devices import divide_cpu
 from unet.presets import TrainSettings, preset
@@ -242,7 +242,7 @@ def main() -> None:
     report(options.out, images, options)
     if options.baseline:
         folds = leave_one_out(images, preset("real"), options.out / "baseline")
-        print("\n" + table(folds))
+        print("\n" + format_folds(folds))
 
 
 if __name__ == "__main__":

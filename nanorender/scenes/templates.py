@@ -48,6 +48,13 @@ class Primitive(Settings):
                 f"the polyhedron must stay within 0.5 of the center along each axis, but reaches "
                 f"{reach:.3g}; move facets inwards or add facets"
             )
+        # The smooth maximum of the facets lies above the largest by less than the radius
+        nearest = float(self.planes()[:, 3].min()) if self.facets else 0.5
+        if 0.5 * self.rounding > nearest:
+            raise ValueError(
+                f"rounding must be at most {2 * nearest:.3g} for a polyhedron whose nearest facet "
+                f"is {nearest:.3g} from the center, got {self.rounding}"
+            )
         return self
 
     def planes(self) -> Float[np.ndarray, "p 4"]:

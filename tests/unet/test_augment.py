@@ -64,9 +64,9 @@ def test_batches_depend_on_the_key_alone(smooth):
 def test_of_several_candidates_the_patch_with_most_particles_is_taken():
     image = np.zeros((200, 200), np.uint8)
     image[:50, :50] = 255
-    one = draw(image, 0, STILL, (128, 40)).targets.mean()
+    one = draw(image, 0, STILL, 128, 40).targets.mean()
     best_of_four = STILL.model_copy(update={"candidates": 4})
-    assert draw(image, 0, best_of_four, (128, 40)).targets.mean() > 2 * one
+    assert draw(image, 0, best_of_four, 128, 40).targets.mean() > 2 * one
 
 
 def test_noise_has_at_most_the_deviation_set():

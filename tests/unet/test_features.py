@@ -88,4 +88,4 @@ def test_compare_gives_the_terms_the_classifier_and_the_embedding(tmp_path, unet
 def test_a_model_without_an_embedding_is_refused(tmp_path, unet_model):
     refused = compare(tmp_path, tmp_path, "--model", unet_model)
     assert isinstance(refused.exception, InputError)
-    assert "give --embedding" in str(refused.exception)
+    assert "needs --embedding" in str(refused.exception)

@@ -114,7 +114,7 @@ def test_by_error_the_epoch_closest_to_its_targets_is_first(run, annotated):
 def test_a_prediction_of_another_image_is_refused(run, annotated):
     smaller = ValidationImage("real", annotated.image[:40], 6.0, annotated.truth[:40])
     for rank in (rank_by_truth, rank_without_truth):
-        with pytest.raises(InputError, match=r"is of 64 x 64 pixels, but 'real' has 40 x 64"):
+        with pytest.raises(InputError, match=r"has 64 x 64 pixels, but 'real' has 40 x 64"):
             rank(run, [smaller])
 
 

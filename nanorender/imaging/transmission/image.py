@@ -48,7 +48,7 @@ def transmission_radiance(
     image_px: tuple[int, int],
     materials: Sequence[Transmission],
     settings: TransmissionSettings,
-    texture: Float32[np.ndarray, "h w"],
+    texture: Float32[np.ndarray, "rays_y rays_x"],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "h w"]:
     """Return the radiance of a transmission image.
@@ -61,7 +61,7 @@ def transmission_radiance(
     image_px : rows and columns of the image, of which the rays may be a multiple
     materials : material of each population
     settings : beam and film
-    texture : (h, w) factor on the thickness of the film
+    texture : (rays_y, rays_x) factor on the thickness of the film
     rng : source of diffraction contrast, film and defocus
 
     Returns

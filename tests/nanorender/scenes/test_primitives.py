@@ -17,7 +17,10 @@ from nanorender.scenes.templates import Primitive
 FACETS = tuple((x, y, z, 0.5) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
 
 primitives = st.builds(
-    lambda kind, extents, rounding, angles: place(kind, extents, rounding, angles),
+    # More rounding than this would fill the octahedron, see `Primitive`
+    lambda kind, extents, rounding, angles: place(
+        kind, extents, rounding * (0.57 if kind == "polyhedron" else 1), angles
+    ),
     st.sampled_from(PRIMITIVE_KINDS),
     st.tuples(*[st.floats(5, 60)] * 3),
     st.floats(0, 1),

@@ -71,6 +71,7 @@ def test_a_prism_fills_the_width_and_height_of_its_box(sides):
         ("primitives = []", "primitives"),
         (polyhedron([1, 0, 0, 0.8], *SIDES[1:]), "reaches 0.8"),
         (polyhedron(*SIDES[1:]), "reaches 100"),
+        (polyhedron(*SIDES, [1, 1, 1, 0.3]) + "\nrounding = 0.9", "at most 0.346"),
     ],
 )
 def test_invalid_template_is_refused_in_one_line(text, problem):
