@@ -239,8 +239,8 @@ def many_samples(results: Results) -> Iterator[Part]:
                 f"{stage['memory_mib'][-1]:.0f} MiB",
             ]
         )
-    upper[0][0].set_ylabel("processor time, ms")
-    lower[0][0].set_ylabel("memory, MiB")
+    upper[0].set_ylabel("processor time, ms")
+    lower[0].set_ylabel("memory, MiB")
     yield f"{results['images']} images of {results['edge_px']} px; lower quartiles of a hundred."
     yield rows
     yield figure
