@@ -78,8 +78,9 @@ def run(
     from nanorender.recipe import read_recipe
 
     reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
+    settings = read_recipe(recipe)
     images = read_with_notes(micrographs, reading)
-    scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, read_recipe(recipe))
+    scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, settings)
     dataset, trained, labels = out / "dataset", out / "run", out / "labels"
     generate(recipe, dataset, count, seed, workers, scale_nm)
     train(

@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, ValidationError
 
 from nanorender.errors import InputError
+from nanorender.outputs import check_outputs
 from nanorender.recipe import Recipe, is_randomized, recipe_source, recipe_text
 from nanorender.settings import Settings, first_problem
 
@@ -115,8 +116,17 @@ class RandomizedRecipe(Settings):
         -------
         RandomizedRecipe
             Copy whose recipes all have the outputs.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown.
         """
-        return self.model_copy(update={"recipe": {**self.recipe, "outputs": names.split(",")}})
+        try:
+            chosen = check_outputs([name.strip() for name in names.split(",") if name.strip()])
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        return self.model_copy(update={"recipe": {**self.recipe, "outputs": list(chosen)}})
 
     def draw(self, rng: np.random.Generator) -> Recipe:
         """Draw a recipe.

@@ -132,3 +132,10 @@ def test_commands_for_one_recipe_refuse_randomized_recipes():
         read_recipe("any")
     with pytest.raises(InputError, match="--pixel-size-nm"):
         read_recipe_source("any").at_scale(5.0, 256)
+
+
+def test_outputs_are_checked_and_given_to_every_recipe():
+    randomized = RandomizedRecipe.from_toml(SMALL, "test").with_outputs("visible, amodal")
+    assert randomized.for_sample(0, 0).outputs == ("visible", "amodal")
+    with pytest.raises(InputError, match="unknown output"):
+        randomized.with_outputs("invisible")
