@@ -3,7 +3,7 @@
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -23,6 +23,8 @@ from nanorender.commands.options import (
     DarkParticles,
     InPixels,
     Micrographs,
+    MinConfidence,
+    ModelFile,
     Out,
     PixelSize,
     Seed,
@@ -37,7 +39,10 @@ from nanorender.commands.progress import progress
 from nanorender.commands.rendering import generate
 from nanorender.errors import InputError
 from nanorender.provenance.record import recorded
-from unet.commands import Preset, segment, select, train
+from unet.commands import Preset, fit_confidence, segment, select, train
+
+if TYPE_CHECKING:
+    from nanorender.files.collection import Reading
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +63,11 @@ app.add_typer(nanorender.commands.analysis.app)
 def run(
     micrographs: Micrographs,
     out: Out,
-    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
+    model: ModelFile = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help=f"Train a network on this recipe instead. {RECIPE_HELP}"),
+    ] = None,
     count: Count = 320,
     seed: Seed = 0,
     preset: Preset = "cpu",
@@ -67,53 +76,49 @@ def run(
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
-    averaged: Averaged = True,
+    averaged: Averaged = False,
+    min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
 ) -> None:
     """Run all stages from micrographs to the report; run again to resume.
 
-    Example: nanorender run micrographs --recipe tio2 -o study
-    """
-    from nanorender.calibration.calibrate import assumed_pixel_size_nm
-    from nanorender.recipe import read_recipe
+    The general model segments the micrographs. With --recipe, synthetic images of that recipe are
+    generated first, and a network is trained on them.
 
-    reading = parse_reading(pixel_size_nm, in_pixels, crop, truth)
-    settings = read_recipe(recipe)
-    images = read_with_notes(micrographs, reading)
-    scale_nm = images.pixel_size_nm or assumed_pixel_size_nm(images, settings)
-    dataset, trained, labels = out / "dataset", out / "run", out / "labels"
-    generate(recipe, dataset, count, seed, workers, scale_nm)
-    train(
-        dataset,
-        trained,
-        preset,
-        validation=micrographs,
-        truth=truth,
-        pixel_size_nm=pixel_size_nm,
-        in_pixels=in_pixels,
-        crop=crop,
-    )
-    select(
-        trained,
-        validation=micrographs,
-        truth=truth,
-        pixel_size_nm=pixel_size_nm,
-        in_pixels=in_pixels,
-        crop=crop,
-    )
+    Example: nanorender run micrographs -o study
+    """
+    if model is not None and recipe is not None:
+        raise InputError("--model and --recipe exclude each other; give one of them")
+    reading = {"pixel_size_nm": pixel_size_nm, "in_pixels": in_pixels, "crop": crop}
+    if recipe is not None:
+        model = out / "run"
+        scale_nm = _scale_nm(micrographs, parse_reading(**reading, truth=truth), recipe)
+        generate(recipe, out / "dataset", count, seed, workers, scale_nm)
+        train(out / "dataset", model, preset, validation=micrographs, truth=truth, **reading)
+        select(model, validation=micrographs, truth=truth, **reading)
+    labels = out / "labels"
     segment(
-        trained,
         micrographs,
         labels,
-        pixel_size_nm=pixel_size_nm,
-        in_pixels=in_pixels,
-        crop=crop,
+        model,
         truth=truth,
         averaged=averaged,
+        min_confidence=min_confidence,
         separation=separation,
+        **reading,
     )
     measure(labels, out / "particles.csv")
     report(labels, out / "report", truth, f"Particles of {micrographs}")
+
+
+def _scale_nm(micrographs: Path, reading: "Reading", recipe: str) -> float:
+    """Find the pixel size at which synthetic images of a recipe resemble micrographs."""
+    from nanorender.calibration.calibrate import assumed_pixel_size_nm
+    from nanorender.recipe import read_recipe
+
+    settings = read_recipe(recipe)
+    images = read_with_notes(micrographs, reading)
+    return images.pixel_size_nm or assumed_pixel_size_nm(images, settings)
 
 
 @app.command(rich_help_panel="All stages")
@@ -130,7 +135,7 @@ def demo(
     generate("tio2", out / "dataset", 80, 0, workers, scale_nm, 384)
     train(out / "dataset", out / "run", "demo")
     generate("tio2", unseen, 4, 1, workers, scale_nm, 768)
-    segment(out / "run", unseen / "images", labels)
+    segment(unseen / "images", labels, out / "run")
     measure(labels, out / "particles.csv")
     title = "Synthetic TiO2 not used in training"
     report(labels, out / "report", str(unseen / "labels"), title)
@@ -210,7 +215,7 @@ def compare(
 
 REPRODUCIBLE = {
     command.__name__: command
-    for command in (generate, export, train, select, segment, report, run, demo)
+    for command in (generate, export, train, select, fit_confidence, segment, report, run, demo)
 }
 
 

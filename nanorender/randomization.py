@@ -225,7 +225,8 @@ def _particle_count(recipe: Recipe, coverage: float) -> int:
         length = width if kind.length_nm is None else kind.length_nm.typical()
         areas.append(math.pi / 4 * width * length)
     area = float(np.average(areas, weights=shares))
-    return int(np.clip(round(coverage * recipe.field_nm**2 / area), 1, MOST_PARTICLES))
+    count = round(coverage * recipe.field_nm**2 / area)
+    return int(np.clip(count, 1 if coverage > 0 else 0, MOST_PARTICLES))
 
 
 def read_recipe_source(name_or_path: str | Path) -> Recipe | RandomizedRecipe:

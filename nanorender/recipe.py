@@ -13,6 +13,7 @@ from nanorender.imaging.dirt import DirtSettings
 from nanorender.imaging.lighting import Lighting
 from nanorender.imaging.materials import Material, MaterialBase, Substrate, Transmission
 from nanorender.imaging.publication import PublicationSettings
+from nanorender.imaging.structures import StructureSettings
 from nanorender.imaging.transmission.image import TransmissionSettings
 from nanorender.labeling.labels import LabelSettings
 from nanorender.outputs import OUTPUTS, check_outputs
@@ -34,6 +35,8 @@ class Recipe(SceneSettings):
     """The substrate between the particles."""
     dirt: DirtSettings = DirtSettings()
     """The dirt on the substrate."""
+    structures: StructureSettings = StructureSettings()
+    """Structures of the substrate: scratches, cracks, fibers, crystals, membranes."""
     lighting: Lighting = Lighting()
     """Light, shadow and ambient occlusion."""
     transmission: TransmissionSettings | None = None

@@ -13,6 +13,7 @@ from nanorender.imaging.lighting import light
 from nanorender.imaging.materials import MaterialBase, Transmission
 from nanorender.imaging.publication import hidden_by_marks, lay_out_marks, publish
 from nanorender.imaging.shaders import shade
+from nanorender.imaging.structures import structure_texture
 from nanorender.imaging.transmission.image import transmission_radiance
 from nanorender.labeling.labels import label_view, trace_labels
 from nanorender.recipe import Recipe
@@ -80,8 +81,9 @@ def render(
     >>> sample.image.shape, len(sample.truth["label"]) == int(sample.labels.max())
     ((64, 64), True)
     """
-    streams = np.random.default_rng([seed, index]).spawn(6)
-    for_scene, for_dirt, for_light, for_detector, for_beam, for_publication = streams
+    streams = np.random.default_rng([seed, index]).spawn(7)
+    for_scene, for_dirt, for_light, for_detector, for_beam, for_publication = streams[:6]
+    for_structures = streams[6]
     scene = sample_scene(recipe, for_scene)
     on_stage("scene")
     render_px, view = recipe.camera.render_px, scene.view
@@ -100,6 +102,7 @@ def render(
     on_stage("labels")
     shape, pixel_size_nm = surface.particle.shape, surface.pixel_size_nm
     texture = substrate_texture(recipe.dirt, shape, pixel_size_nm, for_dirt)
+    texture *= structure_texture(recipe.structures, shape, pixel_size_nm, for_structures)
     on_stage("dirt")
     if recipe.transmission is None:
         materials = recipe.population_materials(MaterialBase)

@@ -55,7 +55,7 @@ def study(folder) -> tuple[Path, subprocess.CompletedProcess]:
     """The study that `run` makes of the folder, and its output."""
     out = folder / "study"
     done = nanorender(
-        *("run", folder / "images", "-o", out, "-n", 2, "--workers", 1),
+        *("run", folder / "images", "--recipe", "tio2", "-o", out, "-n", 2, "--workers", 1),
         *("--preset", folder / "training.toml", "--truth", "_truth"),
     )
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_help_loads_no_heavy_library():
 
 def test_every_command_has_an_example_in_its_help():
     for command in cli.app.registered_commands:
-        name = command.callback.__name__
+        name = command.callback.__name__.replace("_", "-")
         assert f"Example: nanorender {name}" in command.callback.__doc__
 
 
@@ -111,7 +111,7 @@ def test_rerun_changes_no_file(study, folder):
     out, _ = study
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     nanorender(
-        *("run", folder / "images", "-o", out, "-n", 2, "--workers", 1),
+        *("run", folder / "images", "--recipe", "tio2", "-o", out, "-n", 2, "--workers", 1),
         *("--preset", folder / "training.toml", "--truth", "_truth"),
     )
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -131,7 +131,7 @@ def test_unreadable_micrograph_is_reported_and_others_are_segmented(study, folde
         (tmp_path / f"{name}.tif").write_bytes((folder / "images" / "grid 0.tif").read_bytes())
     (tmp_path / "b.tif").write_bytes(b"II*\0 torn")
     run = folder / "study" / "run"
-    done = nanorender("segment", run, tmp_path, "-o", tmp_path / "labels")
+    done = nanorender("segment", tmp_path, "--model", run, "-o", tmp_path / "labels")
     assert_one_clear_line(done)
     assert "1 of 3 micrographs failed" in done.stderr
     assert "failed: " in done.stderr
@@ -146,7 +146,9 @@ def test_segmentation_on_a_cluster_equals_local_segmentation(study, folder, tmp_
         n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=tmp_path / "s"
     ) as cluster:
         address = ("--scheduler", cluster.scheduler_address)
-        done = nanorender("segment", run, folder / "images", "-o", tmp_path / "maps", *address)
+        done = nanorender(
+            *("segment", folder / "images", "--model", run, "-o", tmp_path / "maps"), *address
+        )
     assert done.returncode == 0, done.stderr
     for name in ("grid 0.tif", "grid 1.tif"):
         there, here = tmp_path / "maps" / name, folder / "study" / "labels" / name
@@ -165,7 +167,15 @@ def test_reproduced_study_folders_have_identical_files(study, part):
 def test_repeatedly_killed_run_gives_the_same_files(study, folder, tmp_path):
     whole, _ = study
     arguments = ("run", folder / "images", "-o", tmp_path / "study", "-n", 2, "--workers", 1)
-    options = ("--preset", folder / "training.toml", "--truth", "_truth")
+    options = (
+        "--recipe",
+        "tio2",
+        "--averaged",
+        "--preset",
+        folder / "training.toml",
+        "--truth",
+        "_truth",
+    )
     command = [sys.executable, "-m", "cli", *map(str, arguments + options)]
     for seconds in (4, 6, 8, 10, 12):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -183,7 +193,8 @@ def test_repeatedly_killed_run_gives_the_same_files(study, folder, tmp_path):
 
 def test_annotations_are_recognized_without_an_option(study, folder):
     done = nanorender(
-        *("segment", folder / "study" / "run", folder / "images", "-o", folder / "unnamed")
+        *("segment", folder / "images", "--model", folder / "study" / "run"),
+        *("-o", folder / "unnamed"),
     )
     assert done.returncode == 0, done.stderr
     assert sorted(path.stem for path in (folder / "unnamed").glob("*.tif")) == ["grid 0", "grid 1"]
@@ -192,13 +203,13 @@ def test_annotations_are_recognized_without_an_option(study, folder):
 
 def test_image_of_unknown_pixel_size_is_segmented_in_pixels_on_request(study, folder, tmp_path):
     image = tifffile.imread(folder / "images" / "grid 0.tif")
-    tifffile.imwrite(tmp_path / "bare.tif", image)
-    run = folder / "study" / "run"
-    asked = nanorender("segment", run, tmp_path / "bare.tif", "-o", tmp_path / "labels")
+    run, bare = folder / "study" / "run", tmp_path / "bare.tif"
+    tifffile.imwrite(bare, image)
+    asked = nanorender("segment", bare, "--model", run, "-o", tmp_path / "labels")
     assert asked.returncode == 2
     assert "--pixel-size-nm" in asked.stderr
     assert "--pixels" in asked.stderr
-    done = nanorender("segment", run, tmp_path / "bare.tif", "-o", tmp_path / "labels", "--pixels")
+    done = nanorender("segment", bare, "--model", run, "-o", tmp_path / "labels", "--pixels")
     assert done.returncode == 0, done.stderr
     done = nanorender("measure", tmp_path / "labels", "-o", tmp_path / "particles.csv")
     assert done.returncode == 0, done.stderr

@@ -62,11 +62,7 @@ def add_annotated(synthetic: Samples, micrographs: Collection, settings: TrainSe
     return Samples(
         pixels=np.concatenate([_padded(samples.pixels, edges) for samples in both]),
         sizes=np.concatenate([samples.sizes for samples in both]),
-        pixel_sizes=PixelSizes(
-            lowest_nm=min(samples.pixel_sizes.lowest_nm for samples in both),
-            median_nm=synthetic.pixel_sizes.median_nm,
-            highest_nm=max(samples.pixel_sizes.highest_nm for samples in both),
-        ),
+        pixel_sizes=_joined(synthetic.pixel_sizes, real.pixel_sizes),
         least_trained_nm=min(least, default=None),
         annotated=len(micrographs),
     )
@@ -85,12 +81,23 @@ def _labeled(micrograph: Micrograph, micrographs: Collection) -> LabeledImage:
     )
 
 
-def _at_scale(micrographs: Collection, trained: PixelSizes) -> Iterator[LabeledImage]:
+def _joined(synthetic: PixelSizes | None, real: PixelSizes | None) -> PixelSizes | None:
+    """Extend the range of the synthetic pixel sizes by that of the micrographs."""
+    if synthetic is None or real is None:
+        return None
+    return PixelSizes(
+        lowest_nm=min(synthetic.lowest_nm, real.lowest_nm),
+        median_nm=synthetic.median_nm,
+        highest_nm=max(synthetic.highest_nm, real.highest_nm),
+    )
+
+
+def _at_scale(micrographs: Collection, trained: PixelSizes | None) -> Iterator[LabeledImage]:
     """Read annotated micrographs, resampling those of a pixel size not seen in training."""
     for micrograph in micrographs:
         image, labels, pixel_size_nm, path = _labeled(micrograph, micrographs)
         scaled = to_trained_scale(image, pixel_size_nm, trained)
-        if scaled.shape != image.shape:
+        if trained is not None and scaled.shape != image.shape:
             size = (scaled.shape[1], scaled.shape[0])
             nearest = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
             labels, pixel_size_nm = np.asarray(nearest, np.int32), trained.median_nm

@@ -4,6 +4,7 @@ Both are safetensors files with a JSON header, written to a temporary file and r
 files under their final name are complete.
 """
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from safetensors.numpy import save
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_bytes
 from nanorender.settings import Settings
+from unet.confidence import Confidence
 from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
 from unet.model import Weights, abstract_model, weight_shapes
 from unet.presets import TrainSettings
@@ -47,23 +49,27 @@ class ModelCard(Settings):
     """Format of the model file."""
     training: TrainSettings
     """Training settings, which include the architecture."""
-    pixel_sizes: PixelSizes
-    """Pixel sizes seen in training."""
+    pixel_sizes: PixelSizes | None
+    """Pixel sizes seen in training; None if it learned particles of any size in pixels."""
     least_trained_nm: PositiveFloat | None = None
     """Equivalent diameter of the smallest particles seen in training, in nm."""
     annotated_images: NonNegativeInt = 0
     """Number of annotated micrographs among the training images."""
     preprocessing: Preprocessing = Preprocessing()
     """Equalization of the images."""
+    confidence: Confidence | None = None
+    """Probability that a particle is real; None until `nanorender fit-confidence` fits it."""
     dataset_sha256: str
     """Hash of the training images and targets."""
     epoch: int
     """Number of epochs trained."""
     version: str
     """Version of this package."""
+    weights_sha256: str = ""
+    """Hash of the weights, by which damage is noticed; written by `write_model`."""
 
 
-def write_model(path: Path, card: ModelCard, weights: Weights) -> None:
+def write_model(path: Path, card: ModelCard, weights: Weights, half: bool = False) -> None:
     """Write a model file.
 
     Parameters
@@ -71,8 +77,23 @@ def write_model(path: Path, card: ModelCard, weights: Weights) -> None:
     path : file to write
     card : header of the file
     weights : arrays by name
+    half : whether to store the kernels in half precision, which halves the size of the file
     """
-    write_arrays(path, weights, card.model_dump(mode="json"))
+    stored = {
+        name: np.asarray(value, np.float16 if half and value.ndim > 1 else np.float32, order="C")
+        for name, value in weights.items()
+    }
+    card = card.model_copy(update={"weights_sha256": _weights_sha256(stored)})
+    write_arrays(path, stored, card.model_dump(mode="json"))
+
+
+def _weights_sha256(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hash names and content of arrays."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(arrays[name].data)
+    return digest.hexdigest()
 
 
 def read_model(path: Path) -> tuple[ModelCard, Weights]:
@@ -101,7 +122,10 @@ def read_model(path: Path) -> tuple[ModelCard, Weights]:
         with safe_open(path, "numpy") as file:
             card = _validated_card(path, _header(file))
             _check_weights(path, file, card)
-            return card, _arrays(file)
+            arrays = _arrays(file)
+            if card.weights_sha256 not in ("", _weights_sha256(arrays)):
+                raise InputError(f"{path} is damaged: its weights differ from those written")
+            return card, {name: array.astype(np.float32) for name, array in arrays.items()}
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from None
 
@@ -279,8 +303,8 @@ def _validated_card(path: Path, header: dict) -> ModelCard:
 def _check_weights(path: Path, file: safe_open, card: ModelCard) -> None:
     """Raise InputError if names, types or shapes do not fit the header; reads no weights."""
     parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-    if any(part.get_dtype() != "F32" for part in parts.values()):
-        raise InputError(f"{path} contains weights that are not float32; give a model of `train`")
+    if any(part.get_dtype() not in ("F16", "F32") for part in parts.values()):
+        raise InputError(f"{path} contains weights that are not floats; give a model of `train`")
     found = {name: tuple(part.get_shape()) for name, part in parts.items()}
     expected = weight_shapes(abstract_model(card.training.architecture))
     for name in sorted(expected.keys() | found.keys()):

@@ -12,6 +12,8 @@ from nanorender.commands.options import (
     Crop,
     InPixels,
     Micrographs,
+    MinConfidence,
+    ModelFile,
     Out,
     PixelSize,
     Scheduler,
@@ -173,16 +175,38 @@ def baseline(
 
 
 @app.command(rich_help_panel=PANEL)
+@recorded("run")
+def fit_confidence(
+    run: Annotated[Path, typer.Argument(help="Run folder written by 'train'.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Dataset of the training's recipe, but of another seed.")
+    ],
+    averaged: Averaged = False,
+    min_confidence: MinConfidence = None,
+) -> None:
+    """Fit the probability that a found particle is real, and the least that is kept by default.
+
+    Example: nanorender fit-confidence run held-out
+    """
+    from unet.reliability import fit_model, format_fit
+
+    with progress("predicting") as show:
+        fit = fit_model(run, dataset, averaged, min_confidence, show)
+    print(*format_fit(fit), run, sep="\n")
+
+
+@app.command(rich_help_panel=PANEL)
 @recorded("out")
 def segment(
-    model: Annotated[Path, typer.Argument(help="Run folder or model file.")],
     micrographs: Micrographs,
     out: Out,
+    model: ModelFile = None,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
     truth: Truth = None,
     averaged: Averaged = True,
+    min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
     probability: Annotated[
         bool, typer.Option("--probability", help="Write probability images.")
@@ -192,9 +216,12 @@ def segment(
 ) -> None:
     """Segment micrographs into label maps; existing ones are kept.
 
-    Example: nanorender segment run micrographs -o labels
+    Without --model, the general model finds particles of any kind.
+
+    Example: nanorender segment micrographs -o labels
     """
     from nanorender.files.collection import find_collection
+    from nanorender.models import general_model
     from nanorender.separation.separate import Separation
     from unet.devices import use_device
     from unet.segment import PredictionSettings, segment
@@ -203,9 +230,11 @@ def segment(
         use_device(device)
     images = find_collection(micrographs, parse_reading(pixel_size_nm, in_pixels, crop, truth))
     settings = Separation() if separation is None else Separation.read(separation)
-    prediction = PredictionSettings(averaged, probability)
+    prediction = PredictionSettings(averaged, probability, min_confidence)
     with progress("segmenting") as show:
-        segmented = segment(model, images, settings, out, prediction, scheduler, show)
+        segmented = segment(
+            model or general_model(), images, settings, out, prediction, scheduler, show
+        )
     for line in (*images.notes, *segmented.notes):
         note(line)
     report_failures(segmented.failures, len(images), "micrographs")

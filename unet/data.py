@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from pydantic import PositiveFloat
 
 from nanorender.errors import InputError
-from nanorender.files.dataset import complete_samples
+from nanorender.files.dataset import complete_samples, has_drawn_recipes
 from nanorender.files.imagefile import LARGEST_IMAGE_BYTES
 from nanorender.files.labeled import LabeledImage, dataset_images
 from nanorender.settings import Settings
@@ -46,15 +46,16 @@ class Samples(NamedTuple):
     pixels : (n, h, w, 1 + targets) equalized image and targets scaled to 0 to 255; images smaller
         than the largest are at the upper left
     sizes : (n, 2) height and width of each image in px
-    pixel_sizes : pixel sizes seen in training, including the zoom of the augmentation
+    pixel_sizes : pixel sizes seen in training, including the zoom of the augmentation; None if
+        the images have no scale in common, so that a network learns particles of any size
     least_trained_nm : equivalent diameter of the smallest particles, at the strongest reduction;
-        None without any particle
+        None without any particle or common scale
     annotated : number of annotated micrographs, which come last
     """
 
     pixels: UInt8[np.ndarray, "n h w c"]
     sizes: Int[np.ndarray, "n 2"]
-    pixel_sizes: PixelSizes
+    pixel_sizes: PixelSizes | None
     least_trained_nm: float | None
     annotated: int = 0
 
@@ -118,7 +119,10 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     count = len(complete_samples(folder))
     if not count:
         raise InputError(f"{folder} has no complete sample; make some with `nanorender generate`")
-    return make_samples(dataset_images(folder), count, settings)
+    samples = make_samples(dataset_images(folder), count, settings)
+    if has_drawn_recipes(folder):
+        return samples._replace(pixel_sizes=None, least_trained_nm=None)
+    return samples
 
 
 def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSettings) -> Samples:
@@ -165,17 +169,18 @@ def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSett
 def to_trained_scale(
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
     pixel_size_nm: float | None,
-    trained: PixelSizes,
+    trained: PixelSizes | None,
 ) -> UInt8[np.ndarray, "a b"] | UInt16[np.ndarray, "a b"]:
     """Resample an image to the median pixel size of the training if its own was not trained.
 
-    Warns when it does. An image of unknown pixel size is returned unchanged.
+    Warns when it does. An image of unknown pixel size is returned unchanged, and so is any image
+    for a network that learned particles of any size.
 
     Parameters
     ----------
     image : (h, w) gray values
     pixel_size_nm : pixel size of the image in nm, None if unknown
-    trained : pixel sizes seen in training
+    trained : pixel sizes seen in training, None for particles of any size
 
     Returns
     -------
@@ -193,7 +198,9 @@ def to_trained_scale(
     >>> to_trained_scale(np.zeros((30, 40), np.uint8), 6.5, trained).shape
     (30, 40)
     """
-    if pixel_size_nm is None or trained.lowest_nm <= pixel_size_nm <= trained.highest_nm:
+    if pixel_size_nm is None or trained is None:
+        return image
+    if trained.lowest_nm <= pixel_size_nm <= trained.highest_nm:
         return image
     factor = pixel_size_nm / trained.median_nm
     height, width = image.shape

@@ -41,6 +41,12 @@ class Model:
     weights: PyTree
 
 
+SEARCH_ZOOMS = (1.0, 0.5, 0.25)
+"""Magnifications at which a model without a scale searches for particles. A network of limited
+reach takes a large textured particle for many small ones, but not in an image a quarter its size.
+"""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Equalized micrograph at the scale of the training.
@@ -49,10 +55,12 @@ class Prepared:
     ----------
     equalized : (a, b) gray values
     shape : height and width of the micrograph
+    zoom : magnification at which particles are searched, relative to the scale of the training
     """
 
     equalized: UInt8[np.ndarray, "a b"]
     shape: tuple[int, int]
+    zoom: float = 1.0
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -150,6 +158,37 @@ def prepare(
     return Prepared(equalize(scaled), (image.shape[0], image.shape[1]))
 
 
+def prepare_search(
+    model: Model,
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+    pixel_size_nm: float | None,
+) -> tuple[Prepared, ...]:
+    """Prepare an image at every magnification at which particles are searched.
+
+    Parameters
+    ----------
+    model : trained network
+    image : (h, w) gray values
+    pixel_size_nm : pixel size in nm, None if unknown
+
+    Returns
+    -------
+    prepared : one image, or one for each of `SEARCH_ZOOMS` if the model has no scale
+    """
+    if model.card.pixel_sizes is not None:
+        return (prepare(model, image, pixel_size_nm),)
+    return tuple(_reduced(image, zoom) for zoom in SEARCH_ZOOMS)
+
+
+def _reduced(image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], zoom: float) -> Prepared:
+    """Reduce an image and equalize it."""
+    height, width = image.shape
+    if zoom != 1:
+        size = (max(1, round(zoom * width)), max(1, round(zoom * height)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return Prepared(equalize(image), (height, width), zoom)
+
+
 def whole_window(shape: tuple[int, ...]) -> Window:
     """Return the window that covers an image.
 
@@ -189,7 +228,8 @@ def predict_window(
     maps : (h, w) probability of each target by name, at the resolution of the micrograph
     """
     largest = model.card.training.augmentation.zoom
-    zooms = (1.0, largest) if averaged and largest > 1 else (1.0,)
+    searched = model.card.pixel_sizes is None  # at several magnifications anyway
+    zooms = (1.0, largest) if averaged and largest > 1 and not searched else (1.0,)
     flips = _FLIPS if averaged else _FLIPS[:1]
     maps = sum(_predict_zoomed(model, prepared, window, zoom, flips) for zoom in zooms)
     mean = np.asarray(maps) / len(zooms)

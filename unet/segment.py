@@ -1,6 +1,7 @@
 """Segmentation of micrographs by a model: label maps with a record of how they were made."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from nanorender.files.segmentation import SegmentationRecord, read_record, write
 from nanorender.files.tiff import write_image
 from nanorender.separation.separate import Separation
 from unet.checkpoint import model_file
-from unet.predict import Model, load_model, prepare
+from unet.predict import Model, load_model, prepare_search
 from unet.presets import TrainSettings
 from unet.windows import segment_prepared
 
@@ -27,10 +28,12 @@ class PredictionSettings(NamedTuple):
     ----------
     averaged : whether to average over flips and zooms of the image, at about ten times the cost
     keep_probability : whether to write the probability of the foreground
+    min_confidence : confidence below which particles are discarded; None for that of the model
     """
 
     averaged: bool
     keep_probability: bool = False
+    min_confidence: float | None = None
 
 
 class SegmentationSettings(NamedTuple):
@@ -103,10 +106,10 @@ def segment(
     """
     # Load the model once, so that an invalid one is refused before any work
     path = model_file(model_path).resolve()
-    settings = SegmentationSettings(
-        path, file_sha256(path), micrographs.reading, separation, prediction
-    )
-    _cached_model(path, settings.model_sha256)
+    model_sha256 = file_sha256(path)
+    model = _cached_model(path, model_sha256)
+    reading = replace(micrographs.reading, scale_needed=model.card.pixel_sizes is not None)
+    settings = SegmentationSettings(path, model_sha256, reading, separation, prediction)
 
     # Segment the micrographs, here or on the cluster
     notes: dict[Path, tuple[str, ...]] = {}
@@ -185,12 +188,15 @@ def _segment_micrograph(
     """Write the label map of one micrograph; return notes on its reading, or why it failed."""
     model = _cached_model(settings.model, settings.model_sha256)
     separation = compensate_erosion(settings.separation, model.card.training)
-    averaged, keep_probability = settings.prediction
+    averaged, keep_probability, min_confidence = settings.prediction
+    if min_confidence is None:
+        fitted = model.card.confidence
+        min_confidence = 0.0 if fitted is None else fitted.threshold
     try:
         # Read the micrograph; keep an existing label map made in the same way
         micrograph = read_scaled(path, settings.reading)
         record = _segmentation_record(
-            micrograph, model, settings.model_sha256, separation, averaged
+            micrograph, model, settings.model_sha256, separation, averaged, min_confidence
         )
         name, notes = micrograph.name, micrograph.notes
         label_path = folder / f"{name}.tif"
@@ -198,13 +204,15 @@ def _segment_micrograph(
             return notes
 
         # Predict and separate; large images are released as soon as possible
-        prepared = prepare(model, micrograph.image, micrograph.pixel_size_nm)
+        prepared = prepare_search(model, micrograph.image, micrograph.pixel_size_nm)
         del micrograph
 
         def on_window(part: int, parts: int) -> None:
             on_part(f"{name}, part {part + 1} of {parts}" if parts > 1 else name)
 
-        found = segment_prepared(model, prepared, separation, averaged, keep_probability, on_window)
+        found = segment_prepared(
+            model, prepared, separation, averaged, keep_probability, min_confidence, on_window
+        )
         del prepared
 
         # Write probability and label map
@@ -212,7 +220,9 @@ def _segment_micrograph(
             probability = probability_path(label_path)
             probability.parent.mkdir(parents=True, exist_ok=True)
             write_image(probability, found.foreground, record.pixel_size_nm)
-        write_segmentation(folder, found.labels, record)
+        confidence = tuple(round(float(value), 4) for value in found.confidence)
+        complete = record.model_copy(update={"confidence": confidence})
+        write_segmentation(folder, found.labels, complete)
     except UnwritableError:
         raise
     except InputError as error:
@@ -225,7 +235,8 @@ def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> 
     if keep_probability and not probability_path(path).is_file():
         return False
     try:
-        return path.is_file() and read_record(path) == record
+        before = read_record(path) if path.is_file() else None
+        return before is not None and before.model_copy(update={"confidence": ()}) == record
     except InputError:  # a damaged record: the label map is made again
         return False
 
@@ -236,8 +247,9 @@ def _segmentation_record(
     model_sha256: str,
     separation: Separation,
     averaged: bool,
+    min_confidence: float,
 ) -> SegmentationRecord:
-    """Build the record of a label map."""
+    """Build the record of a label map, without the confidences."""
     sizes = model.card.pixel_sizes
     return SegmentationRecord(
         image=micrograph.path.resolve(),
@@ -246,11 +258,12 @@ def _segmentation_record(
         pixel_size_nm=micrograph.pixel_size_nm,
         pixel_size_source=micrograph.pixel_size_source,
         model_sha256=model_sha256,
-        training_pixel_sizes_nm=(sizes.lowest_nm, sizes.highest_nm),
+        training_pixel_sizes_nm=sizes and (sizes.lowest_nm, sizes.highest_nm),
         least_trained_nm=model.card.least_trained_nm,
         separation={
             **separation.model_dump(mode="json"),
             "averaged_over_flips_and_zooms": averaged,
         },
+        min_confidence=min_confidence,
         version=__version__,
     )

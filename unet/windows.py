@@ -5,14 +5,15 @@ that window, which includes a margin around the core. Particles that lie entirel
 of every window they reach are therefore found once, as they would be in the whole image.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Integer, UInt8
+from jaxtyping import Bool, Float, Int32, Integer, UInt8
 
-from nanorender.separation.separate import Separation, separate
-from unet.predict import Model, Prepared, Window, predict_window, whole_window
+from nanorender.separation.separate import Separation
+from unet.candidates import choose, find_candidates
+from unet.predict import Model, Prepared, Window, whole_window
 
 WHOLE_PX = 4096  # images with no larger edge are not divided
 CORE_PX = 1536
@@ -26,10 +27,12 @@ class WindowResult(NamedTuple):
     Attributes
     ----------
     labels : (h, w) label map, particles numbered from top to bottom and left to right
+    confidence : (n,) probability that each particle is real
     foreground : (h, w) probability of a particle scaled to 0 to 255; None if not requested
     """
 
     labels: Int32[np.ndarray, "h w"]
+    confidence: Float[np.ndarray, "n"]
     foreground: UInt8[np.ndarray, "h w"] | None
 
 
@@ -42,10 +45,11 @@ class _CoreWindow(NamedTuple):
 
 def segment_prepared(
     model: Model,
-    prepared: Prepared,
+    prepared: Sequence[Prepared],
     separation: Separation,
     averaged: bool,
     keep_foreground: bool,
+    min_confidence: float = 0.0,
     on_part: Callable[[int, int], None] = lambda done, total: None,
 ) -> WindowResult:
     """Predict a micrograph and separate its particles, window by window.
@@ -56,43 +60,52 @@ def segment_prepared(
     Parameters
     ----------
     model : trained network
-    prepared : input of the network
+    prepared : input of the network at each magnification, the highest first
     separation : separation settings
     averaged : whether to average predictions over flips and zooms
     keep_foreground : whether to return the foreground
+    min_confidence : confidence below which particles are discarded
     on_part : function called with the number of windows done and their total
 
     Returns
     -------
-    result : label map and foreground
+    result : label map, confidences and foreground
     """
-    foreground = np.zeros(prepared.shape, np.uint8) if keep_foreground else None
+    shape = prepared[0].shape
+    foreground = np.zeros(shape, np.uint8) if keep_foreground else None
     places = list(_windows(prepared))
-    labels = np.zeros(prepared.shape, np.int32)
+    labels = np.zeros(shape, np.int32)
+    confidence = [np.zeros(1)]
     begins = [np.zeros(1, np.int64)]  # flat index of each particle's first pixel; entry 0 is unused
     for done, place in enumerate(places):
         on_part(done, len(places))
-        maps = predict_window(model, prepared, place.window, averaged)
+        candidates = find_candidates(model, prepared, place.window, separation, averaged)
+        graded = [each.graded(model.card.confidence) for each in candidates]
+        found = choose(graded, min_confidence)
         if foreground is not None:
             inside = _within(place.core, place.window)
-            foreground[place.core] = (255 * maps["foreground"][inside]).round().astype(np.uint8)
-        found = separate(maps, separation)
+            foreground[place.core] = (
+                (255 * candidates[0].foreground[inside]).round().astype(np.uint8)
+            )
         if len(places) == 1:
-            return WindowResult(found, foreground)
-        _add_particles(labels, begins, found, place)
-    _renumber(labels, np.concatenate(begins))
-    return WindowResult(labels, foreground)
+            return WindowResult(found.labels, found.confidence, foreground)
+        own = _add_particles(labels, begins, found.labels, place)
+        confidence.append(found.confidence[own])
+    order = _renumber(labels, np.concatenate(begins))
+    return WindowResult(labels, np.concatenate(confidence)[1:][order], foreground)
 
 
-def _windows(prepared: Prepared) -> Iterator[_CoreWindow]:
+def _windows(prepared: Sequence[Prepared]) -> Iterator[_CoreWindow]:
     """Cover the micrograph with cores, each in its window."""
-    if max(prepared.shape) <= WHOLE_PX:
-        yield _CoreWindow(whole_window(prepared.shape), whole_window(prepared.shape))
+    shape = prepared[0].shape
+    if max(shape) <= WHOLE_PX:
+        yield _CoreWindow(whole_window(shape), whole_window(shape))
         return
-    # Windows have at most the intended size at both resolutions.
-    core_px = int(CORE_PX / max(1.0, *prepared.scale))
-    margin_px = int(MARGIN_PX / min(1.0, *prepared.scale))
-    rows, columns = (list(_spans(length, core_px, margin_px)) for length in prepared.shape)
+    # Windows have at most the intended size at all resolutions.
+    scales = [scale for each in prepared for scale in each.scale]
+    core_px = int(CORE_PX / max(1.0, *scales))
+    margin_px = int(MARGIN_PX / min(1.0, *scales))
+    rows, columns = (list(_spans(length, core_px, margin_px)) for length in shape)
     for core_rows, window_rows in rows:
         for core_columns, window_columns in columns:
             yield _CoreWindow((window_rows, window_columns), (core_rows, core_columns))
@@ -119,8 +132,11 @@ def _add_particles(
     begins: list[np.ndarray],
     found: Integer[np.ndarray, "a b"],
     place: _CoreWindow,
-) -> None:
-    """Add the particles that begin in the core of a window to the whole label map, in place."""
+) -> Bool[np.ndarray, "n"]:
+    """Add the particles that begin in the core of a window to the whole label map, in place.
+
+    Return which particles of the window these are.
+    """
     # Select the particles whose first pixel lies in the core
     first = _first_pixels(found)
     y, x = np.divmod(first, found.shape[1])
@@ -138,6 +154,7 @@ def _add_particles(
     np.copyto(here, new, where=(here == 0) & (new > 0))
     top, left = place.window[0].start, place.window[1].start
     begins.append((y[own] + top) * labels.shape[1] + x[own] + left)
+    return own[1:]
 
 
 def _first_pixels(labels: Integer[np.ndarray, "a b"]) -> np.ndarray:
@@ -149,10 +166,12 @@ def _first_pixels(labels: Integer[np.ndarray, "a b"]) -> np.ndarray:
     return first
 
 
-def _renumber(labels: Int32[np.ndarray, "h w"], begins: np.ndarray) -> None:
-    """Renumber the particles by their first pixels, in place."""
+def _renumber(labels: Int32[np.ndarray, "h w"], begins: np.ndarray) -> np.ndarray:
+    """Renumber the particles by their first pixels, in place; return their old rows in order."""
     numbers = np.zeros(len(begins), np.int32)
-    numbers[1 + np.argsort(begins[1:])] = np.arange(1, len(begins))
+    order = np.argsort(begins[1:])
+    numbers[1 + order] = np.arange(1, len(begins))
     for top in range(0, labels.shape[0], _BAND_ROWS):
         band = labels[top : top + _BAND_ROWS]
         band[:] = numbers[band]
+    return order

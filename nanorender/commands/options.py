@@ -46,6 +46,14 @@ Averaged = Annotated[
         "--averaged/--once", help="Average predictions over flips and zooms, or predict once."
     ),
 ]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Discard particles of lower confidence; left out: as fitted."),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option("--model", help="Run folder or model file; left out: the general model."),
+]
 SeparationFile = Annotated[
     Path | None,
     typer.Option("--separation", help="TOML file with the settings of particle separation."),

@@ -29,12 +29,15 @@ class Reading:
     truth
         Where annotations are, if they are to be used: a folder of files named as the images, or a
         suffix, such as ``_m``, of their names beside the images.
+    scale_needed
+        Whether an image of unknown pixel size is refused unless sizes are in pixels.
     """
 
     pixel_size_nm: float | None = None
     in_pixels: bool = False
     crop: tuple[int, int, int, int] | None = None
     truth: str | None = None
+    scale_needed: bool = True
 
     @property
     def truth_suffix(self) -> str | None:
@@ -186,7 +189,7 @@ def read_micrographs(paths: Sequence[Path], reading: Reading) -> list[Micrograph
 
 
 def read_scaled(path: Path, reading: Reading) -> Micrograph:
-    """Read a micrograph whose pixel size must be known unless sizes are in pixels.
+    """Read a micrograph whose pixel size must be known, unless the reading allows otherwise.
 
     Parameters
     ----------
@@ -208,8 +211,11 @@ def read_scaled(path: Path, reading: Reading) -> Micrograph:
     micrograph = read_micrograph(path, reading.pixel_size_nm, reading.crop)
     if reading.in_pixels:
         return replace(micrograph, pixel_size_nm=None, pixel_size_source="left in pixels")
-    if micrograph.pixel_size_nm is None:
+    if micrograph.pixel_size_nm is None and reading.scale_needed:
         raise InputError(
             f"{path} has no pixel size; give --pixel-size-nm, or --pixels to measure in pixels"
         )
+    if micrograph.pixel_size_nm is None:
+        remark = "no pixel size, sizes are in pixels; give --pixel-size-nm for nanometers"
+        return replace(micrograph, notes=(*micrograph.notes, remark))
     return micrograph

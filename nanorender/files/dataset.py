@@ -35,6 +35,7 @@ from nanorender.versions import RENDERING_PACKAGES, installed_versions
 FORMAT = 1
 MOST_SAMPLES = 10_000_000
 LARGEST_TABLE_BYTES = 1 << 28  # a million particles
+RECIPES_FOLDER = "recipes"
 SAMPLE_FOLDERS = ("images", "labels", "truth", "sums")
 
 _SUM_NAME = re.compile(r"(\d{6,9})\.sha256")
@@ -105,6 +106,22 @@ def sample_paths(folder: Path, index: int) -> SamplePaths:
         folder / "images" / f"{name}.tif",
         folder / "sums" / f"{name}.sha256",
     )
+
+
+def has_drawn_recipes(folder: Path) -> bool:
+    """Return whether each sample of a dataset has a recipe of its own, and so no common scale.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+
+    Returns
+    -------
+    bool
+        True for the datasets of a randomized recipe.
+    """
+    return (folder / RECIPES_FOLDER).is_dir()
 
 
 def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: int) -> DatasetInfo:

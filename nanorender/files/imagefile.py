@@ -21,7 +21,7 @@ from tifffile import TiffFile
 from nanorender.errors import InputError
 from nanorender.files.microscopes import Header, read_header
 
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 """Extensions of image files, in lower case."""
 
 LARGEST_IMAGE_BYTES = 1 << 31
@@ -79,7 +79,7 @@ class Pixels(NamedTuple):
 
 
 def read_pixels(path: Path) -> Pixels:
-    """Read a gray image from a TIFF, PNG or JPEG file.
+    """Read a gray image from a TIFF, PNG, JPEG or BMP file.
 
     Palette indices are taken as gray values, equal color channels as one, opacity is dropped, TIFFs
     in which zero is white are inverted, and of several pages the first is read.
@@ -105,8 +105,8 @@ def read_pixels(path: Path) -> Pixels:
             magic = file.read(8)
         if magic[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _read_tiff(path)
-        if magic.startswith((b"\x89PNG", b"\xff\xd8\xff")):
-            return _read_png_or_jpeg(path)
+        if magic.startswith((b"\x89PNG", b"\xff\xd8\xff", b"BM")):
+            return _read_with_pillow(path)
     except InputError:
         raise
     except FileNotFoundError:
@@ -115,7 +115,7 @@ def read_pixels(path: Path) -> Pixels:
         raise InputError(f"{path} has a name that is not UTF-8; rename it") from None
     except _UNDECODABLE as error:
         raise InputError(f"{path} is damaged: {_reason(error)}") from None
-    raise InputError(f"{path} is not a TIFF, PNG or JPEG image; convert it to one of these")
+    raise InputError(f"{path} is not a TIFF, PNG, JPEG or BMP image; convert it to one of these")
 
 
 def _read_tiff(path: Path) -> Pixels:
@@ -244,11 +244,11 @@ def _has_second_page(tif: TiffFile) -> bool:
         return False
 
 
-def _read_png_or_jpeg(path: Path) -> Pixels:
-    """Read a PNG or JPEG image."""
+def _read_with_pillow(path: Path) -> Pixels:
+    """Read a PNG, JPEG or BMP image."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
             bytes_per_pixel = 2.0 if image.mode.startswith("I") else float(len(image.getbands()))
             _check_size(path, image.width, image.height, bytes_per_pixel)
             image.load()

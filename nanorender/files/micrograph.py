@@ -53,7 +53,7 @@ def read_micrograph(
     pixel_size_nm: float | None = None,
     crop: tuple[int, int, int, int] | None = None,
 ) -> Micrograph:
-    """Read a micrograph from a TIFF, PNG or JPEG file.
+    """Read a micrograph from a TIFF, PNG, JPEG or BMP file.
 
     Parameters
     ----------

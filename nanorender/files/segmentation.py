@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Float, Int32, Integer
 from pydantic import PositiveFloat, ValidationError, field_validator
 
 from nanorender.errors import InputError
@@ -13,7 +14,7 @@ from nanorender.files.checksums import file_sha256
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.files.tiff import read_labels, write_labels
-from nanorender.settings import Settings, read_text
+from nanorender.settings import Fraction, Settings, read_text
 
 
 class SegmentationRecord(Settings):
@@ -31,12 +32,16 @@ class SegmentationRecord(Settings):
     """Header, file or user that the pixel size comes from."""
     model_sha256: str
     """SHA-256 of the model file."""
-    training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat]
-    """Smallest and largest pixel size of the training images."""
+    training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat] | None
+    """Smallest and largest pixel size of the training images; None for a model without a scale."""
     least_trained_nm: PositiveFloat | None = None
     """Diameter of the smallest particles in the training images, None if unknown."""
     separation: dict[str, str | bool | int | float]
     """Parameters of the separation of particles."""
+    min_confidence: Fraction = 0.0
+    """Confidence below which particles were discarded."""
+    confidence: tuple[Fraction, ...] = ()
+    """Confidence of particles 1 to n."""
     version: str
     """Version of this package."""
 
@@ -165,7 +170,25 @@ def find_label_maps(folder: Path) -> list[Path]:
     return paths
 
 
-def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
+class Segmented(NamedTuple):
+    """A label map and its micrograph.
+
+    Attributes
+    ----------
+    labels
+        (h, w) label map.
+    micrograph
+        The image that was segmented.
+    confidence
+        (n,) probability that particles 1 to n are real; None if unknown.
+    """
+
+    labels: Int32[np.ndarray, "h w"]
+    micrograph: Micrograph
+    confidence: Float[np.ndarray, "n"] | None = None
+
+
+def read_segmented(path: Path) -> Segmented:
     """Read a label map and its micrograph, cropped and scaled as when it was segmented.
 
     A label map without record stands in for its micrograph: bright particles, and the pixel size
@@ -178,8 +201,8 @@ def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
 
     Returns
     -------
-    tuple of array and Micrograph
-        (h, w) labels, and the image.
+    Segmented
+        Labels, image and confidences.
 
     Raises
     ------
@@ -192,8 +215,9 @@ def read_segmented(path: Path) -> tuple[Int32[np.ndarray, "h w"], Micrograph]:
         source = "the label map's own calibration" if calibrated_nm else "unknown"
         image = np.where(labels > 0, 160, 40).astype(np.uint8)
         whole = (0, labels.shape[0], 0, labels.shape[1])
-        return labels, Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
+        stand_in = Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
+        return Segmented(labels, stand_in)
     micrograph = record.read_micrograph()
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
-    return labels, micrograph
+    return Segmented(labels, micrograph, np.array(record.confidence, float))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Integer, Real
+from jaxtyping import Float, Integer, Real
 
 from nanorender.errors import InputError
 from nanorender.measuring.contacts import agglomerates, contacts, neighbor_counts
@@ -271,6 +271,7 @@ def measure(
     pixel_size_nm: float | None,
     image: Real[np.ndarray, "rows columns"] | None = None,
     measurements: Iterable[Measurement] = MEASUREMENTS,
+    confidence: Float[np.ndarray, "n"] | None = None,
 ) -> pd.DataFrame:
     """Measure the particles of a label map.
 
@@ -280,12 +281,14 @@ def measure(
     pixel_size_nm : edge of a pixel; None where it is unknown, which gives lengths in pixels
     image : (h, w) gray levels, for the intensities
     measurements : columns to measure; `(*MEASUREMENTS, your_own)` adds one
+    confidence : (n,) probability that particles 1 to n are real; None if unknown
 
     Returns
     -------
     table : one row per particle: "label", the measurements with their units in the names,
-        "neighbors", the number of particles in contact, and "agglomerate", the number of the group
-        connected by contacts; without particles, an empty table of the same columns
+        "neighbors", the number of particles in contact, "agglomerate", the number of the group
+        connected by contacts, and "confidence", not a number where it is unknown; without
+        particles, an empty table of the same columns
 
     Raises
     ------
@@ -323,6 +326,11 @@ def measure(
     pairs = contacts(labels)
     table["neighbors"] = neighbor_counts(pairs, numbers)
     table["agglomerate"] = agglomerates(pairs, numbers)
+    # Particles added by hand have numbers beyond those that the model gave
+    known = np.full(int(numbers.max(initial=0)) + 1, np.nan)
+    if confidence is not None:
+        known[1 : 1 + len(confidence)] = confidence[: len(known) - 1]
+    table["confidence"] = known[numbers]
     return table
 
 
@@ -340,4 +348,5 @@ def column_descriptions(pixel_size_nm: float | None) -> dict[str, str]:
     return {each.column(pixel_size_nm): each.description for each in MEASUREMENTS} | {
         "neighbors": "Number of particles in contact",
         "agglomerate": "Group of particles connected by contacts, numbered from 1",
+        "confidence": "Probability that the particle is real, as the model estimates it",
     }

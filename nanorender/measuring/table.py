@@ -104,8 +104,8 @@ def measure_file(path: Path) -> pd.DataFrame:
     InputError
         If a file cannot be read, has changed, or the two differ in size.
     """
-    labels, micrograph = read_segmented(path)
-    table = measure(labels, micrograph.pixel_size_nm, micrograph.image)
+    labels, micrograph, confidence = read_segmented(path)
+    table = measure(labels, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
     table.insert(0, "image", path.stem)
     return table
 

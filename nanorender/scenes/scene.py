@@ -6,7 +6,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field, PositiveFloat, model_validator
 
-from nanorender.distributions import Constant, Distribution, PositiveDistribution
+from nanorender.distributions import (
+    Constant,
+    Distribution,
+    NonNegativeDistribution,
+    PositiveDistribution,
+)
 from nanorender.errors import InputError
 from nanorender.scenes.footprints import Bodies
 from nanorender.scenes.placement import Agglomerates, Placement
@@ -43,8 +48,8 @@ class SceneSettings(Settings):
     """The camera."""
     field_nm: PositiveFloat
     """Edge length of the field, in nm."""
-    particle_count: PositiveDistribution
-    """Number of particles on the field; the camera views a part of them."""
+    particle_count: NonNegativeDistribution
+    """Number of particles on the field, of which the camera views a part; 0 for none."""
     placement: Placement = Agglomerates()
     """Positions of the particles."""
     particles: Annotated[tuple[Population, ...], Field(min_length=1)]
@@ -248,7 +253,7 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
     drawn = settings.particle_count.draw(rng)
     if problem := _excess(drawn, settings.camera):
         raise InputError(problem)
-    count = max(1, round(drawn))
+    count = round(drawn)
     shares = np.array([kind.share for kind in settings.particles])
     population = rng.choice(len(shares), size=count, p=shares / shares.sum())
     # Draw the particles of each population

@@ -79,14 +79,16 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        values, micrograph = read_segmented(path)
+        values, micrograph, confidence = read_segmented(path)
         result = ImageResult(
             name=path.stem,
             image=micrograph.image,
             labels=values,
             pixel_size_nm=micrograph.pixel_size_nm,
             pixel_size_source=micrograph.pixel_size_source,
-            table=measure(values, micrograph.pixel_size_nm, micrograph.image),
+            table=measure(
+                values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence
+            ),
             truth=None if truth is None else find_truth(micrograph, truth),
         )
         results.append(result)

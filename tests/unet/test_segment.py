@@ -7,7 +7,7 @@ from nanorender.files.imagefile import read_pixels
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image
 from nanorender.separation.separate import Separation
-from unet import windows
+from unet import candidates
 from unet.checkpoint import write_model
 from unet.model import initial_weights
 from unet.segment import PredictionSettings, probability_path, segment
@@ -28,7 +28,7 @@ def square(tmp_path, monkeypatch):
         predictions.append(arguments)
         return {"foreground": foreground}
 
-    monkeypatch.setattr(windows, "predict_window", predicted)
+    monkeypatch.setattr(candidates, "predict_window", predicted)
     return read_collection(tmp_path / "square.tif", Reading()), predictions
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
-from unet import windows
+from unet import candidates, windows
 from unet.data import PixelSizes
 from unet.model import initial_weights
 from unet.predict import make_model, prepare
@@ -43,7 +43,7 @@ def seen(monkeypatch):
         bright = prepared.equalized[np.ix_(rows, columns)] > 128
         return {"foreground": bright.astype(np.float32)}
 
-    monkeypatch.setattr(windows, "predict_window", predict_window)
+    monkeypatch.setattr(candidates, "predict_window", predict_window)
     return asked
 
 
@@ -63,10 +63,10 @@ def test_windows_give_the_particles_of_the_whole_image(
     shape, model, seen, monkeypatch, small_windows
 ):
     prepared = prepare(model, pile(shape), 6.0)
-    parts = segment_prepared(model, prepared, Separation(), False, True)
+    parts = segment_prepared(model, [prepared], Separation(), False, True)
     assert len(seen) > 1
     monkeypatch.setattr(windows, "WHOLE_PX", 10_000)
-    whole = segment_prepared(model, prepared, Separation(), False, True)
+    whole = segment_prepared(model, [prepared], Separation(), False, True)
     np.testing.assert_array_equal(parts.foreground, whole.foreground)
     scores = score_labels(parts.labels, whole.labels, 0).objects_at(0.9)
     # Clumps larger than a margin may be flooded in another order where heights are equal.
@@ -82,9 +82,9 @@ def test_particles_smaller_than_a_margin_are_the_same_pixel_for_pixel(
         for left in range(3, 310, 19):
             image[top : top + 12 + left % 5, left : left + 9 + top % 7] = 200
     prepared = prepare(model, image, 6.0)
-    parts = segment_prepared(model, prepared, Separation(), False, False)
+    parts = segment_prepared(model, [prepared], Separation(), False, False)
     monkeypatch.setattr(windows, "WHOLE_PX", 10_000)
-    whole = segment_prepared(model, prepared, Separation(), False, False)
+    whole = segment_prepared(model, [prepared], Separation(), False, False)
     np.testing.assert_array_equal(parts.labels, whole.labels)
     assert parts.foreground is None
 
@@ -96,7 +96,7 @@ def test_an_image_resampled_for_the_network_keeps_its_particles_in_their_places(
     with pytest.warns(UserWarning, match="resampled"):
         prepared = prepare(model, image, 12.0)
     assert prepared.equalized.shape == (600, 600)
-    labels = segment_prepared(model, prepared, Separation(area_opening_px=1), False, False).labels
+    labels = segment_prepared(model, [prepared], Separation(area_opening_px=1), False, False).labels
     assert np.mean((labels > 0) == (image > 0)) > 0.98
 
 
@@ -108,10 +108,10 @@ def test_a_network_predicts_parts_as_it_predicts_the_whole(card, rng, discs, sma
         card.model_copy(update={"training": training, "pixel_sizes": sizes}), weights
     )
     prepared = prepare(model, discs(4, 160)[0], 6.0)
-    parts = segment_prepared(model, prepared, Separation(), True, True).foreground
+    parts = segment_prepared(model, [prepared], Separation(), True, True).foreground
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows, "WHOLE_PX", 10_000)
-        whole = segment_prepared(model, prepared, Separation(), True, True).foreground
+        whole = segment_prepared(model, [prepared], Separation(), True, True).foreground
     # Only where the image ends is it padded by another amount.
     inside = np.s_[16:-16, 16:-16]
     assert np.abs(parts[inside].astype(int) - whole[inside]).max() <= 1
@@ -126,7 +126,7 @@ def test_memory_grows_by_the_label_map_and_the_foreground_alone(
         image = np.tile(pile((192, 192)), (edge // 192, edge // 192))
         prepared = prepare(model, image, 6.0)
         tracemalloc.start()
-        segment_prepared(model, prepared, Separation(), False, True)
+        segment_prepared(model, [prepared], Separation(), False, True)
         peaks[edge] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # Four bytes of a label and one of the foreground; a few for each particle.

@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from nanorender.imaging.materials.transmission import Transmission
+from nanorender.imaging.smooth_noise import smooth_noise
 from nanorender.imaging.transmission.beam import (
     BeamSettings,
     bright_field,
     interaction_parameter,
 )
-from nanorender.imaging.transmission.film import FilmSettings, film_presence, smooth_noise
+from nanorender.imaging.transmission.film import FilmSettings, film_presence
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.settings import Settings
 from nanorender.tracing.instances import Instances, build_instances

@@ -35,12 +35,14 @@ def test_tiffs_of_8_and_16_bit_keep_their_values(tmp_path, dtype, options):
     assert read.crop == (0, 60, 0, 80)
 
 
-def test_png_and_jpeg_are_read(tmp_path):
+def test_png_jpeg_and_bmp_are_read(tmp_path):
     Image.fromarray(noise()).save(tmp_path / "a.png")
     Image.fromarray(noise(dtype=np.uint16)).save(tmp_path / "b.png")
     Image.fromarray(noise()).save(tmp_path / "c.jpg", quality=98)
     assert np.array_equal(read_micrograph(tmp_path / "a.png").image, noise())
     assert np.array_equal(read_micrograph(tmp_path / "b.png").image, noise(dtype=np.uint16))
+    Image.fromarray(noise()).save(tmp_path / "d.bmp")
+    assert np.array_equal(read_micrograph(tmp_path / "d.bmp").image, noise())
     difference = read_micrograph(tmp_path / "c.jpg").image.astype(int) - noise()
     assert np.abs(difference).max() < 8
 
@@ -115,8 +117,8 @@ def test_missing_files_folders_and_texts_are_refused(tmp_path):
     (tmp_path / "text.tif").write_text("This is no image.")
     (tmp_path / "empty.tif").write_bytes(b"")
     for name, problem in [
-        ("text.tif", "is not a TIFF, PNG or JPEG image"),
-        ("empty.tif", "is not a TIFF, PNG or JPEG image"),
+        ("text.tif", "is not a TIFF, PNG, JPEG or BMP image"),
+        ("empty.tif", "is not a TIFF, PNG, JPEG or BMP image"),
         ("nowhere.tif", "does not exist"),
         ("", "is damaged"),
     ]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nanorender.imaging.transmission.film import FilmSettings, film_presence, smooth_noise
+from nanorender.imaging.transmission.film import FilmSettings, film_presence
 
 
 def test_a_continuous_film_is_everywhere():
@@ -29,11 +29,3 @@ def test_holes_have_their_diameter():
     area = np.bincount(pieces.ravel())[1:]
     assert count > 5
     assert np.median(np.sqrt(4 * area / np.pi)) == pytest.approx(40, rel=0.1)
-
-
-def test_noise_is_smooth_over_its_size():
-    noise = smooth_noise((512, 512), 8.0, np.random.default_rng(0))
-    correlation = [float((noise * np.roll(noise, shift, 1)).mean()) for shift in (0, 4, 8, 16)]
-    # Of a Gaussian of full width w, the correlation at a distance d is exp(-2 ln 2 d^2 / w^2)
-    expected = [2 ** (-2 * d**2 / 8.0**2) for d in (0, 4, 8, 16)]
-    np.testing.assert_allclose(correlation, expected, atol=0.05)
