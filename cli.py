@@ -76,7 +76,7 @@ def run(
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
-    averaged: Averaged = False,
+    averaged: Averaged = True,
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
 ) -> None:

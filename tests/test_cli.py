@@ -170,7 +170,6 @@ def test_repeatedly_killed_run_gives_the_same_files(study, folder, tmp_path):
     options = (
         "--recipe",
         "tio2",
-        "--averaged",
         "--preset",
         folder / "training.toml",
         "--truth",
