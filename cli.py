@@ -252,11 +252,14 @@ def doctor() -> None:
     Example: nanorender doctor
     """
     from nanorender.doctor import describe_machine, self_test
+    from nanorender.models import general_model
+    from unet.checkpoint import describe_model
     from unet.devices import all_devices, describe_devices
 
     for name, value in describe_machine():
         print(f"{name:<9} {value}")
-    print(f"{'devices':<9} {describe_devices(all_devices())}", flush=True)
+    print(f"{'devices':<9} {describe_devices(all_devices())}")
+    print(f"{'model':<9} {describe_model(general_model())}", flush=True)
     print(f"{'self-test':<9} {self_test()}")
 
 

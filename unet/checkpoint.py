@@ -154,6 +154,31 @@ def read_card(path: Path) -> ModelCard:
         raise _unreadable(path, error) from None
 
 
+def describe_model(path: Path) -> str:
+    """Describe a model in one line: name, size, training and a part of the hash.
+
+    Parameters
+    ----------
+    path : model file, or run folder that contains one
+
+    Returns
+    -------
+    description : text
+
+    Raises
+    ------
+    InputError
+        As `read_model`.
+    """
+    card, weights = read_model(path)
+    count = sum(array.size for array in weights.values()) / 1e6
+    steps = card.epoch * card.training.steps_per_epoch
+    return (
+        f"{path.stem}, {count:.1f} million weights, {steps} steps of training, "
+        f"SHA-256 {card.weights_sha256[:12]}"
+    )
+
+
 def model_file(path: Path) -> Path:
     """Find the model file of a run folder.
 

@@ -294,6 +294,40 @@ def peers(results: Results) -> Iterator[Part]:
     yield rows
 
 
+def general_model(results: Results) -> Iterator[Part]:
+    """Training of the general model, and its scores on each set."""
+    yield (
+        f"{results['training_images']} synthetic images, {results['steps']} steps, "
+        f"{results['minutes']:.0f} minutes of training; {results['weights'] / 1e6:.1f} million "
+        f"weights, {results['file_mib']:.1f} MiB. Particles of a confidence below "
+        f"{results['min_confidence']:g} are discarded."
+    )
+    titles = ["images", "particles", "object F1, mean over images", "precision", "recall"]
+    rows: list[Row] = [["set", *titles, "processor time per million pixels"]]
+    sets = [*results["sets"], {"title": "synthetic, held out", **results["held_out"]}]
+    for found in sets:
+        values = [f"{found[key]:.3f}" for key in ("object_f1", "precision", "recall")]
+        seconds = found.get("cpu_s_per_megapixel")
+        time = "" if seconds is None else f"{seconds:.1f} s"
+        counts = [str(found["images"]), str(found["particles"])]
+        rows.append([found["title"], *counts, *values, time])
+    yield rows
+
+
+def confidence(results: Results) -> Iterator[Part]:
+    """Reliability of the confidence on each set."""
+    figure = _figure(6, 3.6)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
+    for found in results["sets"]:
+        kept = [each for each in found["reliability"] if each[2] >= 10]
+        axes.plot([each[0] for each in kept], [each[1] for each in kept], "o-", markersize=4,
+                  label=found["title"])  # fmt: skip
+    axes.set(xlabel="confidence", ylabel="share of real particles", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, labelcolor=GRAY, fontsize="small")
+    yield figure
+
+
 RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "validation": ("validation", validation),
     "real_tio2": ("real_tio2", real_tio2),
@@ -308,6 +342,8 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "large_image": ("large_image", large_image),
     "torch_step": ("torch_step", torch_step),
     "peers": ("peers", peers),
+    "general_model": ("general_model", general_model),
+    "confidence": ("general_model", confidence),
 }
 """By the argument of the directive: the file of results, and the function that renders it."""
 

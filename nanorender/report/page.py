@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +50,10 @@ PAGE_COLUMNS = (
     "circularity",
     "aspect_ratio",
     "touches_frame",
+    "confidence",
 )
+UNSURE = 0.8
+"""Confidence below which the outline of a particle is dashed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class ParticleOutline:
     box : bounding box as "x y width height"
     color : index into the palette
     x, y : position of the number
+    unsure : whether the confidence is below `UNSURE`
     """
 
     label: int
@@ -88,6 +92,7 @@ class ParticleOutline:
     color: int
     x: float
     y: float
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,13 +124,18 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def picture(image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]) -> Picture:
+def picture(
+    image: Integer[np.ndarray, "h w"],
+    labels: Integer[np.ndarray, "h w"],
+    unsure: Collection[int] = (),
+) -> Picture:
     """Encode a micrograph as JPEG and its particles as outlines.
 
     Parameters
     ----------
     image : (h, w) gray image
     labels : (h, w) label map
+    unsure : labels of particles of low confidence
 
     Returns
     -------
@@ -134,12 +144,34 @@ def picture(image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"
     colors = neighbor_colors(labels)
     places = {int(label): (x, y) for label, x, y in number_places(labels)}
     particles = [
-        ParticleOutline(label, svg_path(pieces), _box(pieces), int(colors[label]), *places[label])
+        ParticleOutline(
+            label,
+            svg_path(pieces),
+            _box(pieces),
+            int(colors[label]),
+            *places[label],
+            unsure=label in unsure,
+        )
         for label, pieces in outlines(labels).items()
     ]
     height, width = image.shape
     font_size = round(max(width, height) / 90, 1)
     return Picture(width, height, _jpeg_uri(image), font_size, particles)
+
+
+def unsure_labels(result: ImageResult) -> frozenset[int]:
+    """Find the particles of an image whose confidence is below `UNSURE`.
+
+    Parameters
+    ----------
+    result : image with its particle table
+
+    Returns
+    -------
+    their labels
+    """
+    table = result.table
+    return frozenset(table.loc[table["confidence"] < UNSURE, "label"].tolist())
 
 
 def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> str:
@@ -206,7 +238,7 @@ def render_page(
         if name in (stem, f"{stem}_{summary.unit}", f"{stem}_{summary.unit}2")
     ]
     rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
-    pictures = [picture(result.image, result.labels) for result in results]
+    pictures = [picture(result.image, result.labels, unsure_labels(result)) for result in results]
     most = max((each.color for shown in pictures for each in shown.outlines), default=0)
     template = page_template(Path(__file__).parent / "templates" / "report.html.jinja")
     return template.render(
@@ -219,6 +251,9 @@ def render_page(
         figures=figures,
         fit=shown_fit(summary),
         columns=columns,
+        unsure=UNSURE,
+        n_unsure=int((table["confidence"] < UNSURE).sum()),
+        min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_particles=len(table),
         image_index={result.name: index for index, result in enumerate(results)},

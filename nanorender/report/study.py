@@ -80,6 +80,7 @@ def _separation(labels: Path) -> dict[str, object]:
         return {}
     return {
         "separation": record.separation,
+        "min_confidence": record.min_confidence,
         "model_sha256": record.model_sha256,
         "training_pixel_sizes_nm": record.training_pixel_sizes_nm,
     }

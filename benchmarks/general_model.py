@@ -1,0 +1,208 @@
+"""The general model: made from the recipe `any` alone, and scored on real micrographs.
+
+    python benchmarks/general_model.py make -o general
+    python benchmarks/general_model.py score -o general
+
+`make` renders the images of training and the held-out ones, trains, fits the confidence to the
+held-out images, and writes nanorender/models/general.safetensors in half precision. Interrupted, it
+resumes. About 90 minutes on two cores without other work; a GPU takes minutes. `--count` and
+`--epochs` make a small one for a test of the script.
+
+`score` segments every set of annotated micrographs in ../shared/micrographs once, and writes
+docs/results/general_model.json; true regions under 50 px are ignored, and particles are matched one
+to one at IoU 0.5. It also draws the held-out synthetic images with the most errors. Micrographs are
+not part of the package; sets that are missing are left out. No weight is trained on them, but the
+settings of the search and the least confidence were chosen on these sets.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from results import write_results
+
+from nanorender.files.collection import Collection, Reading, find_collection
+from nanorender.files.dataset import complete_samples
+from nanorender.files.labeled import read_sample
+from nanorender.generate import generate
+from nanorender.models import general_model
+from nanorender.randomization import read_recipe_source
+from nanorender.report.overlay import overlay
+from nanorender.scoring.scores import LabelScores, score_labels
+from nanorender.separation.separate import Separation
+from unet.checkpoint import read_model, write_model
+from unet.confidence import real_particles
+from unet.data import load_dataset
+from unet.devices import describe_devices, divide_cpu, training_mesh
+from unet.predict import Model, load_model, prepare_search
+from unet.presets import preset
+from unet.reliability import fit_model, reliability
+from unet.run_folder import MODEL_NAME, read_log
+from unet.train import train
+from unet.windows import WindowResult, segment_prepared
+
+MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "general_model.png"
+HELD_OUT_SEED = 1
+MIN_AREA_PX = 50
+FAILURES, TILE_PX = 12, 256
+
+
+class Set(NamedTuple):
+    """A set of annotated micrographs: its folder, the suffix of the annotations, its title."""
+
+    folder: str
+    truth: str
+    title: str
+
+
+SETS = (
+    Set("emps", "_m", "EMPS, published micrographs of every kind"),
+    Set("sio2_jeol", "_m", "SiO2 spheres, SEM"),
+    Set("tio2_sem", "_m", "TiO2 grains, SEM"),
+    Set("powder_spheres_sem", "_labels", "metal powder, SEM"),
+)
+
+
+def make(options: argparse.Namespace) -> None:
+    """Render, train, fit the confidence, and write the shipped file."""
+    out: Path = options.out
+    recipe, workers = read_recipe_source("any"), os.cpu_count()
+    generate(recipe, options.count, 0, out / "dataset", workers=workers)
+    generate(recipe, options.held_out, HELD_OUT_SEED, out / "held-out", workers=workers)
+    settings = preset(options.preset)
+    if options.epochs is not None:
+        settings = settings.model_copy(update={"epochs": options.epochs})
+    divide_cpu(settings.batch)
+    print(describe_devices(training_mesh(settings.batch)), flush=True)
+    samples = load_dataset(out / "dataset", settings)
+    train(samples, settings, out / "run", on_progress=_show)
+    fit = fit_model(out / "run", out / "held-out", False, options.min_confidence)
+    print(fit)
+    card, weights = read_model(out / "run" / MODEL_NAME)
+    write_model(options.model, card, weights, half=True)
+    print(f"{options.model}, {options.model.stat().st_size / 2**20:.1f} MiB")
+
+
+def _show(now) -> None:
+    if now.step % 500 == 0:
+        print(now, flush=True)
+
+
+def score(options: argparse.Namespace) -> None:
+    """Score the shipped model on real micrographs and on held-out synthetic images."""
+    model = load_model(options.model)
+    card = model.card
+    assert card.confidence is not None
+    log = read_log(options.out / "run")
+    results: dict = {
+        "training_images": len(complete_samples(options.out / "dataset")),
+        "held_out_images": len(complete_samples(options.out / "held-out")),
+        "steps": card.epoch * card.training.steps_per_epoch,
+        "minutes": sum(entry.seconds for entry in log) / 60,
+        "weights": int(sum(array.size for array in read_model(options.model)[1].values())),
+        "file_mib": options.model.stat().st_size / 2**20,
+        "min_confidence": card.confidence.threshold,
+        "sets": [],
+    }
+    for each in SETS:
+        folder = options.micrographs / each.folder
+        if not folder.is_dir():
+            print(f"{folder} does not exist; give its parent with --micrographs")
+            continue
+        images = find_collection(folder, Reading(truth=each.truth, scale_needed=False))
+        results["sets"].append({"title": each.title, **score_set(model, images)})
+        print(results["sets"][-1], flush=True)
+    results["held_out"] = score_held_out(model, options.out / "held-out")
+    print(write_results("general_model", results))
+
+
+def score_set(model: Model, images: Collection) -> dict:
+    """Score a set of micrographs; precision and recall are of all its particles."""
+    scores, confidence, real, seconds, pixels = [], [], [], 0.0, 0
+    for image in images:
+        began = time.process_time()
+        found = segmented(model, image.image)
+        if scores:  # the first image compiles
+            seconds += time.process_time() - began
+            pixels += image.image.size
+        truth = images.truth(image)
+        scores.append(score_labels(found.labels, truth, MIN_AREA_PX))
+        confidence.append(found.confidence)
+        real.append(real_particles(found.labels, truth))
+    summary = _summary(scores)
+    return summary | {
+        "reliability": reliability(np.concatenate(confidence), np.concatenate(real)),
+        "cpu_s_per_megapixel": seconds / pixels * 1e6 if pixels else None,
+    }
+
+
+def score_held_out(model: Model, dataset: Path) -> dict:
+    """Score synthetic images that were held out, and draw those with the most errors."""
+    scores, tiles = [], []
+    for index in complete_samples(dataset):
+        image, truth, _, _ = read_sample(dataset, index)
+        found = segmented(model, image)
+        scores.append(score_labels(found.labels, truth, MIN_AREA_PX))
+        tiles.append((image, found.labels, truth))
+    worst = sorted(range(len(scores)), key=lambda k: (scores[k].objects.f1, k))[:FAILURES]
+    draw_failures([tiles[k] for k in worst])
+    return _summary(scores)
+
+
+def segmented(model: Model, image: np.ndarray) -> WindowResult:
+    """Segment an image once, with the settings that users get."""
+    assert model.card.confidence is not None
+    prepared = prepare_search(model, image, None)
+    least = model.card.confidence.threshold
+    return segment_prepared(model, prepared, Separation(), False, False, least)
+
+
+def _summary(scores: list[LabelScores]) -> dict:
+    found = sum(each.objects.n_predicted for each in scores)
+    true = sum(each.objects.n_truth for each in scores)
+    matched = sum(each.objects.n_matched for each in scores)
+    return {
+        "images": len(scores),
+        "particles": true,
+        "object_f1": float(np.mean([each.objects.f1 for each in scores])),
+        "precision": matched / max(found, 1),
+        "recall": matched / max(true, 1),
+    }
+
+
+def draw_failures(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    """Draw images with what was found, above what is there, in rows of six."""
+    size = (TILE_PX, TILE_PX)
+    columns = []
+    for image, found, truth in samples:
+        drawn = [overlay(image, found), overlay(image, truth)]
+        tiles = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in drawn]
+        columns.append(np.vstack(tiles))
+    rows = [np.hstack(columns[k : k + 6]) for k in range(0, len(columns), 6)]
+    rows = [row for row in rows if row.shape == rows[0].shape]
+    cv2.imwrite(str(PICTURE), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+
+
+def main() -> None:
+    """Parse the options and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("stage", choices=("make", "score"))
+    parser.add_argument("-o", "--out", type=Path, default=Path("general"))
+    parser.add_argument("--model", type=Path, default=general_model(), help="file to write or read")
+    parser.add_argument("--count", type=int, default=3600, help="number of training images")
+    parser.add_argument("--held-out", type=int, default=240, help="number of held-out images")
+    parser.add_argument("--preset", default="general", help="training preset or TOML file")
+    parser.add_argument("--epochs", type=int, help="fewer than those of the preset, for a test")
+    parser.add_argument("--min-confidence", type=float, help="instead of the best one by F1")
+    parser.add_argument("--micrographs", type=Path, default=MICROGRAPHS)
+    options = parser.parse_args()
+    (make if options.stage == "make" else score)(options)
+
+
+if __name__ == "__main__":
+    main()
