@@ -118,24 +118,28 @@ def particle_features(
         return np.zeros((0, len(FEATURES)))
     depth = boundary_distance(labels)
     radius = np.zeros(count + 1, np.float32)
-    np.maximum.at(radius, labels.ravel(), depth.ravel())
+    np.maximum.at(radius, labels[labels > 0], depth[labels > 0])
     relative = depth / np.maximum(radius[labels], 0.5)
-    core = (relative > _CORE) & (labels > 0)
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     diameter = np.sqrt(4 / np.pi * area)
 
-    foreground = maps["foreground"]
-    mean = _means(labels, foreground, count)
-    spread = np.sqrt(np.maximum(_means(labels, foreground**2, count) - mean**2, 0))
+    # Average over the pixels of particles only
+    inside = labels > 0
+    numbers, depths = labels[inside], relative[inside]
+    foreground = maps["foreground"][inside]
+    mean = _means(numbers, foreground, count)
+    spread = np.sqrt(np.maximum(_means(numbers, foreground**2, count) - mean**2, 0))
+    cores = np.where(depths > _CORE, numbers, 0)
     none = np.zeros(count)
     interior = boundary = distance_error = distance_correlation = none
     if "interior" in maps:
-        interior = _log_odds(_means(np.where(core, labels, 0), maps["interior"], count))
+        interior = _log_odds(_means(cores, maps["interior"][inside], count))
     if "boundary" in maps:
-        boundary = _means(np.where(core, labels, 0), maps["boundary"], count)
+        boundary = _means(cores, maps["boundary"][inside], count)
     if "distance" in maps:
-        distance_error = _means(labels, np.abs(maps["distance"] - relative), count)
-        distance_correlation = _correlations(labels, maps["distance"], relative, count)
+        distance = maps["distance"][inside]
+        distance_error = _means(numbers, np.abs(distance - depths), count)
+        distance_correlation = _correlations(numbers, distance, depths, count)
     at_frame = np.zeros(count + 1)
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         at_frame[edge] = 1
@@ -145,7 +149,7 @@ def particle_features(
             _log_odds(mean - spread),
             interior,
             boundary,
-            mean - _ring_means(labels, foreground, count),
+            mean - _ring_means(labels, maps["foreground"], count),
             distance_error,
             distance_correlation,
             np.log(np.maximum(diameter * zoom, 1)),
@@ -173,7 +177,8 @@ def real_particles(
     Examples
     --------
     >>> import numpy as np
-    >>> real_particles(np.array([[1, 1, 2, 0]]), np.array([[1, 1, 0, 2]])).tolist()
+    >>> labels, truth = (np.array([row], np.int32) for row in ([1, 1, 2, 0], [1, 1, 0, 2]))
+    >>> real_particles(labels, truth).tolist()
     [True, False]
     """
     table = overlap_table(labels, truth)
@@ -222,21 +227,20 @@ def _terms(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n t"]:
 
 
 def _means(
-    labels: Int32[np.ndarray, "h w"], values: Float[np.ndarray, "h w"], count: int
+    labels: Int32[np.ndarray, "..."], values: Float[np.ndarray, "..."], count: int
 ) -> Float[np.ndarray, "n"]:
-    """Average a map over each particle; 0 for particles without a pixel."""
-    flat = labels.ravel()
-    pixels = np.bincount(flat, minlength=count + 1)[1:]
-    return np.bincount(flat, values.ravel(), count + 1)[1:] / np.maximum(pixels, 1)
+    """Average values over each particle; 0 for particles without a pixel."""
+    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return np.bincount(labels.ravel(), values.ravel(), count + 1)[1:] / np.maximum(pixels, 1)
 
 
 def _correlations(
-    labels: Int32[np.ndarray, "h w"],
-    first: Float[np.ndarray, "h w"],
-    second: Float[np.ndarray, "h w"],
+    labels: Int32[np.ndarray, "p"],
+    first: Float[np.ndarray, "p"],
+    second: Float[np.ndarray, "p"],
     count: int,
 ) -> Float[np.ndarray, "n"]:
-    """Correlate two maps within each particle; 0 where one of them is constant."""
+    """Correlate two values within each particle; 0 where one of them is constant."""
     mean1, mean2 = (_means(labels, values, count) for values in (first, second))
     covariance = _means(labels, first * second, count) - mean1 * mean2
     variance1 = _means(labels, first**2, count) - mean1**2

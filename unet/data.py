@@ -23,6 +23,13 @@ CLAHE_CLIP = 2.0
 CLAHE_TILE_PX = 128
 PERCENTILES = (0.1, 99.9)
 _BAND_ROWS = 256
+SEARCH_ZOOMS = (1.0, 0.5, 0.25)
+"""Magnifications at which a model without a scale searches for particles. A network of limited
+reach takes a large textured particle for many small ones, but not in an image a quarter its size.
+"""
+
+_SEARCHED_PX = 10.0  # smallest typical diameter for which an image is reduced
+_VISIBLE_PX = 12  # smaller particles of a reduced image are not learned
 _SMALLEST_QUANTILE = 0.01
 """Quantile of the diameters below which particles are mostly hidden and therefore not learned."""
 
@@ -119,10 +126,64 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     count = len(complete_samples(folder))
     if not count:
         raise InputError(f"{folder} has no complete sample; make some with `nanorender generate`")
-    samples = make_samples(dataset_images(folder), count, settings)
-    if has_drawn_recipes(folder):
-        return samples._replace(pixel_sizes=None, least_trained_nm=None)
-    return samples
+    if not has_drawn_recipes(folder):
+        return make_samples(dataset_images(folder), count, settings)
+    images = (_at_search_zoom(image, k) for k, image in enumerate(dataset_images(folder)))
+    samples = make_samples(images, count, settings)
+    return samples._replace(pixel_sizes=None, least_trained_nm=None)
+
+
+def reduce(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], zoom: float
+) -> UInt8[np.ndarray, "a b"] | UInt16[np.ndarray, "a b"]:
+    """Reduce an image by averaging pixels.
+
+    Parameters
+    ----------
+    image : (h, w) gray values
+    zoom : magnification, at most 1
+
+    Returns
+    -------
+    reduced : gray values
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reduce(np.array([[1, 3], [5, 7]], np.uint8), 0.5).tolist()
+    [[4]]
+    """
+    if zoom == 1:
+        return image
+    size = _zoomed_size(image, zoom)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def _zoomed_size(image: np.ndarray, zoom: float) -> tuple[int, int]:
+    """Width and height of a zoomed image."""
+    height, width = image.shape
+    return max(1, round(zoom * width)), max(1, round(zoom * height))
+
+
+def _at_search_zoom(sample: LabeledImage, index: int) -> LabeledImage:
+    """Reduce a sample to a magnification at which its particles are searched, in turn.
+
+    Networks learn from what they will see: at each magnification of the search, particles that are
+    not too small there.
+    """
+    areas_px = np.bincount(sample.labels.ravel())[1:]
+    areas_px = areas_px[areas_px > 0]
+    diameter_px = np.sqrt(4 / np.pi * np.median(areas_px)) if len(areas_px) else np.inf
+    zooms = [zoom for zoom in SEARCH_ZOOMS if zoom == 1 or zoom * diameter_px >= _SEARCHED_PX]
+    zoom = zooms[index % len(zooms)]
+    if zoom == 1:
+        return sample
+    size = _zoomed_size(sample.image, zoom)
+    labels = cv2.resize(sample.labels.astype(np.int32), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    visible = np.bincount(labels.ravel()) >= _VISIBLE_PX
+    return sample._replace(
+        image=reduce(sample.image, zoom), labels=np.where(visible[labels], labels, 0)
+    )
 
 
 def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSettings) -> Samples:

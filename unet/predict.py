@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree, Shaped, UInt8, UInt16
 
 from unet.checkpoint import ModelCard, read_model
-from unet.data import equalize, to_trained_scale
+from unet.data import SEARCH_ZOOMS, equalize, reduce, to_trained_scale
 from unet.model import Weights, abstract_model, set_weights
 from unet.presets import Architecture
 
@@ -39,12 +39,6 @@ class Model:
 
     card: ModelCard
     weights: PyTree
-
-
-SEARCH_ZOOMS = (1.0, 0.5, 0.25)
-"""Magnifications at which a model without a scale searches for particles. A network of limited
-reach takes a large textured particle for many small ones, but not in an image a quarter its size.
-"""
 
 
 @dataclass(frozen=True)
@@ -177,16 +171,8 @@ def prepare_search(
     """
     if model.card.pixel_sizes is not None:
         return (prepare(model, image, pixel_size_nm),)
-    return tuple(_reduced(image, zoom) for zoom in SEARCH_ZOOMS)
-
-
-def _reduced(image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], zoom: float) -> Prepared:
-    """Reduce an image and equalize it."""
-    height, width = image.shape
-    if zoom != 1:
-        size = (max(1, round(zoom * width)), max(1, round(zoom * height)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return Prepared(equalize(image), (height, width), zoom)
+    shape = (image.shape[0], image.shape[1])
+    return tuple(Prepared(equalize(reduce(image, zoom)), shape, zoom) for zoom in SEARCH_ZOOMS)
 
 
 def whole_window(shape: tuple[int, ...]) -> Window:

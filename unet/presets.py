@@ -207,7 +207,7 @@ PRESETS = {
         update={
             "channels": (24, 48, 96, 192, 256),
             "steps_per_epoch": 500,
-            "epochs": 26,
+            "epochs": 20,
             "learning_rate": 2e-3,
             "averaging": 0.998,
             "keep_every": 2,

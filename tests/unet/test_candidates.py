@@ -4,8 +4,9 @@ import pytest
 from nanorender.separation.separate import Separation
 from unet import candidates
 from unet.candidates import Particles, choose, find_candidates
+from unet.data import SEARCH_ZOOMS
 from unet.model import initial_weights
-from unet.predict import SEARCH_ZOOMS, make_model, prepare_search, whole_window
+from unet.predict import make_model, prepare_search, whole_window
 
 
 @pytest.fixture
