@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nanorender import render as rendering
+from nanorender.distributions import Constant
 from nanorender.labeling.labels import LabelSettings
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
@@ -104,3 +105,12 @@ def test_particles_are_brighter_than_the_substrate():
     sample = render(read_recipe("tio2").at_scale(7.0, 256), 0, 4)
     inside = sample.labels > 0
     assert np.median(sample.image[inside]) > np.median(sample.image[~inside]) + 30
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_an_image_without_particles_has_no_label(name):
+    recipe = read_recipe(name).at_scale(7.0, 96)
+    sample = render(recipe.model_copy(update={"particle_count": Constant(value=0)}), 0, 0)
+    assert not sample.labels.any()
+    assert sample.truth["label"].size == 0
+    assert sample.image.std() > 0

@@ -55,6 +55,34 @@ def test_images_of_several_sizes_are_loaded_beside_each_other(discs, tmp_path):
     assert loaded.pixel_sizes.highest_nm == 8.0 * zoom
 
 
+def test_images_without_a_common_scale_are_learned_at_the_zooms_of_the_search(tmp_path):
+    """The median particle must keep 10 px: discs of 80 px at all zooms, those of 24 px at two."""
+    create_dataset(tmp_path, "discs", "", seed=0, count=4)
+    for index, radius_px in enumerate((40, 40, 40, 12)):
+        labels = disc(radius_px, 128)
+        write_sample(tmp_path, index, (200 * labels).astype(np.uint8), labels, {}, 1.0)
+    (tmp_path / "recipes").mkdir()
+    loaded = load_dataset(tmp_path, CPU)
+    np.testing.assert_array_equal(loaded.sizes[:, 0], [128, 64, 32, 64])
+    assert loaded.pixel_sizes is None
+    assert loaded.least_trained_nm is None
+    for row, diameter_px in enumerate((80, 40, 20, 12)):
+        area = np.count_nonzero(loaded.pixels[row, ..., 1])
+        assert np.sqrt(4 / np.pi * area) == pytest.approx(diameter_px, rel=0.05)
+
+
+def test_particles_that_vanish_in_a_reduced_image_are_not_learned(tmp_path):
+    labels = disc(40, 128)
+    labels[2:8, 2:8] = 2  # 9 px of the image of half the size
+    create_dataset(tmp_path, "discs", "", seed=0, count=2)
+    for index in range(2):
+        write_sample(tmp_path, index, (200 * (labels > 0)).astype(np.uint8), labels, {}, 1.0)
+    (tmp_path / "recipes").mkdir()
+    whole, reduced = load_dataset(tmp_path, CPU).pixels[..., 1]
+    assert whole[4, 4] == 255
+    assert not reduced[:8, :8].any()
+
+
 def test_smallest_trained_particles_exclude_slivers():
     labels = np.zeros((40, 400), np.int32)
     for index in range(99):

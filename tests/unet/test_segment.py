@@ -6,6 +6,7 @@ from nanorender.files.collection import Reading, find_collection, read_collectio
 from nanorender.files.imagefile import read_pixels
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image
+from nanorender.measuring.table import measure_file
 from nanorender.separation.separate import Separation
 from unet import candidates
 from unet.checkpoint import write_model
@@ -105,3 +106,32 @@ def test_unwritable_folder_stops_the_segmentation(square, card, tmp_path):
     (tmp_path / "labels" / "square.tif").mkdir(parents=True)
     with pytest.raises(UnwritableError, match=r"square\.tif is a folder"):
         segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
+
+
+def test_the_confidence_of_each_particle_is_recorded_and_measured(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
+    record = read_record(path)
+    assert record.min_confidence == 0
+    assert record.confidence == pytest.approx((0.999,), abs=1e-3)
+    assert measure_file(path)["confidence"].tolist() == list(record.confidence)
+
+
+def test_particles_below_the_least_confidence_are_discarded(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    strict = PredictionSettings(averaged=False, min_confidence=0.9999)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", strict).paths
+    assert not read_labels(path)[0].any()
+    assert read_record(path).confidence == ()
+
+
+def test_a_model_without_a_scale_takes_images_of_unknown_pixel_size(card, tmp_path, rng):
+    card = card.model_copy(update={"pixel_sizes": None})
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    image = rng.integers(0, 255, (64, 64), np.uint8)
+    write_image(tmp_path / "bare.tif", image, None)
+    collection = find_collection(tmp_path / "bare.tif", Reading())
+    done = segment(model, collection, Separation(), tmp_path / "labels", ONCE)
+    assert done.failures == ()
+    assert "sizes are in pixels; give --pixel-size-nm" in done.notes[0]
+    assert read_record(done.paths[0]).training_pixel_sizes_nm is None

@@ -1,6 +1,7 @@
 import base64
 import html
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -29,7 +30,10 @@ def squares(pixel_size_nm=2.0):
     return ImageResult("squares", image, labels, pixel_size_nm, "header", table)
 
 
-def key_figures(result, **settings):
+SQUARES = Provenance("Squares", "", {})
+
+
+def key_figures(result, provenance=SQUARES, **settings):
     """Return the page and its key figures: value, interval and explanation by name."""
     floor = size_floor(result.pixel_size_nm, 9.0, 0.0, None)
     field = FieldOfView("squares", 150, 120, result.pixel_size_nm)
@@ -37,7 +41,7 @@ def key_figures(result, **settings):
     summary = summarize(result.table, [field], statistics, np.random.default_rng(0), floor)
     plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup("<svg></svg>"))
     groups = [Group("all", "all images", summary)]
-    page = html.unescape(render_page([result], groups, Provenance("Squares", "", {}), plots))
+    page = html.unescape(render_page([result], groups, provenance, plots))
     row = r'<th scope="row">(.*?)</th><td class="number">(.*?)</td><td class="number">(.*?)</td>'
     rows = re.findall(row + r'<td class="how">(.*?)</td>', page)
     return page, summary, {name: cells for name, *cells in rows}
@@ -127,3 +131,18 @@ def test_identifiers_of_two_figures_do_not_collide():
         assert part in drawing
     assert "metadata" not in drawing
     assert 'width="4pt"' not in drawing
+
+
+def test_outlines_of_uncertain_particles_are_dashed_and_counted():
+    result = squares()
+    confidence = np.full(21, 0.95)
+    confidence[[3, 7]] = 0.6
+    table = measure(result.labels, 2.0, result.image, confidence=confidence)
+    result = replace(result, table=table)
+    provenance = Provenance("Squares", "", {"min_confidence": 0.4})
+    page, _, figures = key_figures(result, provenance=provenance)
+    assert page.count('unsure"') == 2
+    value, _, how = figures["Less certain particles"]
+    assert value == "2"
+    assert "below 0.8" in how
+    assert "below 0.4 were discarded" in how
