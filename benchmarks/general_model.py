@@ -33,17 +33,16 @@ from nanorender.models import general_model
 from nanorender.randomization import read_recipe_source
 from nanorender.report.overlay import overlay
 from nanorender.scoring.scores import LabelScores, score_labels
-from nanorender.separation.separate import Separation
 from unet.checkpoint import read_model, write_model
 from unet.confidence import real_particles
 from unet.data import load_dataset
 from unet.devices import describe_devices, divide_cpu, training_mesh
-from unet.predict import Model, load_model, prepare_search
+from unet.predict import Model, load_model
 from unet.presets import preset
 from unet.reliability import fit_model, reliability
 from unet.run_folder import MODEL_NAME, read_log
+from unet.segment import segment_image
 from unet.train import train
-from unet.windows import WindowResult, segment_prepared
 
 MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "general_model.png"
@@ -126,7 +125,7 @@ def score_set(model: Model, images: Collection) -> dict:
     scores, confidence, real, seconds, pixels = [], [], [], 0.0, 0
     for image in images:
         began = time.process_time()
-        found = segmented(model, image.image)
+        found = segment_image(image.image, model=model, averaged=False)
         if scores:  # the first image compiles
             seconds += time.process_time() - began
             pixels += image.image.size
@@ -146,20 +145,12 @@ def score_held_out(model: Model, dataset: Path) -> dict:
     scores, tiles = [], []
     for index in complete_samples(dataset):
         image, truth, _, _ = read_sample(dataset, index)
-        found = segmented(model, image)
+        found = segment_image(image, model=model, averaged=False)
         scores.append(score_labels(found.labels, truth, MIN_AREA_PX))
         tiles.append((image, found.labels, truth))
     worst = sorted(range(len(scores)), key=lambda k: (scores[k].objects.f1, k))[:FAILURES]
     draw_failures([tiles[k] for k in worst])
     return _summary(scores)
-
-
-def segmented(model: Model, image: np.ndarray) -> WindowResult:
-    """Segment an image once, with the settings that users get."""
-    assert model.card.confidence is not None
-    prepared = prepare_search(model, image, None)
-    least = model.card.confidence.threshold
-    return segment_prepared(model, prepared, Separation(), False, False, least)
 
 
 def _summary(scores: list[LabelScores]) -> dict:

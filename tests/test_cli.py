@@ -309,3 +309,32 @@ def assert_one_clear_line(done: subprocess.CompletedProcess) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert len(lines) == 1, done.stderr
+
+
+def test_run_needs_neither_recipe_nor_training(folder, tmp_path):
+    done = nanorender("run", folder / "images", "--truth", "_truth", "--once", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("command.toml", "labels", "particles.csv", "report")
+    ]
+    table = pd.read_csv(tmp_path / "particles.csv")
+    assert set(table["image"]) == {"grid 0", "grid 1"}
+    assert table["confidence"].between(0, 1).all()
+    record = json.loads((tmp_path / "labels" / "grid 0.json").read_text())
+    assert table["confidence"].min() >= record["min_confidence"] > 0
+
+
+def test_a_model_and_a_recipe_exclude_each_other(folder, tmp_path):
+    done = nanorender(
+        *("run", folder / "images", "-o", tmp_path / "study"),
+        *("--model", folder / "study" / "run", "--recipe", "tio2"),
+    )
+    assert_one_clear_line(done)
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_doctor_names_the_general_model():
+    done = nanorender("doctor")
+    assert done.returncode == 0, done.stderr
+    assert "general, " in done.stdout
+    assert "million weights" in done.stdout

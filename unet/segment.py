@@ -6,6 +6,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
@@ -14,7 +17,9 @@ from nanorender.files.collection import Collection, Reading, read_scaled
 from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
 from nanorender.files.tiff import write_image
+from nanorender.models import general_model
 from nanorender.separation.separate import Separation
+from unet.candidates import Particles
 from unet.checkpoint import model_file
 from unet.predict import Model, load_model, prepare_search
 from unet.presets import TrainSettings
@@ -136,6 +141,55 @@ def segment(
     )
 
 
+def segment_image(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+    pixel_size_nm: float | None = None,
+    model: Model | None = None,
+    averaged: bool = True,
+    min_confidence: float | None = None,
+    separation: Separation = Separation(),  # noqa: B008 (it cannot be changed)
+) -> Particles:
+    """Find the particles in an image.
+
+    Parameters
+    ----------
+    image : (h, w) gray values
+    pixel_size_nm : pixel size in nm, None if unknown; the general model does not need it
+    model : trained network, see `unet.predict.load_model`; None for the general model
+    averaged : whether to average predictions over flips and zooms, at about four times the cost
+    min_confidence : confidence below which particles are discarded; None for that of the model
+    separation : how particles are separated
+
+    Returns
+    -------
+    particles : label map, and the confidence of each particle
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y, x = np.mgrid[:128, :128]
+    >>> disc = np.where(np.hypot(y - 64, x - 64) < 20, 200, 60).astype(np.uint8)
+    >>> particles = segment_image(disc, averaged=False)
+    >>> int(particles.labels.max())
+    1
+    """
+    if model is None:
+        path = general_model()
+        model = _cached_model(path, file_sha256(path))
+    prepared = prepare_search(model, image, pixel_size_nm)
+    separation = compensate_erosion(separation, model.card.training)
+    least = _min_confidence(model, min_confidence)
+    found = segment_prepared(model, prepared, separation, averaged, False, least)
+    return Particles(found.labels, found.confidence)
+
+
+def _min_confidence(model: Model, asked: float | None) -> float:
+    """Return the least confidence of particles that are kept."""
+    if asked is not None:
+        return asked
+    return 0.0 if model.card.confidence is None else model.card.confidence.threshold
+
+
 def probability_path(label_path: Path) -> Path:
     """Path of the foreground probability that belongs to a label map.
 
@@ -188,10 +242,8 @@ def _segment_micrograph(
     """Write the label map of one micrograph; return notes on its reading, or why it failed."""
     model = _cached_model(settings.model, settings.model_sha256)
     separation = compensate_erosion(settings.separation, model.card.training)
-    averaged, keep_probability, min_confidence = settings.prediction
-    if min_confidence is None:
-        fitted = model.card.confidence
-        min_confidence = 0.0 if fitted is None else fitted.threshold
+    averaged, keep_probability, asked = settings.prediction
+    min_confidence = _min_confidence(model, asked)
     try:
         # Read the micrograph; keep an existing label map made in the same way
         micrograph = read_scaled(path, settings.reading)

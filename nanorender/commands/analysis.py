@@ -15,6 +15,7 @@ from nanorender.commands.options import (
     Scheduler,
     Truth,
     Workers,
+    note,
     report_failures,
 )
 from nanorender.commands.progress import progress
@@ -72,6 +73,7 @@ def report(
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
     from nanorender.report.study import write_report
+    from nanorender.scoring.plausibility import doubts
     from nanorender.scoring.results import format_scores, read_results
     from nanorender.statistics.summary import Statistics
 
@@ -81,6 +83,8 @@ def report(
         results = read_results(labels, truth, show)
     with progress("drawing") as show:
         page = write_report(labels, results, out, settings, title, command, samples, show)
+    for doubt in doubts(results):
+        note(doubt)
     print(*format_scores(results), page, sep="\n")
 
 

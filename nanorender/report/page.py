@@ -19,6 +19,7 @@ from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
 from nanorender.report.overlay import neighbor_colors, number_places, palette, to_uint8
 from nanorender.report.rois import outlines, svg_path
+from nanorender.scoring.plausibility import UNSURE, doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.scoring.scores import MIN_TRUE_AREA_PX
 from nanorender.statistics.bootstrap import STATISTICS
@@ -52,8 +53,6 @@ PAGE_COLUMNS = (
     "touches_frame",
     "confidence",
 )
-UNSURE = 0.8
-"""Confidence below which the outline of a particle is dashed."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +250,7 @@ def render_page(
         figures=figures,
         fit=shown_fit(summary),
         columns=columns,
+        doubts=doubts(results),
         unsure=UNSURE,
         n_unsure=int((table["confidence"] < UNSURE).sum()),
         min_confidence=provenance.parameters.get("min_confidence"),

@@ -1,0 +1,146 @@
+"""Doubts about a segmentation, in plain words, from what can be seen without truth."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Integer
+from scipy import ndimage
+
+from nanorender.scoring.results import ImageResult
+
+UNSURE = 0.8
+"""Confidence below which a particle is uncertain."""
+
+_MANY_UNSURE = 0.4
+_RING_PX = 3
+_GAP_PX = 1  # between a particle and its ring, blurred by the point spread
+_LEAST_RING_PX = 12
+_LEAST_PARTICLES = 10
+_BOTH_WAYS = 0.25
+_LEAST_CONTRAST = 0.5
+_FULL, _RAGGED = 0.85, 0.85
+
+
+def doubts(results: Sequence[ImageResult]) -> list[str]:
+    """Check whether the particles of a study are plausible.
+
+    Parameters
+    ----------
+    results : images with their particles
+
+    Returns
+    -------
+    doubts : one sentence for each, which names the images; empty if there are none
+
+    Examples
+    --------
+    >>> from nanorender.measuring.measure import measure
+    >>> square = np.pad(np.ones((10, 10), int), 5)
+    >>> labels = np.kron(np.arange(1, 26).reshape(5, 5), square)
+    >>> noise = np.random.default_rng(0).integers(90, 110, labels.shape).astype(np.uint8)
+    >>> result = ImageResult("noise", noise, labels, None, "", measure(labels, None, noise))
+    >>> print(*doubts([result]))
+    In this image, the particles are hardly brighter or darker than their surroundings...
+    """
+    found = []
+    for check, sentence in CHECKS:
+        names = [result.name for result in results if check(result)]
+        if names:
+            found.append(sentence.format(images=_list_of(names, len(results))))
+    return found
+
+
+def _is_unsure(result: ImageResult) -> bool:
+    """Whether many particles are of low confidence."""
+    known = result.table["confidence"].dropna()
+    return len(known) > 0 and float((known < UNSURE).mean()) > _MANY_UNSURE
+
+
+def _is_brighter_and_darker(result: ImageResult) -> bool:
+    """Whether many particles are darker than their surroundings, and many brighter."""
+    contrast = _contrasts(result)
+    if len(contrast) < _LEAST_PARTICLES:
+        return False
+    distinct = contrast[np.abs(contrast) > _LEAST_CONTRAST]
+    darker = float((distinct < 0).mean()) if len(distinct) else 0.0
+    return _BOTH_WAYS < darker < 1 - _BOTH_WAYS
+
+
+def _is_without_contrast(result: ImageResult) -> bool:
+    """Whether most particles differ from their surroundings by less than the noise."""
+    contrast = _contrasts(result)
+    few = len(contrast) < _LEAST_PARTICLES
+    return not few and float(np.median(np.abs(contrast))) < _LEAST_CONTRAST
+
+
+def _is_cut_into_pieces(result: ImageResult) -> bool:
+    """Whether ragged particles in contact cover nearly all of the image."""
+    table = result.table
+    if len(table) < _LEAST_PARTICLES or float((result.labels > 0).mean()) < _FULL:
+        return False
+    return float(table["solidity"].median()) < _RAGGED
+
+
+CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
+    (
+        _is_unsure,
+        "In {images}, many particles are uncertain (dashed outlines): compare the outlines with "
+        "the image before you use the sizes.",
+    ),
+    (
+        _is_brighter_and_darker,
+        "In {images}, many particles are brighter than their surroundings and many darker: "
+        "background may have been taken for particles.",
+    ),
+    (
+        _is_without_contrast,
+        "In {images}, the particles are hardly brighter or darker than their surroundings: texture "
+        "or noise may have been taken for particles.",
+    ),
+    (
+        _is_cut_into_pieces,
+        "In {images}, ragged particles in contact cover nearly the whole image: texture may have "
+        "been cut into pieces.",
+    ),
+)
+"""Checks of an image, and what is said of the images that they find."""
+
+
+def _contrasts(result: ImageResult) -> Float[np.ndarray, "n"]:
+    """Return how much brighter particles are than the background around them, over its noise.
+
+    Particles without enough background around them are left out.
+    """
+    rings = _rings(result.labels)
+    numbers = result.table["label"].to_numpy(np.int64)
+    count = int(result.labels.max(initial=0)) + 1
+    inside, _, _ = _gray_levels(result.image, result.labels, count)
+    around, spread, pixels = _gray_levels(result.image, rings, count)
+    numbers = numbers[pixels[numbers] >= _LEAST_RING_PX]
+    return (inside - around)[numbers] / np.maximum(spread[numbers], 1.0)
+
+
+def _gray_levels(
+    image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"], count: int
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Integer[np.ndarray, "n"]]:
+    """Return mean and spread of the gray levels of each label, and the number of its pixels."""
+    pixels = np.bincount(labels.ravel(), minlength=count)
+    gray = image.ravel().astype(float)
+    mean = np.bincount(labels.ravel(), gray, count) / np.maximum(pixels, 1)
+    square = np.bincount(labels.ravel(), gray**2, count) / np.maximum(pixels, 1)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0)), pixels
+
+
+def _rings(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "h w"]:
+    """Assign the background near each particle to it, without the pixels that touch a particle."""
+    near = ndimage.maximum_filter(labels, 2 * _GAP_PX + 1)
+    wide = ndimage.maximum_filter(labels, 2 * (_GAP_PX + _RING_PX) + 1)
+    return np.where(near == 0, wide, 0)
+
+
+def _list_of(names: Sequence[str], total: int) -> str:
+    """Name the images of a study."""
+    if len(names) == total:
+        return "this image" if total == 1 else "all images"
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{len(names)} images ({shown} and others)"

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from nanorender.measuring.measure import measure
+from nanorender.recipe import read_recipe
+from nanorender.recipes import preset_names
+from nanorender.render import render
+from nanorender.scoring.plausibility import doubts
+from nanorender.scoring.results import ImageResult
+
+GENUINE = [(name, index) for name in preset_names() for index in range(3)]
+
+
+def result(image, labels, confidence=None, name="image"):
+    table = measure(labels, None, image, confidence=confidence)
+    return ImageResult(name, image, labels, None, "", table)
+
+
+def grid(count=5, edge=10, gap=5):
+    """A label map of squares."""
+    square = np.pad(np.ones((edge, edge), np.int32), gap)
+    return np.kron(np.arange(1, count**2 + 1, dtype=np.int32).reshape(count, count), square)
+
+
+def noise(shape, level=100):
+    return np.random.default_rng(0).integers(level - 20, level + 20, shape).astype(np.uint8)
+
+
+def only(found, text):
+    assert len(found) == 1
+    assert text in found[0]
+
+
+@pytest.mark.parametrize(("name", "index"), GENUINE)
+def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index):
+    sample = render(read_recipe(name).at_scale(7.0, 256), 0, index)
+    confidence = np.full(int(sample.labels.max()), 0.95)
+    assert doubts([result(sample.image, sample.labels, confidence)]) == []
+
+
+def test_particles_brighter_than_noise_are_not_doubted():
+    labels = grid()
+    image = noise(labels.shape)
+    image[labels > 0] += 60
+    assert doubts([result(image, labels)]) == []
+
+
+def test_particles_taken_from_noise_are_doubted():
+    labels = grid()
+    only(doubts([result(noise(labels.shape), labels)]), "hardly brighter or darker")
+
+
+def test_holes_beside_particles_are_doubted():
+    labels = grid()
+    image = noise(labels.shape)
+    image[(labels > 0) & (labels % 2 == 0)] += 60
+    image[labels % 2 == 1] -= 60
+    only(doubts([result(image, labels)]), "many darker")
+
+
+def test_many_uncertain_particles_are_doubted():
+    labels = grid()
+    image = noise(labels.shape)
+    image[labels > 0] += 60
+    confidence = np.where(np.arange(25) < 12, 0.5, 0.95)
+    only(doubts([result(image, labels, confidence)]), "uncertain")
+    confidence[:6] = 0.95
+    assert doubts([result(image, labels, confidence)]) == []
+
+
+def test_texture_cut_into_pieces_is_doubted():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :200] + 6 * rng.normal(0, 1, (2, 40, 40)).repeat(5, 1).repeat(5, 2)
+    labels = (1 + (y // 25).clip(0, 7) * 8 + (x // 25).clip(0, 7)).astype(np.int32)
+    only(doubts([result(noise(labels.shape), labels)]), "cut into pieces")
+
+
+def test_a_dense_layer_of_convex_particles_is_not_doubted():
+    labels = grid(count=8, edge=23, gap=0)
+    assert doubts([result(noise(labels.shape), labels)]) == []
+
+
+def test_the_images_are_named():
+    labels = grid()
+    image = noise(labels.shape)
+    bright = image + (60 * (labels > 0)).astype(np.uint8)
+    fine = result(bright, labels, name="fine")
+    found = doubts([fine, *(result(image, labels, name=name) for name in "abcd")])
+    only(found, "In 4 images (a, b, c and others), the particles")
+    assert doubts([]) == []
