@@ -39,12 +39,10 @@ class Candidates(NamedTuple):
     ----------
     labels : (h, w) label map
     features : (n, f) features of each particle, see `unet.confidence.particle_features`
-    foreground : (h, w) probability of a particle
     """
 
     labels: Int32[np.ndarray, "h w"]
     features: Float[np.ndarray, "n f"]
-    foreground: Float[np.ndarray, "h w"]
 
     def graded(self, confidence: Confidence | None) -> Particles:
         """Return the particles with their confidence.
@@ -62,14 +60,27 @@ class Candidates(NamedTuple):
         return Particles(self.labels, confidence.probability(self.features))
 
 
-def find_candidates(
+class Search(NamedTuple):
+    """Outcome of a search for particles.
+
+    Attributes
+    ----------
+    candidates : particles found at each magnification
+    foreground : (h, w) probability of a particle, at the first magnification
+    """
+
+    candidates: list[Candidates]
+    foreground: Float[np.ndarray, "h w"]
+
+
+def search(
     model: Model,
     prepared: Sequence[Prepared],
     window: Window,
     separation: Separation,
     averaged: bool,
-) -> list[Candidates]:
-    """Find candidates in a window of a micrograph at each magnification.
+) -> Search:
+    """Search a window of a micrograph for particles at each magnification.
 
     Parameters
     ----------
@@ -81,15 +92,17 @@ def find_candidates(
 
     Returns
     -------
-    candidates : one for each magnification
+    found : candidates and foreground
     """
-    found = []
+    candidates, foreground = [], np.zeros((0, 0), np.float32)
     for image in prepared:
         maps = predict_window(model, image, window, averaged)
         labels = separate(maps, _at_zoom(separation, image.zoom))
         features = particle_features(labels, maps, image.zoom)
-        found.append(Candidates(labels, features, maps["foreground"]))
-    return found
+        if not candidates:
+            foreground = maps["foreground"]
+        candidates.append(Candidates(labels, features))
+    return Search(candidates, foreground)
 
 
 def choose(candidates: Sequence[Particles], min_confidence: float) -> Particles:

@@ -36,6 +36,8 @@ FEATURES = (
 REAL_IOU = 0.5
 """Intersection over union with a true particle from which a particle is real."""
 
+_REGULARIZATION = 0.05
+"""Inverse strength; on other synthetic images, the log-loss was 0.340 at 1 and 0.331 at 0.05."""
 _CORE = 0.35  # of the inscribed radius: pixels deeper than this are the core of a particle
 _LEAST_PROBABILITY = 1e-3
 _RING_PX = 2  # width of the ring around a particle that its foreground is compared with
@@ -209,7 +211,9 @@ def fit_confidence(
 
     mean, sd = features.mean(axis=0), features.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
-    fitted = LogisticRegression(C=1.0, max_iter=1000).fit(_terms((features - mean) / sd), real)
+    fitted = LogisticRegression(C=_REGULARIZATION, max_iter=1000).fit(
+        _terms((features - mean) / sd), real
+    )
     return Confidence(
         mean=tuple(mean),
         sd=tuple(sd),

@@ -11,7 +11,7 @@ from nanorender.errors import InputError
 from nanorender.files.dataset import complete_samples
 from nanorender.files.labeled import read_sample
 from nanorender.separation.separate import Separation
-from unet.candidates import Candidates, choose, find_candidates
+from unet.candidates import Candidates, choose, search
 from unet.checkpoint import model_file, read_model, write_model
 from unet.confidence import Confidence, fit_confidence, real_particles
 from unet.predict import Model, make_model, prepare_search, whole_window
@@ -116,13 +116,12 @@ def fit_model(
 
 
 def _searched(model: Model, dataset: Path, index: int, averaged: bool) -> _HeldOut:
-    """Find the candidates of an image of a dataset; what needs memory is not kept."""
+    """Search an image of a dataset; labels are kept in 16 bits."""
     image, labels, pixel_size_nm, _ = read_sample(dataset, index)
     prepared = prepare_search(model, image, pixel_size_nm)
     window = whole_window(image.shape)
-    found = find_candidates(model, prepared, window, Separation(), averaged)
-    without_maps = [each._replace(foreground=np.zeros((0, 0), np.float32)) for each in found]
-    return _HeldOut(without_maps, labels.astype(np.uint16))
+    found = search(model, prepared, window, Separation(), averaged)
+    return _HeldOut(found.candidates, labels.astype(np.uint16))
 
 
 def _fitted(images: Sequence[_HeldOut], threshold: float) -> Confidence:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, Integer, UInt8
 
 from nanorender.separation.separate import Separation
-from unet.candidates import choose, find_candidates
+from unet.candidates import choose, search
 from unet.predict import Model, Prepared, Window, whole_window
 
 WHOLE_PX = 4096  # images with no larger edge are not divided
@@ -79,18 +79,16 @@ def segment_prepared(
     begins = [np.zeros(1, np.int64)]  # flat index of each particle's first pixel; entry 0 is unused
     for done, place in enumerate(places):
         on_part(done, len(places))
-        candidates = find_candidates(model, prepared, place.window, separation, averaged)
-        graded = [each.graded(model.card.confidence) for each in candidates]
-        found = choose(graded, min_confidence)
+        found = search(model, prepared, place.window, separation, averaged)
+        graded = [each.graded(model.card.confidence) for each in found.candidates]
+        particles = choose(graded, min_confidence)
         if foreground is not None:
             inside = _within(place.core, place.window)
-            foreground[place.core] = (
-                (255 * candidates[0].foreground[inside]).round().astype(np.uint8)
-            )
+            foreground[place.core] = (255 * found.foreground[inside]).round().astype(np.uint8)
         if len(places) == 1:
-            return WindowResult(found.labels, found.confidence, foreground)
-        own = _add_particles(labels, begins, found.labels, place)
-        confidence.append(found.confidence[own])
+            return WindowResult(particles.labels, particles.confidence, foreground)
+        own = _add_particles(labels, begins, particles.labels, place)
+        confidence.append(particles.confidence[own])
     order = _renumber(labels, np.concatenate(begins))
     return WindowResult(labels, np.concatenate(confidence)[1:][order], foreground)
 

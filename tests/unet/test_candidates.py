@@ -3,7 +3,7 @@ import pytest
 
 from nanorender.separation.separate import Separation
 from unet import candidates
-from unet.candidates import Particles, choose, find_candidates
+from unet.candidates import Particles, choose, search
 from unet.data import SEARCH_ZOOMS
 from unet.model import initial_weights
 from unet.predict import make_model, prepare_search, whole_window
@@ -72,8 +72,8 @@ def test_sizes_of_the_separation_are_those_of_the_reduced_image(model, monkeypat
     monkeypatch.setattr(candidates, "predict_window", lambda *_: {"foreground": speck})
     prepared = prepare_search(model, np.zeros((64, 64), np.uint8), None)
     window = whole_window((64, 64))
-    found = find_candidates(model, prepared, window, Separation(area_opening_px=10), False)
-    assert [each.labels.max() for each in found] == [1, 0, 0]
+    found = search(model, prepared, window, Separation(area_opening_px=10), False)
+    assert [each.labels.max() for each in found.candidates] == [1, 0, 0]
 
 
 def test_without_a_fit_the_confidence_is_the_mean_foreground(model, monkeypatch):
@@ -81,5 +81,7 @@ def test_without_a_fit_the_confidence_is_the_mean_foreground(model, monkeypatch)
     square[10:30, 10:30] = 0.8
     monkeypatch.setattr(candidates, "predict_window", lambda *_: {"foreground": square})
     prepared = prepare_search(model, np.zeros((40, 40), np.uint8), None)[:1]
-    (found,) = find_candidates(model, prepared, whole_window((40, 40)), Separation(), False)
+    found = search(model, prepared, whole_window((40, 40)), Separation(), False)
+    np.testing.assert_array_equal(found.foreground, square)
+    (found,) = found.candidates
     assert found.graded(None).confidence == pytest.approx([0.8], abs=1e-6)
