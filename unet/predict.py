@@ -19,7 +19,8 @@ from unet.data import SEARCH_ZOOMS, equalize, reduce, to_trained_scale
 from unet.model import Weights, abstract_model, set_weights
 from unet.presets import Architecture
 
-_TILE_PX = 512
+_LEAST_TILE_PX = 512
+_FINEST_BYTES = 64 << 20  # of the features of the finest level of a tile
 _EDGE_STEP_PX = 32  # few different shapes, so that few programs are compiled for many image sizes
 _FLIPS = (np.s_[::1, ::1], np.s_[::-1, ::1], np.s_[::1, ::-1], np.s_[::-1, ::-1])
 
@@ -224,7 +225,7 @@ def predict_window(
 
 
 def predict_equalized(
-    model: Model, image: UInt8[np.ndarray, "h w"], tile_px: int = _TILE_PX
+    model: Model, image: UInt8[np.ndarray, "h w"], tile_px: int | None = None
 ) -> Float[np.ndarray, "h w t"]:
     """Predict the probabilities of an equalized image, tile by tile.
 
@@ -236,7 +237,7 @@ def predict_equalized(
     ----------
     model : trained network
     image : (h, w) equalized gray values
-    tile_px : approximate upper limit of the edge of a tile
+    tile_px : approximate upper limit of the edge of a tile; None for what takes little memory
 
     Returns
     -------
@@ -244,7 +245,8 @@ def predict_equalized(
     """
     # Divide the image into tiles and pad it to their extent
     architecture = model.card.training.architecture
-    rows, columns = (list(_tiles(size, architecture, tile_px)) for size in image.shape)
+    limit = _largest_tile_px(architecture) if tile_px is None else tile_px
+    rows, columns = (list(_tiles(size, architecture, limit)) for size in image.shape)
     height, width = rows[-1].tile.stop, columns[-1].tile.stop
     padding = ((0, height - image.shape[0]), (0, width - image.shape[1]))
     padded = np.pad(image, padding, mode="symmetric")
@@ -334,6 +336,15 @@ def _sampled(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(warped)
+
+
+def _largest_tile_px(architecture: Architecture) -> int:
+    """Edge of the largest tile whose finest features take little memory.
+
+    Large tiles save time, since they overlap by the whole receptive field.
+    """
+    bytes_per_px = 4 * architecture.channels[0] / architecture.block_px**2
+    return max(_LEAST_TILE_PX, int((_FINEST_BYTES / bytes_per_px) ** 0.5))
 
 
 def _tiles(size: int, architecture: Architecture, tile_px: int) -> Iterator[_Span]:
