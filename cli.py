@@ -13,6 +13,7 @@ import nanorender.commands.datasets
 import nanorender.commands.rendering
 import unet.commands
 from nanorender.commands.analysis import measure, report
+from nanorender.commands.collisions import Reads, WritesFile, WritesFolder, refuse_collisions
 from nanorender.commands.datasets import export
 from nanorender.commands.options import (
     CORES,
@@ -25,7 +26,7 @@ from nanorender.commands.options import (
     Micrographs,
     MinConfidence,
     ModelFile,
-    Out,
+    OutFolder,
     PixelSize,
     Seed,
     SeparationFile,
@@ -59,14 +60,18 @@ app.add_typer(nanorender.commands.analysis.app)
 
 
 @app.command(rich_help_panel="All stages")
+@refuse_collisions
 @recorded("out")
 def run(
     micrographs: Micrographs,
-    out: Out,
+    out: Annotated[
+        OutFolder, WritesFolder((".", "dataset", "run", "labels", "report"), replaced=("report",))
+    ],
     model: ModelFile = None,
     recipe: Annotated[
         str | None,
         typer.Option(help=f"Train a network on this recipe instead. {RECIPE_HELP}"),
+        Reads(folders=False),
     ] = None,
     count: Count = 320,
     seed: Seed = 0,
@@ -122,9 +127,10 @@ def _scale_nm(micrographs: Path, reading: "Reading", recipe: str) -> float:
 
 
 @app.command(rich_help_panel="All stages")
+@refuse_collisions
 @recorded("out")
 def demo(
-    out: Annotated[Path, typer.Argument(help="Output folder.")] = Path("demo"),
+    out: Annotated[Path, typer.Argument(help="Output folder."), WritesFolder()] = Path("demo"),
     workers: Workers = CORES,
 ) -> None:
     """Run all stages on synthetic images, without any input.
@@ -142,13 +148,18 @@ def demo(
 
 
 @app.command(rich_help_panel="Trust")
+@refuse_collisions
 def compare(
-    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them.")],
+    real: Annotated[Path, typer.Argument(help="Folder of real images, or one of them."), Reads()],
     synthetic: Annotated[
-        Path, typer.Argument(help="Dataset written by 'generate', folder of images, or one image.")
+        Path,
+        typer.Argument(help="Dataset written by 'generate', folder of images, or one image."),
+        Reads(),
     ],
     worst: Annotated[
-        Path | None, typer.Option(help="PNG file for the most easily distinguished patches.")
+        Path | None,
+        typer.Option(help="PNG file for the most easily distinguished patches."),
+        WritesFile(),
     ] = None,
     embedding: Annotated[
         Path | None,
@@ -157,10 +168,12 @@ def compare(
             "t-SNE); their coordinates are written to a CSV file of the same name. Needs "
             "the extra 'similarity' or --model."
         ),
+        WritesFile(also=(".csv",)),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(help="Compute the features with this U-Net (run folder or model file)."),
+        Reads(),
     ] = None,
     count: Annotated[
         int,
@@ -220,11 +233,13 @@ REPRODUCIBLE = {
 
 
 @app.command(rich_help_panel="Trust")
+@refuse_collisions
 def reproduce(
-    folder: Annotated[Path, typer.Argument(help="Folder written by a command.")],
+    folder: Annotated[Path, typer.Argument(help="Folder written by a command."), Reads()],
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="New folder in which the reproduced files are kept."),
+        WritesFolder(),
     ] = None,
 ) -> None:
     """Reproduce an output folder from its provenance record, and compare all files.
@@ -246,6 +261,7 @@ def reproduce(
 
 
 @app.command(rich_help_panel="Trust")
+@refuse_collisions
 def doctor() -> None:
     """Describe this machine, and run a self-test of about 5 seconds.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nanorender.commands.collisions import Reads, WritesFile, WritesFolder, refuse_collisions
 from nanorender.commands.options import (
     Averaged,
     Crop,
@@ -30,28 +31,39 @@ from unet.presets import PRESETS, SelectionCriterion
 
 app = typer.Typer()
 PANEL = "Learn"
-Preset = Annotated[str, typer.Option(help=f"Training preset ({', '.join(PRESETS)}) or TOML file.")]
+Preset = Annotated[
+    str,
+    typer.Option(help=f"Training preset ({', '.join(PRESETS)}) or TOML file."),
+    Reads(folders=False),
+]
+Run = Annotated[
+    Path, typer.Argument(help="Run folder written by 'train'."), Reads(), WritesFolder()
+]
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Dataset written by 'generate'.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset written by 'generate'."), Reads()],
     out: Out,
     preset: Preset = "cpu",
     validation: Annotated[
-        Path | None, typer.Option(help="Micrographs to predict after each epoch.")
+        Path | None, typer.Option(help="Micrographs to predict after each epoch."), Reads()
     ] = None,
     truth: Truth = None,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
     mix: Annotated[
-        Path | None, typer.Option(help="Annotated micrographs to add to the training images.")
+        Path | None,
+        typer.Option(help="Annotated micrographs to add to the training images."),
+        Reads(),
     ] = None,
     mix_truth: Annotated[
         str | None,
         typer.Option(help="Annotations of --mix, if other than --truth: suffix or folder."),
+        Reads(),
     ] = None,
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of process 0, for training in several processes.")
@@ -94,11 +106,12 @@ def train(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("run")
 def select(
-    run: Annotated[Path, typer.Argument(help="Run folder written by 'train'.")],
+    run: Run,
     validation: Annotated[
-        Path | None, typer.Option(help="Validation images of the training.")
+        Path | None, typer.Option(help="Validation images of the training."), Reads()
     ] = None,
     truth: Truth = None,
     by: Annotated[
@@ -108,10 +121,12 @@ def select(
     in_pixels: InPixels = False,
     crop: Crop = None,
     page: Annotated[
-        Path | None, typer.Option(help="HTML page to write for a choice by eye.")
+        Path | None, typer.Option(help="HTML page to write for a choice by eye."), WritesFile()
     ] = None,
     choice: Annotated[
-        list[Path] | None, typer.Option(help="Choice exported from the page; repeatable.")
+        list[Path] | None,
+        typer.Option(help="Choice exported from the page; repeatable."),
+        Reads(),
     ] = None,
 ) -> None:
     """Rank the epochs of a run on micrographs or by eye, and make the best one its model.
@@ -147,11 +162,14 @@ def select(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def baseline(
     micrographs: Micrographs,
     out: Out,
-    truth: Annotated[str, typer.Option(help="Annotations: suffix of file names, or folder.")],
+    truth: Annotated[
+        str, typer.Option(help="Annotations: suffix of file names, or folder."), Reads()
+    ],
     preset: Preset = "real",
     pixel_size_nm: PixelSize = None,
     crop: Crop = None,
@@ -175,11 +193,14 @@ def baseline(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("run")
 def fit_confidence(
-    run: Annotated[Path, typer.Argument(help="Run folder written by 'train'.")],
+    run: Run,
     dataset: Annotated[
-        Path, typer.Argument(help="Dataset of the training's recipe, but of another seed.")
+        Path,
+        typer.Argument(help="Dataset of the training's recipe, but of another seed."),
+        Reads(),
     ],
     averaged: Averaged = False,
     min_confidence: MinConfidence = None,
@@ -196,6 +217,7 @@ def fit_confidence(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def segment(
     micrographs: Micrographs,

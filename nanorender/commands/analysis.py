@@ -8,10 +8,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from nanorender.commands.collisions import (
+    Reads,
+    WritesFile,
+    WritesFolder,
+    refuse_collisions,
+)
 from nanorender.commands.options import (
     CORES,
     AsJson,
-    Out,
+    OutFolder,
     Scheduler,
     Truth,
     Workers,
@@ -28,11 +34,12 @@ PANEL = "Measure"
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def measure(
-    labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Output file, .csv or .parquet.")] = Path(
-        "particles.csv"
-    ),
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps."), Reads()],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Output file, .csv or .parquet."), WritesFile()
+    ] = Path("particles.csv"),
     workers: Workers = CORES,
     scheduler: Scheduler = None,
 ) -> None:
@@ -49,10 +56,11 @@ def measure(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def report(
-    labels: Annotated[Path, typer.Argument(help="Folder of label maps.")],
-    out: Out,
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps."), Reads()],
+    out: Annotated[OutFolder, WritesFolder(replaced=(".",))],
     truth: Truth = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Particle sizes",
     size: Annotated[SizeName, typer.Option(help="Measurement used as particle size.")] = (
@@ -89,10 +97,15 @@ def report(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def evaluate(
-    labels: Annotated[Path, typer.Argument(help="Folder of label maps, or one of them.")],
-    truth: Annotated[str, typer.Argument(help="Annotations: folder, suffix of names, or file.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="CSV file of all scores.")] = None,
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps, or one of them."), Reads()],
+    truth: Annotated[
+        str, typer.Argument(help="Annotations: folder, suffix of names, or file."), Reads()
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="CSV file of all scores."), WritesFile()
+    ] = None,
     min_area_px: Annotated[int, typer.Option(min=1, help="Ignore smaller true regions.")] = 50,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nanorender.commands.collisions import Reads, WritesFile, refuse_collisions
 from nanorender.commands.options import (
     RECIPE_HELP,
     Crop,
@@ -22,13 +23,16 @@ PANEL = "Render"
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def calibrate(
     micrographs: Several,
-    recipe: Annotated[str, typer.Option(help=RECIPE_HELP)] = "tio2",
-    out: Annotated[Path, typer.Option("-o", "--out", help="TOML file to write.")] = Path(
-        "mine.toml"
-    ),
-    sheet: Annotated[Path | None, typer.Option(help="PNG file for a visual check.")] = None,
+    recipe: Annotated[str, typer.Option(help=RECIPE_HELP), Reads(folders=False)] = "tio2",
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="TOML file to write."), WritesFile()
+    ] = Path("mine.toml"),
+    sheet: Annotated[
+        Path | None, typer.Option(help="PNG file for a visual check."), WritesFile()
+    ] = None,
     evaluations: Annotated[
         int,
         typer.Option(min=1, help="Candidates to render; 80 or more to fit all settings."),

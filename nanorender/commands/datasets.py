@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nanorender.commands.collisions import Reads, refuse_collisions
 from nanorender.commands.options import Out
 from nanorender.commands.progress import counted, progress
 from nanorender.provenance.record import recorded
@@ -14,7 +15,10 @@ PANEL = "Render"
 
 
 @app.command(rich_help_panel=PANEL)
-def verify(dataset: Annotated[Path, typer.Argument(help="Folder written by 'generate'.")]) -> None:
+@refuse_collisions
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="Folder written by 'generate'."), Reads()],
+) -> None:
     """Check a dataset: files against their checksums, label maps against truth tables.
 
     Example: nanorender verify dataset
@@ -34,9 +38,12 @@ def verify(dataset: Annotated[Path, typer.Argument(help="Folder written by 'gene
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder written by 'generate' or 'segment'.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder written by 'generate' or 'segment'."), Reads()
+    ],
     out: Out,
     layout: Annotated[
         str, typer.Option(help="Layout: coco, cellpose, stardist or nnunet.")

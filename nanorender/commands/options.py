@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nanorender.commands.collisions import Reads, WritesFolder
 from nanorender.errors import InputError
 from nanorender.recipes import preset_names, randomized_names
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 RECIPE_HELP = f"Preset ({', '.join(preset_names())}) or TOML file."
 SOURCE_HELP = f"Preset ({', '.join(preset_names() + randomized_names())}) or TOML file."
-RecipeName = Annotated[str, typer.Argument(help=SOURCE_HELP)]
-Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or a single image.")]
-Several = Annotated[list[Path], typer.Argument(help="Images, or folders of images.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder, created if missing.")]
+RecipeName = Annotated[str, typer.Argument(help=SOURCE_HELP), Reads(folders=False)]
+Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or a single image."), Reads()]
+Several = Annotated[list[Path], typer.Argument(help="Images, or folders of images."), Reads()]
+OutFolder = Annotated[Path, typer.Option("-o", "--out", help="Output folder, created if missing.")]
+Out = Annotated[OutFolder, WritesFolder()]
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="Number of synthetic images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
@@ -38,7 +40,7 @@ Crop = Annotated[
     str | None, typer.Option(help="TOP,BOTTOM,LEFT,RIGHT of the part to use, in pixels.")
 ]
 Truth = Annotated[
-    str | None, typer.Option(help="Annotations: suffix of their names, or their folder.")
+    str | None, typer.Option(help="Annotations: suffix of their names, or their folder."), Reads()
 ]
 Averaged = Annotated[
     bool,
@@ -53,10 +55,12 @@ MinConfidence = Annotated[
 ModelFile = Annotated[
     Path | None,
     typer.Option("--model", help="Run folder or model file; left out: the general model."),
+    Reads(),
 ]
 SeparationFile = Annotated[
     Path | None,
     typer.Option("--separation", help="TOML file with the settings of particle separation."),
+    Reads(),
 ]
 DarkParticles = Annotated[
     bool, typer.Option("--dark-particles", help="Particles are darker than the background.")

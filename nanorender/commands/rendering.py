@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nanorender.commands.collisions import Reads, WritesFile, refuse_collisions
 from nanorender.commands.options import (
     CORES,
     AsJson,
@@ -34,13 +35,14 @@ def _rendering_progress() -> AbstractContextManager[ProgressCallback]:
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def preview(
     recipe: RecipeName,
     count: Count = 6,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option("-o", "--out", help="PNG file to write.")] = Path(
-        "preview.png"
-    ),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="PNG file to write."), WritesFile()
+    ] = Path("preview.png"),
 ) -> None:
     """Draw a contact sheet of a recipe: images, labels, heights and normals.
 
@@ -55,6 +57,7 @@ def preview(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def gallery(out: Out) -> None:
     """Draw every particle template in every material, and an image of every preset.
 
@@ -68,6 +71,7 @@ def gallery(out: Out) -> None:
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 @recorded("out")
 def generate(
     recipe: RecipeName,
@@ -114,8 +118,11 @@ def generate(
 
 
 @app.command(rich_help_panel=PANEL)
+@refuse_collisions
 def bench(
-    recipes: Annotated[list[str] | None, typer.Argument(help="Presets; all if omitted.")] = None,
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Presets; all if omitted."), Reads(folders=False)
+    ] = None,
     count: Count = 10,
     as_json: AsJson = False,
 ) -> None:
