@@ -15,7 +15,12 @@ from nanorender.execution.workers import run_tasks
 from nanorender.files.checksums import file_sha256
 from nanorender.files.collection import Collection, Reading, read_scaled
 from nanorender.files.micrograph import Micrograph
-from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
+from nanorender.files.segmentation import (
+    SegmentationRecord,
+    read_record,
+    refuse_foreign_maps,
+    write_segmentation,
+)
 from nanorender.files.tiff import write_image
 from nanorender.models import general_model
 from nanorender.separation.separate import Separation
@@ -107,8 +112,11 @@ def segment(
     Raises
     ------
     InputError
-        If the model is not valid, or the folder cannot be written.
+        If the model is not valid, or the folder cannot be written or holds other files of these
+        names.
     """
+    refuse_foreign_maps(folder, (path.stem for path in micrographs.paths))
+
     # Load the model once, so that an invalid one is refused before any work
     path = model_file(model_path).resolve()
     model_sha256 = file_sha256(path)

@@ -1,5 +1,6 @@
 """Segmentation results: folders of label maps, each with a record of how it was made."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,9 @@ class SegmentationRecord(Settings):
 def write_segmentation(
     folder: Path, labels: Integer[np.ndarray, "h w"], record: SegmentationRecord
 ) -> Path:
-    """Write a label map and, when it is complete, its record.
+    """Write the record of a label map, then the map.
+
+    A label map without a record has thus another origin, see `refuse_foreign_maps`.
 
     Parameters
     ----------
@@ -109,10 +112,34 @@ def write_segmentation(
     """
     path = folder / f"{record.image.stem}.tif"
     folder.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").unlink(missing_ok=True)
-    write_labels(path, labels, record.pixel_size_nm)
+    path.unlink(missing_ok=True)
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
+    write_labels(path, labels, record.pixel_size_nm)
     return path
+
+
+def refuse_foreign_maps(folder: Path, names: Iterable[str]) -> None:
+    """Refuse to replace files that `write_segmentation` has not written.
+
+    Parameters
+    ----------
+    folder
+        Folder of label maps, which may be missing.
+    names
+        Names of the micrographs, without extension.
+
+    Raises
+    ------
+    InputError
+        If a file with the name of a label map has no record beside it.
+    """
+    for name in names:
+        path = folder / f"{name}.tif"
+        if path.exists() and not path.with_suffix(".json").exists():
+            raise InputError(
+                f"{path} has no record of 'nanorender segment' and would be replaced; give another "
+                "folder, or move the file"
+            )
 
 
 def read_record(label_path: Path) -> SegmentationRecord | None:

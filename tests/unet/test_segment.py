@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nanorender.errors import UnwritableError
+from nanorender.errors import InputError, UnwritableError
 from nanorender.files.collection import Reading, find_collection, read_collection
 from nanorender.files.imagefile import read_pixels
 from nanorender.files.segmentation import read_record
@@ -59,6 +59,14 @@ def test_existing_label_maps_are_kept_if_settings_are_equal(square, card, tmp_pa
     assert len(predictions) == 1
     segment(model, collection, Separation(threshold=0.6), tmp_path / "labels", ONCE)
     assert len(predictions) == 2
+
+
+def test_a_file_of_other_origin_is_not_replaced(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    before = (tmp_path / "square.tif").read_bytes()
+    with pytest.raises(InputError, match="has no record"):
+        segment(model, square[0], Separation(), tmp_path, ONCE)
+    assert (tmp_path / "square.tif").read_bytes() == before
 
 
 def test_the_probability_is_kept_on_request(square, card, tmp_path):
