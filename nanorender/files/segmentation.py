@@ -112,7 +112,8 @@ def write_segmentation(
     """
     path = folder / f"{record.image.stem}.tif"
     folder.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    if path.is_file():
+        path.unlink()
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
     return path
@@ -135,7 +136,7 @@ def refuse_foreign_maps(folder: Path, names: Iterable[str]) -> None:
     """
     for name in names:
         path = folder / f"{name}.tif"
-        if path.exists() and not path.with_suffix(".json").exists():
+        if path.is_file() and not path.with_suffix(".json").exists():
             raise InputError(
                 f"{path} has no record of 'nanorender segment' and would be replaced; give another "
                 "folder, or move the file"
