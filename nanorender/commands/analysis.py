@@ -31,6 +31,10 @@ from nanorender.statistics.frame import FrameRuleName
 
 app = typer.Typer()
 PANEL = "Measure"
+Binary = Annotated[
+    bool,
+    typer.Option("--binary", help="The files are masks; each 4-connected region is a particle."),
+]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -42,15 +46,19 @@ def measure(
     ] = Path("particles.csv"),
     workers: Workers = CORES,
     scheduler: Scheduler = None,
+    binary: Binary = False,
 ) -> None:
     """Measure every particle of a folder of label maps: one row each, in nm.
 
     Example: nanorender measure labels -o particles.csv
     """
+    from nanorender.files.segmentation import read_mask, read_segmented
     from nanorender.measuring.table import tabulate
 
     with progress("measuring") as show:
-        tabulated = tabulate(labels, out, workers, scheduler, show)
+        tabulated = tabulate(
+            labels, out, workers, scheduler, show, read_mask if binary else read_segmented
+        )
     report_failures(tabulated.failures, tabulated.maps, "label maps")
     print(out)
 
@@ -75,11 +83,13 @@ def report(
     samples: Annotated[
         str | None, typer.Option(help="Regular expression that finds the sample in an image name.")
     ] = None,
+    binary: Binary = False,
 ) -> None:
     """Write a report on a folder of label maps: distributions, overlays, tables.
 
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
+    from nanorender.files.segmentation import read_mask, read_segmented
     from nanorender.report.study import write_report
     from nanorender.scoring.plausibility import doubts
     from nanorender.scoring.results import format_scores, read_results
@@ -88,7 +98,7 @@ def report(
     settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
     command = shlex.join(["nanorender", *sys.argv[1:]])
     with progress("measuring") as show:
-        results = read_results(labels, truth, show)
+        results = read_results(labels, truth, show, read_mask if binary else read_segmented)
     with progress("drawing") as show:
         page = write_report(labels, results, out, settings, title, command, samples, show)
     for doubt in doubts(results):
@@ -107,6 +117,7 @@ def evaluate(
         Path | None, typer.Option("-o", "--out", help="CSV file of all scores."), WritesFile()
     ] = None,
     min_area_px: Annotated[int, typer.Option(min=1, help="Ignore smaller true regions.")] = 50,
+    binary: Binary = False,
     as_json: AsJson = False,
 ) -> None:
     """Score label maps against the truth: pixels, particles from IoU 0.5 to 0.95, sizes.
@@ -114,6 +125,7 @@ def evaluate(
     Example: nanorender evaluate labels truth -o scores.csv
     """
     from nanorender.files.atomic import write_text
+    from nanorender.files.segmentation import read_mask, read_segmented
     from nanorender.scoring.evaluate import (
         evaluate_folder,
         evaluation_record,
@@ -122,7 +134,9 @@ def evaluate(
     )
 
     with progress("scoring") as show:
-        evaluations = evaluate_folder(labels, truth, min_area_px, show)
+        evaluations = evaluate_folder(
+            labels, truth, min_area_px, show, read_mask if binary else read_segmented
+        )
     if out is not None:
         write_text(out, full_table(evaluations).to_csv(index=False))
     if as_json:

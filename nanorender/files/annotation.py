@@ -10,6 +10,7 @@ from scipy import ndimage
 from nanorender.errors import InputError
 from nanorender.files.imagefile import SUFFIXES, label_values, read_pixels
 from nanorender.files.micrograph import Micrograph
+from nanorender.files.plausibility import refuse_unlikely_labels
 
 
 def stem_suffix(suffix: str) -> str:
@@ -93,7 +94,8 @@ def read_truth(path: Path, micrograph: Micrograph) -> Int32[np.ndarray, "h w"]:
     Raises
     ------
     InputError
-        If the file is not a label map, differs in size, or is the micrograph itself.
+        If the file is not a label map, differs in size, or is the micrograph itself or another gray
+        image.
     """
     labels = label_values(path, read_pixels(path).array)
     if labels.shape == micrograph.file_shape:
@@ -112,5 +114,6 @@ def read_truth(path: Path, micrograph: Micrograph) -> Int32[np.ndarray, "h w"]:
     foreground = labels > 0
     if np.all(labels[foreground] == labels.max(initial=0)):
         regions: Any = ndimage.label(foreground, output=np.int32)
-        labels = regions[0]
+        return regions[0]
+    refuse_unlikely_labels(path, labels)
     return labels

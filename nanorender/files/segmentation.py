@@ -3,17 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32, Integer
 from pydantic import PositiveFloat, ValidationError, field_validator
+from scipy import ndimage
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.checksums import file_sha256
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
+from nanorender.files.plausibility import refuse_unlikely_labels
 from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Fraction, Settings, read_text
 
@@ -235,17 +237,61 @@ def read_segmented(path: Path) -> Segmented:
     Raises
     ------
     InputError
-        If a file cannot be read or has changed, or the two differ in size.
+        If a file cannot be read or has changed, the two differ in size, or a file without record
+        is a mask or a gray image.
     """
     labels, calibrated_nm = read_labels(path)
     record = read_record(path)
     if record is None:
-        source = "the label map's own calibration" if calibrated_nm else "unknown"
-        image = np.where(labels > 0, 160, 40).astype(np.uint8)
-        whole = (0, labels.shape[0], 0, labels.shape[1])
-        stand_in = Micrograph(image, calibrated_nm, source, whole, labels.shape, path)
-        return Segmented(labels, stand_in)
+        refuse_unlikely_labels(path, labels)
+        return _without_micrograph(path, labels, calibrated_nm)
     micrograph = record.read_micrograph()
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     return Segmented(labels, micrograph, np.array(record.confidence, float))
+
+
+def read_mask(path: Path) -> Segmented:
+    """Read a binary mask, of which each 4-connected region is a particle.
+
+    Annotators separate touching particles by thin lines that may be crossed diagonally. The mask
+    stands in for its micrograph as in `read_segmented`.
+
+    Parameters
+    ----------
+    path
+        File of the mask.
+
+    Returns
+    -------
+    Segmented
+        Labels and image.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has several values other than 0, or is a label map with record.
+    """
+    if read_record(path) is not None:
+        raise InputError(
+            f"{path} is a label map of 'nanorender segment', not a mask; leave out --binary"
+        )
+    values, calibrated_nm = read_labels(path)
+    found = np.unique(values[values > 0])
+    if len(found) > 1:
+        raise InputError(
+            f"{path} is not a mask: it has {len(found)} values other than 0; leave out --binary if "
+            "it is a label map, or set a threshold first"
+        )
+    regions: Any = ndimage.label(values, output=np.int32)
+    return _without_micrograph(path, regions[0], calibrated_nm)
+
+
+def _without_micrograph(
+    path: Path, labels: Int32[np.ndarray, "h w"], pixel_size_nm: float | None
+) -> Segmented:
+    """Let a label map stand in for its micrograph."""
+    source = "the label map's own calibration" if pixel_size_nm else "unknown"
+    image = np.where(labels > 0, 160, 40).astype(np.uint8)
+    whole = (0, labels.shape[0], 0, labels.shape[1])
+    return Segmented(labels, Micrograph(image, pixel_size_nm, source, whole, labels.shape, path))

@@ -15,8 +15,8 @@ from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
 from nanorender.files.atomic import atomic_file, write_text
 from nanorender.files.checksums import file_sha256
-from nanorender.files.segmentation import find_label_maps, read_segmented
-from nanorender.measuring.measure import measure
+from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
+from nanorender.measuring.measure import column_descriptions, measure
 
 
 class MeasurementOutcome(NamedTuple):
@@ -38,6 +38,7 @@ def tabulate(
     workers: int,
     scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    read: Callable[[Path], Segmented] = read_segmented,
 ) -> MeasurementOutcome:
     """Measure all label maps of a folder and write one table.
 
@@ -52,6 +53,7 @@ def tabulate(
     workers : number of processes
     scheduler : address of a Dask scheduler; None for processes on this machine
     on_progress : called with the number of maps measured so far and their total
+    read : reads a file, `read_segmented` or `read_mask`
 
     Returns
     -------
@@ -75,7 +77,9 @@ def tabulate(
     rows: dict[Path, Path] = {}
     failures: dict[Path, str] = {}
     on_progress(0, len(paths))
-    for path, (part, failure) in run_tasks(partial(measure_into, parts), paths, workers, scheduler):
+    for path, (part, failure) in run_tasks(
+        partial(measure_into, parts, read), paths, workers, scheduler
+    ):
         if part is None:
             failures[path] = failure
         else:
@@ -88,12 +92,13 @@ def tabulate(
     return MeasurementOutcome(len(paths), failed)
 
 
-def measure_file(path: Path) -> pd.DataFrame:
+def measure_file(path: Path, read: Callable[[Path], Segmented] = read_segmented) -> pd.DataFrame:
     """Measure the particles of one label map.
 
     Parameters
     ----------
     path : file of the label map
+    read : reads it
 
     Returns
     -------
@@ -104,18 +109,21 @@ def measure_file(path: Path) -> pd.DataFrame:
     InputError
         If a file cannot be read, has changed, or the two differ in size.
     """
-    labels, micrograph, confidence = read_segmented(path)
+    labels, micrograph, confidence = read(path)
     table = measure(labels, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
     table.insert(0, "image", path.stem)
     return table
 
 
-def measure_into(parts: Path, path: Path) -> tuple[Path | None, str]:
+def measure_into(
+    parts: Path, read: Callable[[Path], Segmented], path: Path
+) -> tuple[Path | None, str]:
     """Measure one label map into a file named by a hash of its content.
 
     Parameters
     ----------
     parts : folder of the rows of each image
+    read : reads a label map
     path : file of the label map
 
     Returns
@@ -124,9 +132,9 @@ def measure_into(parts: Path, path: Path) -> tuple[Path | None, str]:
     failure : reason, empty if there is none
     """
     try:
-        part = parts / f"{_content(path)}.csv"
+        part = parts / f"{_content(path, read.__name__)}.csv"
         if not part.is_file():
-            write_text(part, measure_file(path).to_csv(index=False))
+            write_text(part, measure_file(path, read).to_csv(index=False))
     except UnwritableError:
         raise
     except InputError as error:
@@ -139,9 +147,10 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _content(path: Path) -> str:
-    """Return a hash of a label map, its record and the version of this package."""
-    digest = hashlib.sha256(f"{__version__} {path.stem}".encode(errors="surrogateescape"))
+def _content(path: Path, reader: str) -> str:
+    """Return a hash of a label map, its record, its reader, the columns and the version."""
+    made_by = f"{__version__} {path.stem} {reader} {','.join(column_descriptions(1.0))}"
+    digest = hashlib.sha256(made_by.encode(errors="surrogateescape"))
     for file in (path, path.with_suffix(".json")):
         try:
             digest.update(bytes.fromhex(file_sha256(file)))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nanorender.errors import InputError
 from nanorender.files.annotation import find_truth, read_truth
-from nanorender.files.segmentation import find_label_maps, read_segmented
+from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
 from nanorender.scoring.scores import IOU_LEVELS, LabelScores, score_labels, size_agreement
 
 _MEAN = "mean"  # last row of tables of ratios and counts; counts are summed
@@ -63,6 +63,7 @@ def evaluate_folder(
     truth: str,
     min_area_px: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    read: Callable[[Path], Segmented] = read_segmented,
 ) -> list[Evaluation]:
     """Score every label map of a folder, or a single one.
 
@@ -73,6 +74,7 @@ def evaluate_folder(
         micrographs, or one file for one label map
     min_area_px : area of the smallest true region that counts, in pixels
     on_progress : called with the number of maps scored so far and their total
+    read : reads a label map, `read_segmented` or `read_mask`
 
     Returns
     -------
@@ -93,7 +95,7 @@ def evaluate_folder(
     evaluations = []
     for path in paths:
         on_progress(len(evaluations), len(paths))
-        values, micrograph, _ = read_segmented(path)
+        values, micrograph, _ = read(path)
         true = read_truth(file, micrograph) if file.is_file() else find_truth(micrograph, truth)
         scores = score_labels(values, true, min_area_px)
         evaluations.append(Evaluation(path.stem, scores, micrograph.pixel_size_nm))

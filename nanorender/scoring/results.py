@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Integer
 
 from nanorender.files.annotation import find_truth
-from nanorender.files.segmentation import find_label_maps, read_segmented
+from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
 from nanorender.measuring.measure import measure
 from nanorender.scoring.scores import LabelScores, score_labels
 
@@ -56,6 +56,7 @@ def read_results(
     labels: Path,
     truth: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    read: Callable[[Path], Segmented] = read_segmented,
 ) -> list[ImageResult]:
     """Read the label maps of a folder and measure their particles.
 
@@ -65,6 +66,7 @@ def read_results(
         micrographs, with the pixel size that the TIFF file states
     truth : folder or suffix of the annotations, as in `find_truth`
     on_progress : called with the number of maps measured so far and their total
+    read : reads a label map, `read_segmented` or `read_mask`
 
     Returns
     -------
@@ -79,7 +81,7 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        values, micrograph, confidence = read_segmented(path)
+        values, micrograph, confidence = read(path)
         result = ImageResult(
             name=path.stem,
             image=micrograph.image,

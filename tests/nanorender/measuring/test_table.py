@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from nanorender.errors import InputError
+from nanorender.files.segmentation import read_mask
 from nanorender.files.tiff import write_labels
 from nanorender.measuring import table as module
 from nanorender.measuring.table import tabulate
@@ -60,11 +61,37 @@ def test_measurement_resumes_and_repeats_changed_maps(maps, tmp_path, monkeypatc
     measured = []
     measure_file = module.measure_file
     monkeypatch.setattr(
-        module, "measure_file", lambda path: measured.append(path.name) or measure_file(path)
+        module,
+        "measure_file",
+        lambda path, read: measured.append(path.name) or measure_file(path, read),
     )
     assert tabulate(maps, tmp_path / "a.csv", 1) == (4, ())
     assert measured == ["0.tif", "3.tif"]
     assert pd.read_csv(tmp_path / "a.csv")["image"].tolist() == [0, 1, 1, 2, 2, 3]
+
+
+def test_rows_of_other_columns_are_measured_again(maps, tmp_path, monkeypatch):
+    (maps / "3.tif").write_bytes(b"torn")
+    tabulate(maps, tmp_path / "a.csv", 1)
+    write_labels(maps / "3.tif", np.ones((40, 50), np.int32), 2.0)
+    measure_file, columns = module.measure_file, module.column_descriptions(1.0)
+    monkeypatch.setattr(module, "column_descriptions", lambda _: {**columns, "extent": "Extent"})
+    monkeypatch.setattr(
+        module, "measure_file", lambda path, read: measure_file(path, read).assign(extent=1.0)
+    )
+    assert tabulate(maps, tmp_path / "a.csv", 1) == (4, ())
+    assert len(pd.read_csv(tmp_path / "a.csv")["extent"]) == 7
+
+
+def test_masks_are_measured_by_their_regions(tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((40, 50), np.int32)
+    mask[5:15, 5:15] = mask[20:26, 30:40] = 255
+    write_labels(tmp_path / "masks" / "a.tif", mask, 2.0)
+    done = tabulate(tmp_path / "masks", tmp_path / "a.csv", 1)
+    assert "--binary" in done.failures[0]
+    assert tabulate(tmp_path / "masks", tmp_path / "a.csv", 1, read=read_mask) == (1, ())
+    assert pd.read_csv(tmp_path / "a.csv")["area_nm2"].tolist() == [400, 240]
 
 
 def test_images_with_and_without_a_pixel_size_are_not_mixed(maps, tmp_path):
