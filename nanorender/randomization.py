@@ -164,7 +164,7 @@ class RandomizedRecipe(Settings):
         except ValidationError as error:
             raise InputError(
                 f"specimen '{specimen.name}' with imaging '{imaging.name}' is not valid: "
-                f"{first_problem(error)}"
+                f"{first_problem(error, Recipe)}"
             ) from None
 
 

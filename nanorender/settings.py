@@ -1,8 +1,10 @@
 """Settings: immutable records read from TOML, in which unknown keys are errors."""
 
 import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -33,7 +35,7 @@ class Settings(BaseModel):
     Camera(tilt_deg=5.0)
     >>> Camera.from_toml("tilt = 5", "camera.toml")
     Traceback (most recent call last):
-    nanorender.errors.InputError: camera.toml: unknown key 'tilt'; remove it or correct its spelling
+    nanorender.errors.InputError: camera.toml: unknown key 'tilt'; did you mean 'tilt_deg'?
     """
 
     model_config = ConfigDict(
@@ -74,7 +76,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(tomllib.loads(text))
         except ValidationError as error:
-            raise InputError(f"{source}: {first_problem(error)}") from None
+            raise InputError(f"{source}: {first_problem(error, cls)}") from None
         except (
             ValueError,
             RecursionError,
@@ -147,7 +149,7 @@ def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
         raise InputError(f"{path} cannot be read as text: {error}") from None
 
 
-def first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """Describe the first problem in one line, with the number of others.
 
     Unknown keys come first: a misspelled key is also reported as missing.
@@ -156,6 +158,8 @@ def first_problem(error: ValidationError) -> str:
     ----------
     error
         The error of a pydantic model.
+    model
+        The model, whose keys are suggested in place of unknown ones.
 
     Returns
     -------
@@ -170,13 +174,52 @@ def first_problem(error: ValidationError) -> str:
         case _ if not key:
             line = message
         case "extra_forbidden":
-            line = f"unknown key '{key}'; remove it or correct its spelling"
+            line = _unknown_key(key, _known_keys(model, first["loc"]))
+        case "union_tag_not_found" if isinstance(first["input"], Mapping):
+            tag = first["ctx"]["discriminator"].strip("'")
+            written = get_close_matches(tag, map(str, first["input"]), n=1)
+            line = f"'{key}.{tag}' is missing; add it"
+            if written:
+                line = _unknown_key(f"{key}.{written[0]}", {tag})
         case "missing":
             line = f"'{key}' is missing; add it"
         case _:
             line = f"'{key}' (={_shortened(repr(first['input']))}): {message}"
     others = len(problems) - 1
     return line + (f" (and {others} more problem{'s' * (others > 1)})" if others else "")
+
+
+def _unknown_key(key: str, known: set[str]) -> str:
+    """Describe an unknown key, with the most similar known one."""
+    similar = get_close_matches(key.rpartition(".")[2], sorted(known), n=1)
+    remedy = f"did you mean '{similar[0]}'?" if similar else "remove it or correct its spelling"
+    return f"unknown key '{key}'; {remedy}"
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> set[str]:
+    """Return the keys that a model allows beside a key at a place in nested settings."""
+    models = [model]
+    for part in place[:-1]:
+        # A part is the kind that selects a model, a key, or else a number or a name in a table.
+        of_kind = [each for each in models if part == _kind(each)]
+        fields = [each.model_fields[part] for each in models if part in each.model_fields]
+        inner = [each for field in fields for each in _models_in(field.annotation)]
+        models = of_kind or inner or models
+    return {name for each in models for name in each.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in a type, such as the members of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _kind(model: type[BaseModel]) -> object:
+    """Return the name that selects a model of a union, None if there is none."""
+    field = model.model_fields.get("kind")
+    return None if field is None else field.default
 
 
 def _shortened(text: str) -> str:

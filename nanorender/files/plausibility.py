@@ -17,8 +17,10 @@ alone is unlikely to be.
 """
 
 SEVERAL_SHARE = 0.9
-"""Share of values in several regions from which values are not labels. Wires that are cut by other
-wires are in several regions, too, hence the further limits."""
+"""Share of pixels whose value is in several regions, from which values are not labels.
+
+Wires that are cut by other wires are in several regions, too, hence the further limits.
+"""
 
 GRAY_REGIONS, SMALL_REGION_PX = 20, 32
 """Mean number of regions of a value, and their mean area, in images that are not label maps."""
@@ -64,6 +66,7 @@ def refuse_unlikely_labels(path: Path, labels: Int32[np.ndarray, "h w"]) -> None
     one_of_each = np.zeros(int(pieces.max()) + 1, np.int32)
     one_of_each[pieces[labels > 0]] = values
     regions = np.bincount(one_of_each[1:])
+    several = np.mean(regions[values] > 1) >= SEVERAL_SHARE
     regions = regions[regions > 0]
 
     # Refuse a mask.
@@ -77,7 +80,6 @@ def refuse_unlikely_labels(path: Path, labels: Int32[np.ndarray, "h w"]) -> None
             )
 
     # Refuse a gray image.
-    several = np.mean(regions > 1) >= SEVERAL_SHARE
     count, area = regions.mean(), len(values) / regions.sum()
     gray = several and (
         count >= CLASS_REGIONS or (count >= GRAY_REGIONS and area < SMALL_REGION_PX)

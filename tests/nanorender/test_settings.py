@@ -2,6 +2,8 @@ import pytest
 from pydantic import PositiveInt
 
 from nanorender.errors import InputError
+from nanorender.recipe import Recipe
+from nanorender.recipes import preset_text
 from nanorender.settings import Settings
 
 
@@ -21,7 +23,7 @@ def test_settings_survive_a_round_trip_through_toml():
     [
         ("rows = 3\ncolour = 1", "unknown key 'colour'"),
         ("name = 'a'", "'rows' is missing; add it"),
-        ("row = 1", "unknown key 'row'"),
+        ("row = 1", "unknown key 'row'; did you mean 'rows'? (and 1 more problem)"),
         ("color = 1", "(and 1 more problem)"),
         ("color = 1\ncolumns = 2", "(and 2 more problems)"),
         ("rows = -1", "'rows' (=-1)"),
@@ -37,6 +39,24 @@ def test_a_bad_text_gives_one_line_that_names_the_key(text, said):
     assert said in str(error.value)
     assert "grid.toml" in str(error.value)
     assert "\n" not in str(error.value).split(": ", 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("field_nm", "field_mn", "unknown key 'field_mn'; did you mean 'field_nm'?"),
+        ("[camera]", "[cammera]", "unknown key 'cammera'; did you mean 'camera'?"),
+        ("compactness", "compactnes", "agglomerates.compactnes'; did you mean 'compactness'?"),
+        ("templates", "template", "unknown key 'particles.0.template'; did you mean 'templates'?"),
+        ("\nalbedo", "\nalbdo", "edge_effect.albdo'; did you mean 'albedo'?"),
+        ("\nkind", "\nknd", "unknown key 'placement.knd'; did you mean 'kind'?"),
+    ],
+)
+def test_the_most_similar_key_is_suggested_at_any_depth(right, wrong, said):
+    text = preset_text("tio2").replace(right, wrong, 1)
+    with pytest.raises(InputError) as error:
+        Recipe.from_toml(text, "mine.toml")
+    assert said in str(error.value)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
