@@ -12,6 +12,7 @@ import nanorender.commands.calibration
 import nanorender.commands.datasets
 import nanorender.commands.rendering
 import unet.commands
+from nanorender import __version__
 from nanorender.commands.analysis import measure, report
 from nanorender.commands.collisions import Reads, WritesFile, WritesFolder, refuse_collisions
 from nanorender.commands.datasets import export
@@ -57,6 +58,25 @@ app.add_typer(nanorender.commands.datasets.app)
 app.add_typer(nanorender.commands.calibration.app)
 app.add_typer(unet.commands.app)
 app.add_typer(nanorender.commands.analysis.app)
+
+
+def _print_version(asked: bool) -> None:
+    """Print the version and exit, if asked."""
+    if asked:
+        print(f"nanorender {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
 
 
 @app.command(rich_help_panel="All stages")

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 import cli
+from nanorender import __version__
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
 from nanorender.render import render
@@ -67,6 +68,18 @@ def test_help_loads_no_heavy_library():
     code = f"import sys, cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_printed():
+    done = nanorender("--version")
+    assert (done.returncode, done.stdout) == (0, f"nanorender {__version__}\n")
+
+
+def test_an_image_size_without_a_pixel_size_is_refused(tmp_path):
+    done = nanorender("generate", "tio2", "--image-px", 64, "-o", tmp_path / "dataset")
+    assert_one_clear_line(done)
+    assert "--pixel-size-nm" in done.stderr
+    assert not (tmp_path / "dataset").exists()
 
 
 def test_every_command_has_an_example_in_its_help():

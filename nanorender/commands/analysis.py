@@ -25,6 +25,7 @@ from nanorender.commands.options import (
     report_failures,
 )
 from nanorender.commands.progress import progress
+from nanorender.errors import InputError
 from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
 from nanorender.statistics.frame import FrameRuleName
@@ -133,6 +134,8 @@ def evaluate(
         full_table,
     )
 
+    if out is not None and out.suffix.lower() != ".csv":
+        raise InputError(f"{out} must end in .csv; Excel opens such files")
     with progress("scoring") as show:
         evaluations = evaluate_folder(
             labels, truth, min_area_px, show, read_mask if binary else read_segmented

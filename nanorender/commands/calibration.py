@@ -14,6 +14,7 @@ from nanorender.commands.options import (
     PixelSize,
     Seed,
     Several,
+    note,
     parse_reading,
 )
 from nanorender.commands.progress import progress
@@ -61,13 +62,16 @@ def calibrate(
         require_suffix(sheet, ".png")
     base = read_recipe(recipe)
     images = read_micrographs(micrographs, parse_reading(pixel_size_nm, crop=crop))
+    for image in images:
+        for line in image.notes:
+            note(f"{image.path.name}: {line}")
     settings = CalibrationSettings(
         evaluations=evaluations, seed=seed, dark_particles=dark_particles
     )
     with progress("fitting") as show:
         fitted = calibrate(images, base, settings, show)
-    for note in fitted.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for line in fitted.notes:
+        note(line)
     write_fitted(fitted, recipe, [image.path.name for image in images], out)
     if sheet is not None:
         views = {"real": fitted.real_views, "synthetic, fitted": fitted.synthetic_views}

@@ -20,6 +20,7 @@ from nanorender.commands.options import (
     Workers,
 )
 from nanorender.commands.progress import ProgressCallback, progress
+from nanorender.errors import InputError
 from nanorender.outputs import OUTPUTS
 from nanorender.provenance.record import recorded
 
@@ -81,8 +82,11 @@ def generate(
     workers: Workers = CORES,
     pixel_size_nm: Annotated[float | None, typer.Option(help="Pixel size of the images.")] = None,
     image_px: Annotated[
-        int, typer.Option(help="Edge of the images in pixels; used with --pixel-size-nm.")
-    ] = 512,
+        int | None,
+        typer.Option(
+            min=1, help="Edge of the images in pixels, with --pixel-size-nm; left out: 512."
+        ),
+    ] = None,
     outputs: Annotated[
         str | None,
         typer.Option(help=f"Additional files of each sample: {','.join(OUTPUTS)}."),
@@ -100,7 +104,11 @@ def generate(
     part = parse_shard(shard)
     settings = read_recipe_source(recipe)
     if pixel_size_nm is not None:
-        settings = settings.at_scale(pixel_size_nm, image_px)
+        settings = settings.at_scale(pixel_size_nm, 512 if image_px is None else image_px)
+    elif image_px is not None:
+        raise InputError(
+            "--image-px needs --pixel-size-nm; give both, or set image_px and field_nm in a recipe"
+        )
     if outputs is not None:
         settings = settings.with_outputs(outputs)
     with _rendering_progress() as show:

@@ -11,6 +11,9 @@ from nanorender.files.imagefile import gray_values, read_pixels
 from nanorender.files.infobar import info_bar_rows
 from nanorender.files.pixelsize import check_pixel_size
 
+LARGEST_DISAGREEMENT = 0.01
+"""Relative difference of a given pixel size from that of the header from which there is a note."""
+
 
 @dataclass(frozen=True)
 class Micrograph:
@@ -100,5 +103,8 @@ def read_micrograph(
     else:
         check_pixel_size(pixel_size_nm)
         size, source = float(pixel_size_nm), "given by the user"
+        read = pixels.header.pixel_size_nm
+        if read is not None and abs(size / read - 1) > LARGEST_DISAGREEMENT:
+            notes += (f"its header says {read:.4g} nm; {size:.4g} nm is used, as asked",)
     kept = np.ascontiguousarray(image[top:bottom, left:right])
     return Micrograph(kept, size, source, crop, (height, width), path, pixels.notes + notes)

@@ -62,11 +62,14 @@ def tabulate(
     Raises
     ------
     InputError
-        If the folder holds no label maps, none can be measured, or a file cannot be written.
+        If the folder holds no label maps, none can be measured, or the table has another extension
+        or cannot be written.
     """
     paths = find_label_maps(labels)
     if out.is_dir():
         raise InputError(f"{out} is a folder; give the name of a .csv or .parquet file")
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{out} must end in .csv or .parquet; Excel opens .csv files")
     if _is_parquet(out) and find_spec("pyarrow") is None:
         raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
     parts = out.with_name(f"{out.name}.parts").resolve()

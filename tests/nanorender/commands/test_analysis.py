@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from nanorender.commands.analysis import app
 from nanorender.errors import InputError
-from nanorender.files.tiff import write_labels
+from nanorender.files.tiff import read_labels, write_labels
 from nanorender.statistics.frame import FRAME_RULES
 
 
@@ -74,3 +74,23 @@ def test_the_rules_for_particles_at_the_frame_are_those_of_the_registry(folders)
     wrong = CliRunner().invoke(app, ["report", str(folders / "labels"), "--frame", "x", "-o", "y"])
     assert wrong.exit_code == 2
     assert all(rule in wrong.output for rule in FRAME_RULES)
+
+
+def test_scores_are_not_written_as_csv_under_another_name(folders):
+    words = ["evaluate", folders / "labels", folders / "truth", "-o", folders / "scores.xlsx"]
+    with pytest.raises(InputError, match=r"must end in \.csv"):
+        invoke(*words)
+    assert not (folders / "scores.xlsx").exists()
+
+
+def test_masks_are_reported_and_scored_on_request(folders):
+    (folders / "masks").mkdir()
+    for name in ("a_1", "b_1"):
+        labels, size = read_labels(folders / "truth" / f"{name}.tif")
+        write_labels(folders / "masks" / f"{name}.tif", np.where(labels > 0, 255, 0), size)
+    with pytest.raises(InputError, match="give --binary"):
+        invoke("report", folders / "masks", "-o", folders / "report")
+    invoke("report", folders / "masks", "-o", folders / "report", "--binary")
+    assert len(pd.read_csv(folders / "report" / "particles.csv")) == 4
+    told = invoke("evaluate", folders / "masks", folders / "truth", "--binary", "--json")
+    assert json.loads(told)["objects"]["0.50"]["mean"]["recall"] == pytest.approx(1.0)

@@ -78,3 +78,14 @@ def test_a_genuine_mask_has_as_many_particles_as_connected_regions():
     assert labels.shape == micrograph.image.shape
     mask = tifffile.imread(GENUINE / "tio2_sem" / "1908248_m.tif")[:712]
     assert labels.max() == label(mask > 0, connectivity=1).max()
+
+
+@pytest.mark.parametrize(
+    ("given", "noted"), [(7.4, False), (7.344, False), (7.5, True), (14.0, True)]
+)
+def test_a_pixel_size_that_contradicts_the_header_is_noted(tmp_path, given, noted):
+    write_image(tmp_path / "a.tif", np.zeros((9, 9), np.uint8), 7.344)
+    read = read_micrograph(tmp_path / "a.tif", given)
+    note = f"its header says 7.344 nm; {given:g} nm is used, as asked"
+    assert read.notes == ((note,) if noted else ())
+    assert read.pixel_size_nm == given

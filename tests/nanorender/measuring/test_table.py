@@ -109,6 +109,13 @@ def test_a_name_of_digits_stays_a_name_in_parquet(tmp_path):
     assert pd.read_parquet(tmp_path / "a.parquet")["image"].tolist() == ["000123"]
 
 
+@pytest.mark.parametrize("name", ["a.xlsx", "a.txt", "a"])
+def test_tables_of_other_extensions_are_refused(maps, tmp_path, name):
+    with pytest.raises(InputError, match=r"must end in \.csv or \.parquet"):
+        tabulate(maps, tmp_path / name, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["maps"]
+
+
 def test_parquet_without_pyarrow_is_refused_with_the_remedy(maps, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
