@@ -18,8 +18,15 @@ from nanorender.measuring.contacts import agglomerates, contacts, neighbor_count
 from nanorender.measuring.region import Region, regions
 from nanorender.measuring.skeleton import capsule_width, skeleton_length
 
-# A region this many times larger than the square of its width is a rod.
+# A rod is at least this many times larger than the square of its width.
 _ROD_AREA_RATIO = 2.0
+
+# Largest difference of the mean width of a rod from the diameter of its inscribed circle, relative
+# (a spindle has 0.2) and in pixels (the circle of thin rods has an error of about one pixel).
+_ROD_WIDTH_TOLERANCE, _ROD_WIDTH_TOLERANCE_PX = 0.25, 1.25
+
+# Above this solidity a rod is straight: its sagitta is below a sixth of its width.
+_STRAIGHT_SOLIDITY = 0.9
 
 # Several measurements of a region share a length: keep the value of the last region.
 _keep_last = lru_cache(maxsize=1)
@@ -141,20 +148,36 @@ def center_y(region: Region) -> float:
     return float(region.pixels[0].mean()) + region.top + 0.5
 
 
-def _is_rod(region: Region) -> bool:
-    """Return whether a particle is at least about twice as long as wide."""
-    return region.area >= _ROD_AREA_RATIO * inscribed_diameter(region) ** 2
-
-
 @_keep_last
+def _rod_size(region: Region) -> tuple[float, float]:
+    """Return length and width of a rod, not numbers for other particles."""
+    # The area alone does not tell a rod from a grain with a notch, whose inscribed circle is small,
+    # or from a wire cut into parts: the width of a rod is that of its inscribed circle everywhere.
+    inscribed = inscribed_diameter(region)
+    if region.area < _ROD_AREA_RATIO * inscribed**2:
+        return float("nan"), float("nan")
+    length = skeleton_length(region.mask, region.distance)
+    if solidity(region) > _STRAIGHT_SOLIDITY:
+        # The skeleton of a straight rod may end in a corner, on a path longer than the rod.
+        length = min(length, max_feret(region))
+    width = capsule_width(region.area, length)
+    if abs(width - inscribed) > max(_ROD_WIDTH_TOLERANCE * inscribed, _ROD_WIDTH_TOLERANCE_PX):
+        return float("nan"), float("nan")
+    return length, width
+
+
 def rod_length(region: Region) -> float:
-    """Length along the skeleton; empty for particles that are not rods."""
-    return skeleton_length(region.mask, region.distance) if _is_rod(region) else float("nan")
+    """Length along the skeleton; empty for particles that are not rods.
+
+    A rod is at least about twice as long as wide, and equally wide everywhere. Only a bent rod is
+    longer than its maximum Feret diameter.
+    """
+    return _rod_size(region)[0]
 
 
 def rod_width(region: Region) -> float:
     """Width of a rod with round ends and the same area and length; empty for other particles."""
-    return capsule_width(region.area, rod_length(region)) if _is_rod(region) else float("nan")
+    return _rod_size(region)[1]
 
 
 def mean_intensity(region: Region) -> float:

@@ -91,6 +91,33 @@ def test_a_disc_is_no_rod():
     assert np.isnan(row["rod_width_px"])
 
 
+def test_a_grain_with_a_notch_is_no_rod():
+    """Its inscribed circle is small, and its skeleton bends around the notch."""
+    grain = disc((60, 60), 30, 30, 40) & ~rectangle((60, 60), 30, 36, 10, 34, 0.0)
+    row = measured(grain)
+    assert row["area_px2"] > 2 * row["inscribed_diameter_px"] ** 2
+    assert np.isnan(row["rod_length_px"])
+    assert np.isnan(row["rod_width_px"])
+
+
+def test_a_wire_that_others_cut_into_parts_has_no_length():
+    wire = rod((40, 200), 100, 20, 180, 8, 0.0)
+    assert measured(wire)["rod_length_px"] == pytest.approx(180, abs=2)
+    wire[:, 60:70] = wire[:, 120:130] = False
+    assert np.isnan(measured(wire)["rod_length_px"])
+
+
+@pytest.mark.parametrize("shape", [rod, rectangle])
+def test_a_straight_rod_is_not_longer_than_its_largest_diameter(shape):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        length, width = rng.uniform(20, 60), rng.uniform(4, 9)
+        mask = shape((90, 90), *rng.uniform(44, 46, 2), length, width, rng.uniform(0, np.pi))
+        row = measured(mask)
+        assert row["rod_length_px"] <= row["max_feret_px"]
+        assert row["rod_length_px"] == pytest.approx(length, abs=0.6 * width)
+
+
 def test_ellipses_have_their_axes_and_direction():
     angle = np.radians(-30)  # y points down: -30 degrees on the screen is counter-clockwise
     row = measured(ellipse((120, 120), 60.3, 59.8, 80, 40, angle))
