@@ -110,7 +110,7 @@ def _write(
         on_progress(done, len(results))
         figure = numbered_overlay(result.image, result.labels)
         save_pixels(figure, drawings / f"{result.name}_overlay.png")
-        write_rois(rois / f"{result.name}.zip", result.labels)
+        write_rois(rois / f"{result.name}.zip", result.labels, result.origin_px)
     # Write the tables and the page.
     particle_table(results).to_csv(folder / "particles.csv", index=False)
     statistics_table(groups).to_csv(folder / "statistics.csv", index=False)

@@ -64,7 +64,9 @@ def _corners(mask: Bool[np.ndarray, "h w"]) -> list[Int[np.ndarray, "_ 2"]]:
     return outlines
 
 
-def write_rois(path: Path, labels: Integer[np.ndarray, "h w"]) -> None:
+def write_rois(
+    path: Path, labels: Integer[np.ndarray, "h w"], origin_px: tuple[int, int] = (0, 0)
+) -> None:
     """Write the outlines of particles as a ZIP file for ImageJ's ROI Manager.
 
     There is one region per particle, named by its label, which covers exactly the particle's
@@ -75,6 +77,7 @@ def write_rois(path: Path, labels: Integer[np.ndarray, "h w"]) -> None:
     ----------
     path : of the ZIP file
     labels : (h, w) label map
+    origin_px : column and row of its first pixel in the file that the regions are for
 
     Raises
     ------
@@ -82,7 +85,8 @@ def write_rois(path: Path, labels: Integer[np.ndarray, "h w"]) -> None:
         If the file cannot be written.
     """
     with atomic_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for label, pieces in outlines(labels).items():
+        for label, traced in outlines(labels).items():
+            pieces = [corners + np.array(origin_px) for corners in traced]
             region = _traced(pieces[0]) if len(pieces) == 1 else _composite(pieces)
             region.name = f"{label:05d}"
             # An explicit ZipInfo is dated 1980, which makes the file independent of the clock.

@@ -28,6 +28,8 @@ class ImageResult:
     pixel_size_source : origin of the pixel size, for the reader
     table : one row per particle, as `measure` returns it
     truth : (h, w) true label map; None where it is unknown
+    origin_px : column and row of the first pixel in the file of the micrograph, which may have been
+        cropped
     """
 
     name: str
@@ -37,6 +39,7 @@ class ImageResult:
     pixel_size_source: str
     table: pd.DataFrame
     truth: Integer[np.ndarray, "h w"] | None = None
+    origin_px: tuple[int, int] = (0, 0)
 
     @cached_property
     def scores(self) -> LabelScores | None:
@@ -92,6 +95,7 @@ def read_results(
                 values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence
             ),
             truth=None if truth is None else find_truth(micrograph, truth),
+            origin_px=(micrograph.crop[2], micrograph.crop[0]),
         )
         results.append(result)
     on_progress(len(results), len(paths))

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
+from roifile import roiread
 
 from nanorender.errors import InputError
 from nanorender.files.checksums import file_sha256
-from nanorender.files.segmentation import SegmentationRecord, write_segmentation
+from nanorender.files.segmentation import SegmentationRecord, read_record, write_segmentation
 from nanorender.files.tiff import write_image, write_labels
 from nanorender.report.study import write_report
 from nanorender.scoring.results import format_scores, read_results
@@ -52,6 +54,27 @@ def test_a_perfect_segmentation_scores_one(folder):
         "grain: pixel precision 1.000, recall 1.000, accuracy 1.000, F1 1.000, "
         "object F1@0.5 1.000, found/true 1.000"
     )
+
+
+def test_outlines_of_a_cropped_micrograph_fit_its_file(folder):
+    record = read_record(folder / "labels" / "grain.tif")
+    top, left = 6, 9
+    cropped = record.model_copy(update={"crop": (top, 58, left, 75)})
+    write_segmentation(folder / "labels", two_particles()[top:58, left:75], cropped)
+    write_report(
+        folder / "labels",
+        read_results(folder / "labels"),
+        folder / "report",
+        Statistics(resamples=20),
+        "Cropped",
+        "nanorender report labels",
+    )
+    regions = roiread(folder / "report" / "rois" / "grain.zip")
+    image = tifffile.imread(folder / "grain.tif")
+    for region, (rows, columns) in zip(regions, [(20, 20), (20, 30)], strict=True):
+        inside = image[region.top : region.bottom, region.left : region.right]
+        assert inside.shape == (rows, columns)
+        assert (inside == 200).all()
 
 
 def test_map_without_record_uses_its_own_calibration(tmp_path):
