@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from nanorender.errors import InputError
 from nanorender.files.imagefile import SUFFIXES, label_values, read_pixels
+from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph
-from nanorender.files.plausibility import refuse_unlikely_labels
 
 
 def stem_suffix(suffix: str) -> str:

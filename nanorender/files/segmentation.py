@@ -13,9 +13,9 @@ from scipy import ndimage
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.checksums import file_sha256
+from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
-from nanorender.files.plausibility import refuse_unlikely_labels
 from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Fraction, Settings, read_text
 

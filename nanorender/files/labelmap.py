@@ -1,4 +1,4 @@
-"""Refusal of masks and gray images in place of label maps."""
+"""Recognition of label maps among masks and gray images."""
 
 from pathlib import Path
 

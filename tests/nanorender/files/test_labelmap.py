@@ -7,8 +7,8 @@ from skimage.draw import disk, line
 
 from nanorender.errors import InputError
 from nanorender.files.annotation import read_truth
+from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph
-from nanorender.files.plausibility import refuse_unlikely_labels
 from nanorender.files.segmentation import read_mask, read_segmented
 from nanorender.files.tiff import write_image
 
