@@ -84,9 +84,7 @@ def options(
 @recorded("out")
 def run(
     micrographs: Micrographs,
-    out: Annotated[
-        OutFolder, WritesFolder((".", "dataset", "run", "labels", "report"), replaced=("report",))
-    ],
+    out: Annotated[OutFolder, WritesFolder((".", "labels", "report"), replaced=("report",))],
     model: ModelFile = None,
     recipe: Annotated[
         str | None,

@@ -176,7 +176,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         case "extra_forbidden":
             line = _unknown_key(key, _known_keys(model, first["loc"]))
         case "union_tag_not_found" if isinstance(first["input"], Mapping):
-            tag = first["ctx"]["discriminator"].strip("'")
+            tag = str(first.get("ctx", {}).get("discriminator", "")).strip("'")
             written = get_close_matches(tag, map(str, first["input"]), n=1)
             line = f"'{key}.{tag}' is missing; add it"
             if written:

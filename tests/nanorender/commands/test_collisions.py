@@ -181,6 +181,15 @@ def test_a_preset_may_have_the_name_of_the_output_folder(tmp_path, monkeypatch):
         cli.generate("tio2", Path("tio2"), shard="0/0")
 
 
+def test_a_study_may_use_the_network_trained_in_it(micrographs, tmp_path):
+    (tmp_path / "study" / "run").mkdir(parents=True)
+    with pytest.raises(InputError, match="model"):
+        cli.run(micrographs, tmp_path / "study", tmp_path / "study" / "run")
+    (tmp_path / "study" / "labels").mkdir()
+    with pytest.raises(InputError, match="is also an input"):
+        cli.run(tmp_path / "study" / "labels", tmp_path / "study", recipe="tio2")
+
+
 def test_tables_may_be_written_again_beside_label_maps(tmp_path):
     write_labels(tmp_path / "a.tif", np.ones((9, 9), np.int32), 2.0)
     for _ in range(2):
