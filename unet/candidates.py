@@ -19,7 +19,7 @@ FREE_SHARE = 0.6
 """Share of the area of a candidate that no chosen particle may cover."""
 
 
-class Particles(NamedTuple):
+class FoundParticles(NamedTuple):
     """Particles found in an image.
 
     Attributes
@@ -44,7 +44,7 @@ class Candidates(NamedTuple):
     labels: Int32[np.ndarray, "h w"]
     features: Float[np.ndarray, "n f"]
 
-    def graded(self, confidence: Confidence | None) -> Particles:
+    def graded(self, confidence: Confidence | None) -> FoundParticles:
         """Return the particles with their confidence.
 
         Parameters
@@ -56,8 +56,8 @@ class Candidates(NamedTuple):
         particles : all particles
         """
         if confidence is None:
-            return Particles(self.labels, 1 / (1 + np.exp(-self.features[:, 0])))
-        return Particles(self.labels, confidence.probability(self.features))
+            return FoundParticles(self.labels, 1 / (1 + np.exp(-self.features[:, 0])))
+        return FoundParticles(self.labels, confidence.probability(self.features))
 
 
 class Search(NamedTuple):
@@ -105,7 +105,7 @@ def search(
     return Search(candidates, foreground)
 
 
-def choose(candidates: Sequence[Particles], min_confidence: float) -> Particles:
+def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> FoundParticles:
     """Choose particles in the order of their confidence.
 
     Parameters
@@ -120,10 +120,10 @@ def choose(candidates: Sequence[Particles], min_confidence: float) -> Particles:
     Examples
     --------
     >>> import numpy as np
-    >>> halves = Particles(np.array([[1, 1, 2, 2, 0]], np.int32), np.array([0.6, 0.7]))
-    >>> whole = Particles(np.array([[1, 1, 1, 1, 0]], np.int32), np.array([0.9]))
+    >>> halves = FoundParticles(np.array([[1, 1, 2, 2, 0]], np.int32), np.array([0.6, 0.7]))
+    >>> whole = FoundParticles(np.array([[1, 1, 1, 1, 0]], np.int32), np.array([0.9]))
     >>> choose([halves, whole], 0.5)
-    Particles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]))
+    FoundParticles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]))
     """
     chosen = np.zeros(candidates[0].labels.size, np.int32)
     pixels = [_pixels_by_label(each.labels) for each in candidates]
@@ -144,7 +144,7 @@ def choose(candidates: Sequence[Particles], min_confidence: float) -> Particles:
     labels = number_by_position(ranks)
     confidence = np.zeros(len(kept))
     confidence[labels] = np.array(kept)[ranks]
-    return Particles(labels, confidence[1:])
+    return FoundParticles(labels, confidence[1:])
 
 
 def _pixels_by_label(labels: Int32[np.ndarray, "h w"]) -> list[np.ndarray]:

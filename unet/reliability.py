@@ -34,7 +34,7 @@ class ReliabilityBin(NamedTuple):
     particles: int
 
 
-class Fit(NamedTuple):
+class ConfidenceFit(NamedTuple):
     """Outcome of a fit.
 
     Attributes
@@ -73,7 +73,7 @@ def fit_model(
     averaged: bool,
     threshold: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Fit:
+) -> ConfidenceFit:
     """Fit the confidence of a model and write it into the model file.
 
     Parameters
@@ -112,7 +112,9 @@ def fit_model(
     confidence = _fitted(images, chosen)
     write_model(model_file(path), card.model_copy(update={"confidence": confidence}), weights)
     count = sum(len(each.features) for image in images for each in image.candidates)
-    return Fit(confidence, len(images), count, reliability(tested.confidence, tested.real), f1)
+    return ConfidenceFit(
+        confidence, len(images), count, reliability(tested.confidence, tested.real), f1
+    )
 
 
 def _searched(model: Model, dataset: Path, index: int, averaged: bool) -> _HeldOut:
@@ -196,7 +198,7 @@ def reliability(
     ]
 
 
-def format_fit(fit: Fit) -> list[str]:
+def format_fit(fit: ConfidenceFit) -> list[str]:
     """Format the outcome of a fit for the terminal.
 
     Parameters

@@ -24,7 +24,7 @@ from nanorender.files.segmentation import (
 from nanorender.files.tiff import write_image
 from nanorender.models import general_model
 from nanorender.separation.separate import Separation
-from unet.candidates import Particles
+from unet.candidates import FoundParticles
 from unet.checkpoint import model_file
 from unet.predict import Model, load_model, prepare_search
 from unet.presets import TrainSettings
@@ -156,7 +156,7 @@ def segment_image(
     averaged: bool = True,
     min_confidence: float | None = None,
     separation: Separation = Separation(),  # noqa: B008 (it cannot be changed)
-) -> Particles:
+) -> FoundParticles:
     """Find the particles in an image.
 
     Parameters
@@ -188,7 +188,7 @@ def segment_image(
     separation = compensate_erosion(separation, model.card.training)
     least = _min_confidence(model, min_confidence)
     found = segment_prepared(model, prepared, separation, averaged, False, least)
-    return Particles(found.labels, found.confidence)
+    return FoundParticles(found.labels, found.confidence)
 
 
 def _min_confidence(model: Model, asked: float | None) -> float:

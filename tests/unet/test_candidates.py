@@ -3,7 +3,7 @@ import pytest
 
 from nanorender.separation.separate import Separation
 from unet import candidates
-from unet.candidates import Particles, choose, search
+from unet.candidates import FoundParticles, choose, search
 from unet.data import SEARCH_ZOOMS
 from unet.model import initial_weights
 from unet.predict import make_model, prepare_search, whole_window
@@ -35,8 +35,8 @@ def test_a_model_without_a_scale_searches_reduced_images_whatever_the_pixel_size
 
 
 def test_the_best_of_overlapping_candidates_is_chosen_without_the_overlap():
-    fine = Particles(strip(1, 1, 2, 2, 3, 3, 3, 0), np.array([0.9, 0.2, 0.6]))
-    coarse = Particles(strip(0, 0, 1, 1, 1, 1, 1, 1), np.array([0.5]))
+    fine = FoundParticles(strip(1, 1, 2, 2, 3, 3, 3, 0), np.array([0.9, 0.2, 0.6]))
+    coarse = FoundParticles(strip(0, 0, 1, 1, 1, 1, 1, 1), np.array([0.5]))
     chosen = choose([fine, coarse], 0.0)
     # Of the coarse particle, three of six pixels are free: too few, so the second is chosen
     assert chosen.labels.tolist() == [[1, 1, 2, 2, 3, 3, 3, 0]]
@@ -44,22 +44,22 @@ def test_the_best_of_overlapping_candidates_is_chosen_without_the_overlap():
 
 
 def test_a_candidate_loses_the_pixels_of_a_better_one():
-    fine = Particles(strip(1, 1, 0, 0, 0, 0), np.array([0.9]))
-    coarse = Particles(strip(0, 1, 1, 1, 1, 1), np.array([0.8]))
+    fine = FoundParticles(strip(1, 1, 0, 0, 0, 0), np.array([0.9]))
+    coarse = FoundParticles(strip(0, 1, 1, 1, 1, 1), np.array([0.8]))
     chosen = choose([fine, coarse], 0.0)
     assert chosen.labels.tolist() == [[1, 1, 2, 2, 2, 2]]
     assert chosen.confidence.tolist() == [0.9, 0.8]
 
 
 def test_candidates_of_low_confidence_are_discarded_and_the_rest_is_renumbered():
-    found = Particles(strip(1, 1, 0, 2, 2, 0, 3), np.array([0.3, 0.7, 0.5]))
+    found = FoundParticles(strip(1, 1, 0, 2, 2, 0, 3), np.array([0.3, 0.7, 0.5]))
     chosen = choose([found], 0.5)
     assert chosen.labels.tolist() == [[0, 0, 0, 1, 1, 0, 2]]
     assert chosen.confidence.tolist() == [0.7, 0.5]
 
 
 def test_nothing_to_choose_from_gives_no_particle():
-    nothing = Particles(np.zeros((4, 5), np.int32), np.zeros(0))
+    nothing = FoundParticles(np.zeros((4, 5), np.int32), np.zeros(0))
     chosen = choose([nothing, nothing], 0.5)
     assert chosen.labels.shape == (4, 5)
     assert not chosen.labels.any()
