@@ -179,7 +179,8 @@ def _at_search_zoom(sample: LabeledImage, index: int) -> LabeledImage:
     if zoom == 1:
         return sample
     size = _zoomed_size(sample.image, zoom)
-    labels = cv2.resize(sample.labels.astype(np.int32), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    whole = sample.labels.astype(np.int32)
+    labels = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
     visible = np.bincount(labels.ravel()) >= _VISIBLE_PX
     return sample._replace(
         image=reduce(sample.image, zoom), labels=np.where(visible[labels], labels, 0)

@@ -252,7 +252,7 @@ def render_page(
         columns=columns,
         doubts=doubts(results),
         unsure=UNSURE,
-        n_unsure=int((table["confidence"] < UNSURE).sum()),
+        n_unsure=int(np.count_nonzero(table["confidence"].to_numpy(float) < UNSURE)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_particles=len(table),

@@ -52,8 +52,8 @@ def doubts(results: Sequence[ImageResult]) -> list[str]:
 
 def _is_unsure(result: ImageResult) -> bool:
     """Whether many particles are of low confidence."""
-    known = result.table["confidence"].dropna()
-    return len(known) > 0 and float((known < UNSURE).mean()) > _MANY_UNSURE
+    known = result.table["confidence"].dropna().to_numpy(float)
+    return len(known) > 0 and float(np.mean(known < UNSURE)) > _MANY_UNSURE
 
 
 def _is_brighter_and_darker(result: ImageResult) -> bool:
@@ -78,7 +78,7 @@ def _is_cut_into_pieces(result: ImageResult) -> bool:
     table = result.table
     if len(table) < _LEAST_PARTICLES or float((result.labels > 0).mean()) < _FULL:
         return False
-    return float(table["solidity"].median()) < _RAGGED
+    return float(np.median(table["solidity"].to_numpy(float))) < _RAGGED
 
 
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
