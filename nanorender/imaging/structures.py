@@ -130,7 +130,7 @@ def _crystals(
         empty, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     levels = rng.normal(0.0, strength, int(cell.max()) + 1).astype(np.float32)
-    texture += cv2.GaussianBlur(levels[np.asarray(cell)], (0, 0), 1.0)
+    texture += cv2.GaussianBlur(levels[np.asarray(cell, np.int32)], (0, 0), 1.0)
 
 
 def _membrane(
