@@ -99,7 +99,7 @@ def run(
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
-    averaged: Averaged = True,
+    averaged: Averaged = None,
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
 ) -> None:

@@ -80,7 +80,7 @@ def make(options: argparse.Namespace) -> None:
     print(describe_devices(training_mesh(settings.batch)), flush=True)
     samples = load_dataset(out / "dataset", settings)
     train(samples, settings, out / "run", on_progress=_show)
-    fit = fit_model(out / "run", out / "held-out", False, options.min_confidence)
+    fit = fit_model(out / "run", out / "held-out", threshold=options.min_confidence)
     print(fit)
     card, weights = read_model(out / "run" / MODEL_NAME)
     write_model(options.model, card, weights, half=True)
@@ -125,7 +125,7 @@ def score_set(model: Model, images: Collection) -> dict:
     scores, confidence, real, seconds, pixels = [], [], [], 0.0, 0
     for image in images:
         began = time.process_time()
-        found = segment_image(image.image, model=model, averaged=False)
+        found = segment_image(image.image, model=model)
         if scores:  # the first image compiles
             seconds += time.process_time() - began
             pixels += image.image.size
@@ -145,7 +145,7 @@ def score_held_out(model: Model, dataset: Path) -> dict:
     scores, tiles = [], []
     for index in complete_samples(dataset):
         image, truth, _, _ = read_sample(dataset, index)
-        found = segment_image(image, model=model, averaged=False)
+        found = segment_image(image, model=model)
         scores.append(score_labels(found.labels, truth, MIN_AREA_PX))
         tiles.append((image, found.labels, truth))
     worst = sorted(range(len(scores)), key=lambda k: (scores[k].objects.f1, k))[:FAILURES]

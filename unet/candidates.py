@@ -1,8 +1,10 @@
-"""Candidate particles found at several magnifications, and the choice among them.
+"""Candidate particles of a search, and the choice among them.
 
-Small particles are found in the image itself, large ones in reduced images. Of candidates that
-overlap, the one of the highest confidence is chosen (greedy non-maximum suppression, as in object
-detectors; Felzenszwalb et al., IEEE TPAMI 32 (2010) 1627).
+A model without a scale searches at several magnifications, since large particles are found in
+reduced images, and separates the particles there more and less readily, since rods and facets look
+like several particles in contact. Of candidates that overlap, the one of the highest confidence is
+chosen (greedy non-maximum suppression, as in object detectors; Felzenszwalb et al., IEEE TPAMI 32
+(2010) 1627).
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,14 @@ from nanorender.separation.separate import Separation, number_by_position, separ
 from unet.confidence import Confidence, particle_features
 from unet.predict import Model, Prepared, Window, predict_window
 
+NECKS = (1.0, 2.5, 1e6)
+"""Depths of the necks at which a model without a scale divides particles, as multiples of the
+separation's; at the last one, none is divided."""
+
+NECK_HANDICAP = 0.03
+"""Confidence that a particle with a deeper neck must have in advance, for each depth, to be chosen
+rather than its parts."""
+
 FREE_SHARE = 0.6
 """Share of the area of a candidate that no chosen particle may cover."""
 
@@ -26,23 +36,27 @@ class FoundParticles(NamedTuple):
     ----------
     labels : (h, w) label map, numbered from 1 by their first pixel, row by row
     confidence : (n,) probability that each particle is real
+    handicap : what is subtracted from the confidence in the choice among candidates
     """
 
     labels: Int32[np.ndarray, "h w"]
     confidence: Float[np.ndarray, "n"]
+    handicap: float = 0.0
 
 
 class Candidates(NamedTuple):
-    """Particles found at one magnification, before the choice.
+    """Particles found at one magnification and depth of necks, before the choice.
 
     Attributes
     ----------
     labels : (h, w) label map
     features : (n, f) features of each particle, see `unet.confidence.particle_features`
+    handicap : what is subtracted from the confidence in the choice
     """
 
     labels: Int32[np.ndarray, "h w"]
     features: Float[np.ndarray, "n f"]
+    handicap: float = 0.0
 
     def graded(self, confidence: Confidence | None) -> FoundParticles:
         """Return the particles with their confidence.
@@ -56,8 +70,9 @@ class Candidates(NamedTuple):
         particles : all particles
         """
         if confidence is None:
-            return FoundParticles(self.labels, 1 / (1 + np.exp(-self.features[:, 0])))
-        return FoundParticles(self.labels, confidence.probability(self.features))
+            mean_foreground = 1 / (1 + np.exp(-self.features[:, 0]))
+            return FoundParticles(self.labels, mean_foreground, self.handicap)
+        return FoundParticles(self.labels, confidence.probability(self.features), self.handicap)
 
 
 class Search(NamedTuple):
@@ -65,7 +80,7 @@ class Search(NamedTuple):
 
     Attributes
     ----------
-    candidates : particles found at each magnification
+    candidates : particles found at each magnification and depth of necks
     foreground : (h, w) probability of a particle, at the first magnification
     """
 
@@ -80,7 +95,7 @@ def search(
     separation: Separation,
     averaged: bool,
 ) -> Search:
-    """Search a window of a micrograph for particles at each magnification.
+    """Search a window of a micrograph for particles.
 
     Parameters
     ----------
@@ -97,20 +112,32 @@ def search(
     candidates, foreground = [], np.zeros((0, 0), np.float32)
     for image in prepared:
         maps = predict_window(model, image, window, averaged)
-        labels = separate(maps, _at_zoom(separation, image.zoom))
-        features = particle_features(labels, maps, image.zoom)
         if not candidates:
             foreground = maps["foreground"]
-        candidates.append(Candidates(labels, features))
+        for number, settings in enumerate(_separations(model, separation, image.zoom)):
+            labels = separate(maps, settings)
+            if number and np.array_equal(labels, candidates[-1].labels):
+                continue
+            features = particle_features(labels, maps, image.zoom)
+            candidates.append(Candidates(labels, features, number * NECK_HANDICAP))
     return Search(candidates, foreground)
 
 
+def _separations(model: Model, separation: Separation, zoom: float) -> list[Separation]:
+    """Return the settings by which particles are separated at a magnification."""
+    at_zoom = _at_zoom(separation, zoom)
+    if model.card.pixel_sizes is not None:
+        return [at_zoom]
+    depth_px = at_zoom.marker_dynamic_px
+    return [at_zoom.model_copy(update={"marker_dynamic_px": factor * depth_px}) for factor in NECKS]
+
+
 def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> FoundParticles:
-    """Choose particles in the order of their confidence.
+    """Choose particles in the order of their confidence, less the handicap.
 
     Parameters
     ----------
-    candidates : particles found at each magnification
+    candidates : particles found at each magnification and depth of necks
     min_confidence : confidence below which particles are discarded
 
     Returns
@@ -123,23 +150,23 @@ def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> Found
     >>> halves = FoundParticles(np.array([[1, 1, 2, 2, 0]], np.int32), np.array([0.6, 0.7]))
     >>> whole = FoundParticles(np.array([[1, 1, 1, 1, 0]], np.int32), np.array([0.9]))
     >>> choose([halves, whole], 0.5)
-    FoundParticles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]))
+    FoundParticles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]), ...)
     """
     chosen = np.zeros(candidates[0].labels.size, np.int32)
     pixels = [_pixels_by_label(each.labels) for each in candidates]
     ranked = sorted(
-        (-confidence, level, row)
+        (each.handicap - confidence, level, row)
         for level, each in enumerate(candidates)
         for row, confidence in enumerate(each.confidence.tolist())
         if confidence >= min_confidence
     )
     kept = [0.0]
-    for negative, level, row in ranked:
+    for _, level, row in ranked:
         area = pixels[level][row]
         free = area[chosen[area] == 0]
         if len(free) > 0 and len(free) >= FREE_SHARE * len(area):
             chosen[free] = len(kept)
-            kept.append(-negative)
+            kept.append(float(candidates[level].confidence[row]))
     ranks = chosen.reshape(candidates[0].labels.shape)
     labels = number_by_position(ranks)
     confidence = np.zeros(len(kept))

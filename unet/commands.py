@@ -202,7 +202,7 @@ def fit_confidence(
         typer.Argument(help="Dataset of the training's recipe, but of another seed."),
         Reads(),
     ],
-    averaged: Averaged = False,
+    averaged: Averaged = None,
     min_confidence: MinConfidence = None,
 ) -> None:
     """Fit the probability that a found particle is real, and the least that is kept by default.
@@ -227,7 +227,7 @@ def segment(
     in_pixels: InPixels = False,
     crop: Crop = None,
     truth: Truth = None,
-    averaged: Averaged = True,
+    averaged: Averaged = None,
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
     probability: Annotated[

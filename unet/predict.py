@@ -153,6 +153,23 @@ def prepare(
     return Prepared(equalize(scaled), (image.shape[0], image.shape[1]))
 
 
+def averaged_by_default(model: Model, asked: bool | None) -> bool:
+    """Decide whether to average predictions over flips and zooms.
+
+    On five micrographs of TiO2, object F1 of the general model was 0.736 once and 0.722 averaged.
+
+    Parameters
+    ----------
+    model : trained network
+    asked : what was asked for; None for yes, unless the model has no scale
+
+    Returns
+    -------
+    averaged : whether to average
+    """
+    return model.card.pixel_sizes is not None if asked is None else asked
+
+
 def prepare_search(
     model: Model,
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],

@@ -14,7 +14,7 @@ from nanorender.separation.separate import Separation
 from unet.candidates import Candidates, choose, search
 from unet.checkpoint import model_file, read_model, write_model
 from unet.confidence import Confidence, fit_confidence, real_particles
-from unet.predict import Model, make_model, prepare_search, whole_window
+from unet.predict import Model, averaged_by_default, make_model, prepare_search, whole_window
 
 _THRESHOLDS = np.arange(0.02, 0.99, 0.02)
 
@@ -70,7 +70,7 @@ class _HeldOut(NamedTuple):
 def fit_model(
     path: Path,
     dataset: Path,
-    averaged: bool,
+    averaged: bool | None = None,
     threshold: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ConfidenceFit:
@@ -80,7 +80,7 @@ def fit_model(
     ----------
     path : run folder or model file
     dataset : images of the kind of the training, but of another seed
-    averaged : whether to average predictions over flips and zooms
+    averaged : whether to average predictions over flips and zooms; None as in `segment`
     threshold : confidence below which particles are discarded by default; None for the one of the
         highest F1 score on the images
     on_progress : called with the number of images done and their total
@@ -100,7 +100,7 @@ def fit_model(
     images = []
     for index in numbers:
         on_progress(len(images), len(numbers))
-        images.append(_searched(model, dataset, index, averaged))
+        images.append(_searched(model, dataset, index, averaged_by_default(model, averaged)))
     on_progress(len(images), len(numbers))
 
     # Test a fit to one half on the other; then fit to all images

@@ -26,7 +26,7 @@ from nanorender.models import general_model
 from nanorender.separation.separate import Separation
 from unet.candidates import FoundParticles
 from unet.checkpoint import model_file
-from unet.predict import Model, load_model, prepare_search
+from unet.predict import Model, averaged_by_default, load_model, prepare_search
 from unet.presets import TrainSettings
 from unet.windows import segment_prepared
 
@@ -36,12 +36,13 @@ class PredictionSettings(NamedTuple):
 
     Attributes
     ----------
-    averaged : whether to average over flips and zooms of the image, at about ten times the cost
+    averaged : whether to average over flips and zooms of the image, at about ten times the cost;
+        None for yes, unless the model has no scale, to which it gives nothing
     keep_probability : whether to write the probability of the foreground
     min_confidence : confidence below which particles are discarded; None for that of the model
     """
 
-    averaged: bool
+    averaged: bool | None = None
     keep_probability: bool = False
     min_confidence: float | None = None
 
@@ -153,7 +154,7 @@ def segment_image(
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
     pixel_size_nm: float | None = None,
     model: Model | None = None,
-    averaged: bool = True,
+    averaged: bool | None = None,
     min_confidence: float | None = None,
     separation: Separation = Separation(),  # noqa: B008 (it cannot be changed)
 ) -> FoundParticles:
@@ -164,7 +165,8 @@ def segment_image(
     image : (h, w) gray values
     pixel_size_nm : pixel size in nm, None if unknown; the general model does not need it
     model : trained network, see `unet.predict.load_model`; None for the general model
-    averaged : whether to average predictions over flips and zooms, at about four times the cost
+    averaged : whether to average predictions over flips and zooms, at several times the cost; None
+        for yes, unless the model has no scale
     min_confidence : confidence below which particles are discarded; None for that of the model
     separation : how particles are separated
 
@@ -177,7 +179,7 @@ def segment_image(
     >>> import numpy as np
     >>> y, x = np.mgrid[:128, :128]
     >>> disc = np.where(np.hypot(y - 64, x - 64) < 20, 200, 60).astype(np.uint8)
-    >>> particles = segment_image(disc, averaged=False)
+    >>> particles = segment_image(disc)
     >>> int(particles.labels.max())
     1
     """
@@ -187,7 +189,8 @@ def segment_image(
     prepared = prepare_search(model, image, pixel_size_nm)
     separation = compensate_erosion(separation, model.card.training)
     least = _min_confidence(model, min_confidence)
-    found = segment_prepared(model, prepared, separation, averaged, False, least)
+    average = averaged_by_default(model, averaged)
+    found = segment_prepared(model, prepared, separation, average, False, least)
     return FoundParticles(found.labels, found.confidence)
 
 
@@ -250,7 +253,8 @@ def _segment_micrograph(
     """Write the label map of one micrograph; return notes on its reading, or why it failed."""
     model = _cached_model(settings.model, settings.model_sha256)
     separation = compensate_erosion(settings.separation, model.card.training)
-    averaged, keep_probability, asked = settings.prediction
+    _, keep_probability, asked = settings.prediction
+    averaged = averaged_by_default(model, settings.prediction.averaged)
     min_confidence = _min_confidence(model, asked)
     try:
         # Read the micrograph; keep an existing label map made in the same way

@@ -43,9 +43,11 @@ Truth = Annotated[
     str | None, typer.Option(help="Annotations: suffix of their names, or their folder."), Reads()
 ]
 Averaged = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--averaged/--once", help="Average predictions over flips and zooms, or predict once."
+        "--averaged/--once",
+        help="Average predictions over flips and zooms, or predict once; left out: averaged, but "
+        "once with a model that has no scale, such as the general one.",
     ),
 ]
 MinConfidence = Annotated[

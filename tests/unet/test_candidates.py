@@ -83,5 +83,25 @@ def test_without_a_fit_the_confidence_is_the_mean_foreground(model, monkeypatch)
     prepared = prepare_search(model, np.zeros((40, 40), np.uint8), None)[:1]
     found = search(model, prepared, whole_window((40, 40)), Separation(), False)
     np.testing.assert_array_equal(found.foreground, square)
-    (found,) = found.candidates
+    found = found.candidates[0]
     assert found.graded(None).confidence == pytest.approx([0.8], abs=1e-6)
+
+
+def test_a_rod_with_a_neck_is_found_in_parts_and_whole(model, monkeypatch):
+    """Necks that are deeper than 2 px, but not than 5 px, divide a particle or do not."""
+    interior = np.zeros((40, 80), np.float32)
+    interior[10:30, 5:35] = interior[10:30, 45:75] = interior[14:26, 35:45] = 0.9
+    maps = {"foreground": interior, "interior": interior}
+    monkeypatch.setattr(candidates, "predict_window", lambda *_: maps)
+    prepared = prepare_search(model, np.zeros((40, 80), np.uint8), None)[:1]
+    found = search(model, prepared, whole_window((40, 80)), Separation(), False)
+    assert [each.labels.max() for each in found.candidates] == [2, 1]
+
+
+def test_a_whole_particle_must_be_surer_than_its_parts_by_the_handicap():
+    parts = FoundParticles(strip(1, 1, 2, 2), np.array([0.8, 0.8]))
+    for confidence, expected in ((0.82, [1, 1, 2, 2]), (0.84, [1, 1, 1, 1])):
+        whole = FoundParticles(strip(1, 1, 1, 1), np.array([confidence]), handicap=0.03)
+        chosen = choose([parts, whole], 0.5)
+        assert chosen.labels[0].tolist() == expected
+        assert chosen.confidence.max() == max(0.8, confidence if expected[2] == 1 else 0)
