@@ -148,7 +148,8 @@ def score_held_out(model: Model, dataset: Path) -> dict:
         found = segment_image(image, model=model)
         scores.append(score_labels(found.labels, truth, MIN_AREA_PX))
         tiles.append((image, found.labels, truth))
-    worst = sorted(range(len(scores)), key=lambda k: (scores[k].objects.f1, k))[:FAILURES]
+    wrong = [k for k, each in enumerate(scores) if each.objects.n_truth + each.objects.n_predicted]
+    worst = sorted(wrong, key=lambda k: (scores[k].objects.f1, k))[:FAILURES]
     draw_failures([tiles[k] for k in worst])
     return _summary(scores)
 
@@ -160,7 +161,7 @@ def _summary(scores: list[LabelScores]) -> dict:
     return {
         "images": len(scores),
         "particles": true,
-        "object_f1": float(np.mean([each.objects.f1 for each in scores])),
+        "object_f1": float(np.mean([each.objects.f1 for each in scores if each.objects.n_truth])),
         "precision": matched / max(found, 1),
         "recall": matched / max(true, 1),
     }

@@ -183,7 +183,12 @@ def test_spoiled_recipes_are_read_or_refused_in_one_line(tmp_path, text):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("particle_count", 1e9), ("particle_count", 0), ("field_nm", 10.0), ("field_nm", 1e-300)),
+        *(
+            ("particle_count", 1e9),
+            ("particle_count", -1),
+            ("field_nm", 10.0),
+            ("field_nm", 1e-300),
+        ),
         *(("camera.image_px", 0), ("camera.image_px", 10**9), ("camera.render_px", 16384)),
         *(("camera.pixel_size_nm", 0), ("camera.pixel_size_nm", -1), ("camera.tilt_deg", "nan")),
         *(("particles", []), ("materials", {}), ("no_such_key", 1)),

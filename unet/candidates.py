@@ -8,8 +8,11 @@ chosen (greedy non-maximum suppression, as in object detectors; Felzenszwalb et 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, floor
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int32
 
@@ -111,25 +114,78 @@ def search(
     """
     candidates, foreground = [], np.zeros((0, 0), np.float32)
     for image in prepared:
-        maps = predict_window(model, image, window, averaged)
+        # Reduced images are separated as they are, which saves time
+        reduced = replace(image, shape=_shape(image)) if image.zoom < 1 else image
+        part = _reduced_window(window, image) if image.zoom < 1 else window
+        maps = predict_window(model, reduced, part, averaged)
         if not candidates:
             foreground = maps["foreground"]
-        for number, settings in enumerate(_separations(model, separation, image.zoom)):
+        before = None
+        for number, settings in enumerate(_separations(model, separation)):
             labels = separate(maps, settings)
-            if number and np.array_equal(labels, candidates[-1].labels):
+            if before is not None and np.array_equal(labels, before):
                 continue
-            features = particle_features(labels, maps, image.zoom)
+            before = labels
+            features = particle_features(labels, maps)
+            if image.zoom < 1:
+                labels = _magnified(labels, maps["foreground"], window, part, image, separation)
             candidates.append(Candidates(labels, features, number * NECK_HANDICAP))
     return Search(candidates, foreground)
 
 
-def _separations(model: Model, separation: Separation, zoom: float) -> list[Separation]:
-    """Return the settings by which particles are separated at a magnification."""
-    at_zoom = _at_zoom(separation, zoom)
+def _separations(model: Model, separation: Separation) -> list[Separation]:
+    """Return the settings by which particles are separated."""
     if model.card.pixel_sizes is not None:
-        return [at_zoom]
-    depth_px = at_zoom.marker_dynamic_px
-    return [at_zoom.model_copy(update={"marker_dynamic_px": factor * depth_px}) for factor in NECKS]
+        return [separation]
+    depth_px = separation.marker_dynamic_px
+    return [
+        separation.model_copy(update={"marker_dynamic_px": factor * depth_px}) for factor in NECKS
+    ]
+
+
+def _shape(image: Prepared) -> tuple[int, int]:
+    """Height and width of a reduced image."""
+    height, width = image.equalized.shape
+    return height, width
+
+
+def _reduced_window(window: Window, image: Prepared) -> Window:
+    """Find the pixels of a reduced image that cover a window of the micrograph."""
+    rows, columns = (
+        slice(floor(part.start * scale), min(ceil(part.stop * scale), length))
+        for part, scale, length in zip(window, image.scale, _shape(image), strict=True)
+    )
+    return rows, columns
+
+
+def _magnified(
+    labels: Int32[np.ndarray, "a b"],
+    foreground: Float[np.ndarray, "a b"],
+    window: Window,
+    part: Window,
+    image: Prepared,
+    separation: Separation,
+) -> Int32[np.ndarray, "h w"]:
+    """Magnify the labels of a reduced image; outlines are those of the interpolated foreground."""
+    places = [
+        (np.arange(whole.start, whole.stop) + 0.5) * scale - inner.start
+        for whole, inner, scale in zip(window, part, image.scale, strict=True)
+    ]
+    rows, columns = (
+        np.clip(place.astype(np.int64), 0, length - 1)
+        for place, length in zip(places, labels.shape, strict=True)
+    )
+    blocks = labels[np.ix_(rows, columns)]
+    if separation.grow_px:
+        return blocks
+    # Outlines move by less than a pixel of the reduced image
+    near = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+    grown = np.where(labels > 0, labels, near)[np.ix_(rows, columns)]
+    x, y = np.meshgrid(*(place.astype(np.float32) - 0.5 for place in reversed(places)))
+    probability = cv2.remap(foreground, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    smooth = np.where(probability > separation.threshold, grown, 0)
+    lost = np.bincount(smooth.ravel(), minlength=int(labels.max(initial=0)) + 1) == 0
+    return np.where(lost[blocks], blocks, smooth)
 
 
 def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> FoundParticles:
@@ -180,19 +236,3 @@ def _pixels_by_label(labels: Int32[np.ndarray, "h w"]) -> list[np.ndarray]:
     inside = np.flatnonzero(flat)
     order = inside[np.argsort(flat[inside], kind="stable")]
     return np.split(order, np.cumsum(np.bincount(flat)[1:])[:-1])
-
-
-def _at_zoom(separation: Separation, zoom: float) -> Separation:
-    """Convert sizes in pixels of the reduced image to those of the micrograph."""
-    if zoom == 1:
-        return separation
-    return separation.model_copy(
-        update={
-            "area_opening_px": round(separation.area_opening_px / zoom**2),
-            "hole_filling_px": round(separation.hole_filling_px / zoom**2),
-            "marker_area_px": round(separation.marker_area_px / zoom**2),
-            "dynamic": separation.dynamic / zoom,
-            "marker_dynamic_px": separation.marker_dynamic_px / zoom,
-            "interior_smoothing_px": separation.interior_smoothing_px / zoom,
-        }
-    )

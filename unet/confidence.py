@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int32
+from jaxtyping import Bool, Float, Int, Int32
 from pydantic import model_validator
 
 from nanorender.scoring.matching import overlap_table
@@ -84,7 +84,6 @@ class Confidence(Settings):
 def particle_features(
     labels: Int32[np.ndarray, "h w"],
     maps: Mapping[str, Float[np.ndarray, "h w"]],
-    zoom: float = 1.0,
 ) -> Float[np.ndarray, "n f"]:
     """Compute the features that the confidence of particles depends on.
 
@@ -92,7 +91,7 @@ def particle_features(
     deviation; log-odds of the mean interior and mean boundary in the core; mean foreground less
     that of the ring around the particle; mean absolute difference and correlation of the predicted
     distance and that to the boundary of the particle; logarithm of the equivalent diameter in
-    pixels of the zoomed image; inscribed over equivalent diameter; share of the outline that
+    pixels; inscribed over equivalent diameter; share of the outline that
     touches other particles; whether the particle touches the frame. Features of targets that the
     network does not predict are 0.
 
@@ -100,7 +99,6 @@ def particle_features(
     ----------
     labels : (h, w) label map, particles numbered from 1 without gaps
     maps : (h, w) predicted maps by name
-    zoom : magnification at which the maps were predicted
 
     Returns
     -------
@@ -127,7 +125,7 @@ def particle_features(
 
     # Average over the pixels of particles only
     inside = labels > 0
-    numbers, depths = labels[inside], relative[inside]
+    numbers, depths = labels[inside].astype(np.intp), relative[inside]  # as `bincount` takes them
     foreground = maps["foreground"][inside]
     mean = _means(numbers, foreground, count)
     spread = np.sqrt(np.maximum(_means(numbers, foreground**2, count) - mean**2, 0))
@@ -154,7 +152,7 @@ def particle_features(
             mean - _ring_means(labels, maps["foreground"], count),
             distance_error,
             distance_correlation,
-            np.log(np.maximum(diameter * zoom, 1)),
+            np.log(np.maximum(diameter, 1)),
             2 * radius[1:] / diameter,
             _contact_shares(labels, depth, count),
             at_frame[1:],
@@ -231,15 +229,15 @@ def _terms(x: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n t"]:
 
 
 def _means(
-    labels: Int32[np.ndarray, "..."], values: Float[np.ndarray, "..."], count: int
+    labels: Int[np.ndarray, "p"], values: Float[np.ndarray, "p"], count: int
 ) -> Float[np.ndarray, "n"]:
     """Average values over each particle; 0 for particles without a pixel."""
-    pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return np.bincount(labels.ravel(), values.ravel(), count + 1)[1:] / np.maximum(pixels, 1)
+    pixels = np.bincount(labels, minlength=count + 1)[1:]
+    return np.bincount(labels, values, count + 1)[1:] / np.maximum(pixels, 1)
 
 
 def _correlations(
-    labels: Int32[np.ndarray, "p"],
+    labels: Int[np.ndarray, "p"],
     first: Float[np.ndarray, "p"],
     second: Float[np.ndarray, "p"],
     count: int,
@@ -257,10 +255,11 @@ def _ring_means(
 ) -> Float[np.ndarray, "n"]:
     """Average the foreground over the background next to each particle."""
     element = np.ones((2 * _RING_PX + 1, 2 * _RING_PX + 1), np.uint8)
-    grown = cv2.dilate(labels.astype(np.float32), element).astype(np.int32)
-    ring = np.where(labels == 0, grown, 0)
-    pixels = np.bincount(ring.ravel(), minlength=count + 1)[1:]
-    return np.where(pixels > 0, _means(ring, foreground, count), _UNKNOWN_RING)
+    grown = cv2.dilate(labels.astype(np.float32), element)
+    ring = (labels == 0) & (grown > 0)
+    owners = grown[ring].astype(np.intp)
+    around = _means(owners, foreground[ring], count)
+    return np.where(np.bincount(owners, minlength=count + 1)[1:] > 0, around, _UNKNOWN_RING)
 
 
 def _contact_shares(
@@ -272,8 +271,8 @@ def _contact_shares(
     highest = cv2.dilate(values, element)
     lowest = cv2.erode(np.where(labels > 0, values, np.float32(1 << 24)), element)
     touching = ((highest > values) | (lowest < values)).astype(np.float32)
-    outline = np.where((labels > 0) & (depth <= 1), labels, 0).astype(np.int32)
-    return _means(outline, touching, count)
+    outline = (labels > 0) & (depth <= 1)
+    return _means(labels[outline].astype(np.intp), touching[outline], count)
 
 
 def _log_odds(probability: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

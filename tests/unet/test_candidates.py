@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -69,7 +70,12 @@ def test_nothing_to_choose_from_gives_no_particle():
 def test_sizes_of_the_separation_are_those_of_the_reduced_image(model, monkeypatch):
     speck = np.zeros((64, 64), np.float32)
     speck[8:14, 8:14] = 0.9  # 36 px here, but 9 of the image of half the size
-    monkeypatch.setattr(candidates, "predict_window", lambda *_: {"foreground": speck})
+
+    def seen(model, prepared, window, averaged):
+        size = (window[1].stop, window[0].stop)
+        return {"foreground": cv2.resize(speck, size, interpolation=cv2.INTER_AREA)}
+
+    monkeypatch.setattr(candidates, "predict_window", seen)
     prepared = prepare_search(model, np.zeros((64, 64), np.uint8), None)
     window = whole_window((64, 64))
     found = search(model, prepared, window, Separation(area_opening_px=10), False)
@@ -105,3 +111,23 @@ def test_a_whole_particle_must_be_surer_than_its_parts_by_the_handicap():
         chosen = choose([parts, whole], 0.5)
         assert chosen.labels[0].tolist() == expected
         assert chosen.confidence.max() == max(0.8, confidence if expected[2] == 1 else 0)
+
+
+def test_a_particle_of_a_reduced_image_has_its_outline_and_place(model, monkeypatch):
+    y, x = np.mgrid[:160, :200]
+    disc = (np.hypot(y - 80, x - 100) < 45).astype(np.float32)
+
+    def seen(model, prepared, window, averaged):
+        rows, columns = window
+        zoomed = cv2.resize(disc, prepared.shape[::-1], interpolation=cv2.INTER_AREA)
+        return {"foreground": zoomed[rows, columns]}
+
+    monkeypatch.setattr(candidates, "predict_window", seen)
+    prepared = prepare_search(model, np.zeros((160, 200), np.uint8), None)
+    window = (slice(10, 150), slice(30, 200))
+    for level in (1, 2):
+        found = search(model, prepared[level : level + 1], window, Separation(), False)
+        labels = found.candidates[0].labels
+        assert labels.shape == (140, 170)
+        truth = disc[window] > 0
+        assert np.count_nonzero((labels > 0) & truth) / np.count_nonzero(labels + truth) > 0.96
