@@ -175,6 +175,11 @@ def calibrate(
             "recipes of transmission images cannot be calibrated; choose a recipe without a "
             "[transmission] section"
         )
+    if base.particle_count.typical() == 0:
+        raise InputError(
+            "the recipe has no particles (particle_count = 0), whose sizes could be fitted; choose "
+            "another base recipe"
+        )
     # Observe the micrographs and adapt the recipe to their scale and tones.
     dark = settings.dark_particles
     refuse_unsuitable(micrographs, dark)

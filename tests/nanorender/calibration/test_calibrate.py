@@ -41,6 +41,12 @@ def test_an_image_without_particles_is_refused():
         assumed_pixel_size_nm([micrograph(np.full((64, 64), 9, np.uint8))], read_recipe("sio2"))
 
 
+def test_a_recipe_without_particles_is_refused():
+    empty = read_recipe("sio2").model_copy(update={"particle_count": Constant(value=0)})
+    with pytest.raises(InputError, match="has no particles"):
+        calibrate([micrograph(discs(40))], empty, CalibrationSettings())
+
+
 def hidden(count):
     recipe = read_recipe("sio2").at_scale(7.0, 384)
     blurred = recipe.detector.model_copy(update={"blur_px": Constant(value=1.6)})
