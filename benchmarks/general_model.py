@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 from results import write_results
 
 from nanorender.files.collection import Collection, Reading, find_collection
@@ -48,7 +49,7 @@ MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "general_model.png"
 HELD_OUT_SEED = 1
 MIN_AREA_PX = 50
-FAILURES, TILE_PX = 12, 256
+FAILURES, TILE_PX, COLORS = 12, 256, 128
 
 
 class Set(NamedTuple):
@@ -177,7 +178,7 @@ def draw_failures(samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> N
         columns.append(np.vstack(tiles))
     rows = [np.hstack(columns[k : k + 6]) for k in range(0, len(columns), 6)]
     rows = [row for row in rows if row.shape == rows[0].shape]
-    cv2.imwrite(str(PICTURE), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    Image.fromarray(np.vstack(rows)).quantize(COLORS).save(PICTURE, optimize=True)
 
 
 def main() -> None:
