@@ -34,6 +34,7 @@ from unet.presets import PRESETS
 USES = {
     "cpu": "default, on a CPU",
     "gpu": "on a GPU",
+    "general": "particles of any size, on datasets of a randomized recipe",
     "demo": "`nanorender demo`",
     "paper": "the network of the paper",
     "real": "`nanorender baseline`, on annotated micrographs",
