@@ -40,7 +40,7 @@ from unet.data import load_dataset
 from unet.devices import describe_devices, divide_cpu, training_mesh
 from unet.predict import Model, load_model
 from unet.presets import preset
-from unet.reliability import fit_model, reliability
+from unet.reliability import fit_model, format_fit, reliability
 from unet.run_folder import MODEL_NAME, read_log
 from unet.segment import segment_image
 from unet.train import train
@@ -82,7 +82,7 @@ def make(options: argparse.Namespace) -> None:
     samples = load_dataset(out / "dataset", settings)
     train(samples, settings, out / "run", on_progress=_show)
     fit = fit_model(out / "run", out / "held-out", threshold=options.min_confidence)
-    print(fit)
+    print(*format_fit(fit), sep="\n")
     card, weights = read_model(out / "run" / MODEL_NAME)
     write_model(options.model, card, weights, half=True)
     print(f"{options.model}, {options.model.stat().st_size / 2**20:.1f} MiB")
