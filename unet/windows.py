@@ -17,7 +17,7 @@ from unet.predict import Model, Prepared, Window, whole_window
 
 WHOLE_PX = 4096  # images with no larger edge are not divided
 CORE_PX = 1536
-MARGIN_PX = 384  # at the scale of the training; network and separation reach at most this far
+MARGIN_PX = 384  # at the scale of the training; twice this if several magnifications are searched
 _BAND_ROWS = 256
 
 
@@ -99,10 +99,11 @@ def _windows(prepared: Sequence[Prepared]) -> Iterator[_CoreWindow]:
     if max(shape) <= WHOLE_PX:
         yield _CoreWindow(whole_window(shape), whole_window(shape))
         return
-    # Windows have at most the intended size at all resolutions.
-    scales = [scale for each in prepared for scale in each.scale]
-    core_px = int(CORE_PX / max(1.0, *scales))
-    margin_px = int(MARGIN_PX / min(1.0, *scales))
+    # Windows have at most the intended size at both resolutions. Reduced images see farther, but
+    # margins that contain all they see would take nine times the time of the whole image.
+    scale = prepared[0].scale
+    core_px = int(CORE_PX / max(1.0, *scale))
+    margin_px = int(MARGIN_PX / min(1.0, *scale)) * (2 if len(prepared) > 1 else 1)
     rows, columns = (list(_spans(length, core_px, margin_px)) for length in shape)
     for core_rows, window_rows in rows:
         for core_columns, window_columns in columns:
