@@ -33,7 +33,7 @@ from nanorender.generate import generate
 from nanorender.models import general_model
 from nanorender.randomization import read_recipe_source
 from nanorender.report.overlay import overlay
-from nanorender.scoring.scores import LabelScores, score_labels
+from nanorender.scoring.scores import LabelScores, recall_by_class, score_labels
 from unet.checkpoint import read_model, write_model
 from unet.confidence import real_particles
 from unet.data import load_dataset
@@ -49,6 +49,7 @@ MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "general_model.png"
 HELD_OUT_SEED = 1
 MIN_AREA_PX = 50
+DIAMETER_EDGES_PX = (8.0, 12.0, 20.0, 40.0, 80.0, 160.0, 1000.0)
 FAILURES, TILE_PX, COLORS = 12, 256, 128
 
 
@@ -152,7 +153,14 @@ def score_held_out(model: Model, dataset: Path) -> dict:
     wrong = [k for k, each in enumerate(scores) if each.objects.n_truth + each.objects.n_predicted]
     worst = sorted(wrong, key=lambda k: (scores[k].objects.f1, k))[:FAILURES]
     draw_failures([tiles[k] for k in worst])
-    return _summary(scores)
+    found = np.concatenate([each.truth_is_found for each in scores])
+    diameters = np.concatenate([each.true_diameters_px for each in scores])
+    classes = recall_by_class(diameters, found, DIAMETER_EDGES_PX)
+    recalls = [
+        {"from_px": each.low, "to_px": each.high, "particles": each.n_truth, "recall": each.recall}
+        for each in classes
+    ]
+    return _summary(scores) | {"recall_by_diameter": recalls}
 
 
 def _summary(scores: list[LabelScores]) -> dict:
@@ -191,7 +199,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=240, help="number of held-out images")
     parser.add_argument("--preset", default="general", help="training preset or TOML file")
     parser.add_argument("--epochs", type=int, help="fewer than those of the preset, for a test")
-    parser.add_argument("--min-confidence", type=float, help="instead of the best one by F1")
+    parser.add_argument("--min-confidence", type=float, default=0.6)
     parser.add_argument("--micrographs", type=Path, default=MICROGRAPHS)
     options = parser.parse_args()
     (make if options.stage == "make" else score)(options)

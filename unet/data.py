@@ -133,7 +133,7 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     return samples._replace(pixel_sizes=None, least_trained_nm=None)
 
 
-def reduce(
+def reduce_image(
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"], zoom: float
 ) -> UInt8[np.ndarray, "a b"] | UInt16[np.ndarray, "a b"]:
     """Reduce an image by averaging pixels.
@@ -150,7 +150,7 @@ def reduce(
     Examples
     --------
     >>> import numpy as np
-    >>> reduce(np.array([[1, 3], [5, 7]], np.uint8), 0.5).tolist()
+    >>> reduce_image(np.array([[1, 3], [5, 7]], np.uint8), 0.5).tolist()
     [[4]]
     """
     if zoom == 1:
@@ -183,7 +183,7 @@ def _at_search_zoom(sample: LabeledImage, index: int) -> LabeledImage:
     labels = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST_EXACT), np.int32)
     visible = np.bincount(labels.ravel()) >= _VISIBLE_PX
     return sample._replace(
-        image=reduce(sample.image, zoom), labels=np.where(visible[labels], labels, 0)
+        image=reduce_image(sample.image, zoom), labels=np.where(visible[labels], labels, 0)
     )
 
 

@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree, Shaped, UInt8, UInt16
 
 from unet.checkpoint import ModelCard, read_model
-from unet.data import SEARCH_ZOOMS, equalize, reduce, to_trained_scale
+from unet.data import SEARCH_ZOOMS, equalize, reduce_image, to_trained_scale
 from unet.model import Weights, abstract_model, set_weights
 from unet.presets import Architecture
 
@@ -156,7 +156,8 @@ def prepare(
 def averaged_by_default(model: Model, asked: bool | None) -> bool:
     """Decide whether to average predictions over flips and zooms.
 
-    On five micrographs of TiO2, object F1 of the general model was 0.736 once and 0.722 averaged.
+    It gives nothing to the general model: object F1 once and averaged was 0.637 and 0.633 on
+    held-out synthetic images, 0.655 and 0.648 on published micrographs of every kind.
 
     Parameters
     ----------
@@ -190,7 +191,9 @@ def prepare_search(
     if model.card.pixel_sizes is not None:
         return (prepare(model, image, pixel_size_nm),)
     shape = (image.shape[0], image.shape[1])
-    return tuple(Prepared(equalize(reduce(image, zoom)), shape, zoom) for zoom in SEARCH_ZOOMS)
+    return tuple(
+        Prepared(equalize(reduce_image(image, zoom)), shape, zoom) for zoom in SEARCH_ZOOMS
+    )
 
 
 def whole_window(shape: tuple[int, ...]) -> Window:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt16
+from jaxtyping import Bool, Float, Int32
 
 from nanorender.errors import InputError
 from nanorender.files.dataset import complete_samples
@@ -15,6 +15,7 @@ from unet.candidates import Candidates, choose, search
 from unet.checkpoint import model_file, read_model, write_model
 from unet.confidence import Confidence, fit_confidence, real_particles
 from unet.predict import Model, averaged_by_default, make_model, prepare_search, whole_window
+from unet.segment import compensate_erosion
 
 _THRESHOLDS = np.arange(0.02, 0.99, 0.02)
 
@@ -52,19 +53,19 @@ class ConfidenceFit(NamedTuple):
     f1: float
 
 
+class _Examples(NamedTuple):
+    """Features of candidates, and whether each is real."""
+
+    features: Float[np.ndarray, "n f"]
+    real: Bool[np.ndarray, "n"]
+
+
 class _Graded(NamedTuple):
-    """Chosen particles of some images: confidence and truth of each, and number of true ones."""
+    """Chosen particles: confidence and truth of each, and number of true particles."""
 
     confidence: Float[np.ndarray, "n"]
     real: Bool[np.ndarray, "n"]
     true_particles: int
-
-
-class _HeldOut(NamedTuple):
-    """An image with its candidates and truth."""
-
-    candidates: list[Candidates]
-    truth: UInt16[np.ndarray, "h w"]
 
 
 def fit_model(
@@ -96,70 +97,85 @@ def fit_model(
     """
     card, weights = read_model(path)
     model = make_model(card, weights)
+    average = averaged_by_default(model, averaged)
     numbers = complete_samples(dataset)
-    images = []
-    for index in numbers:
-        on_progress(len(images), len(numbers))
-        images.append(_searched(model, dataset, index, averaged_by_default(model, averaged)))
-    on_progress(len(images), len(numbers))
+    half = len(numbers) // 2
 
-    # Test a fit to one half on the other; then fit to all images
-    half = len(images) // 2
-    first = _fitted(images[:half], 0.5)
-    tested = _graded(images[half:], first)
-    best, f1 = _best_threshold(tested)
-    chosen = best if threshold is None else threshold
-    confidence = _fitted(images, chosen)
+    # Fit to one half of the images, one at a time, and test on the other
+    examples, tested, first = [], [], None
+    for done, number in enumerate(numbers):
+        on_progress(done, len(numbers))
+        candidates, truth = _searched(model, dataset, number, average)
+        if done >= half:
+            first = first or _fitted(examples, 0.5)
+            tested.append(_graded(candidates, truth, first))
+        examples.append(_examples(candidates, truth))
+    on_progress(len(numbers), len(numbers))
+
+    # Choose the threshold, and fit to all images
+    graded = _joined(tested)
+    if threshold is None:
+        threshold = round(float(max(_THRESHOLDS, key=lambda each: _f1(graded, each))), 2)
+    confidence = _fitted(examples, threshold)
     write_model(model_file(path), card.model_copy(update={"confidence": confidence}), weights)
-    count = sum(len(each.features) for image in images for each in image.candidates)
     return ConfidenceFit(
-        confidence, len(images), count, reliability(tested.confidence, tested.real), f1
+        confidence,
+        len(numbers),
+        sum(len(each.real) for each in examples),
+        reliability(graded.confidence, graded.real),
+        _f1(graded, threshold),
     )
 
 
-def _searched(model: Model, dataset: Path, index: int, averaged: bool) -> _HeldOut:
-    """Search an image of a dataset; labels are kept in 16 bits."""
-    image, labels, pixel_size_nm, _ = read_sample(dataset, index)
+def _searched(
+    model: Model, dataset: Path, number: int, averaged: bool
+) -> tuple[list[Candidates], Int32[np.ndarray, "h w"]]:
+    """Search a sample of a dataset; return the candidates and the true labels."""
+    image, truth, pixel_size_nm, _ = read_sample(dataset, number)
     prepared = prepare_search(model, image, pixel_size_nm)
-    window = whole_window(image.shape)
-    found = search(model, prepared, window, Separation(), averaged)
-    return _HeldOut(found.candidates, labels.astype(np.uint16))
+    separation = compensate_erosion(Separation(), model.card.training)
+    found = search(model, prepared, whole_window(image.shape), separation, averaged)
+    return found.candidates, truth.astype(np.int32)
 
 
-def _fitted(images: Sequence[_HeldOut], threshold: float) -> Confidence:
-    """Fit the confidence to all candidates of some images."""
-    features, real = [], []
-    for candidates, truth in images:
-        for each in candidates:
-            features.append(each.features)
-            real.append(real_particles(each.labels, truth.astype(np.int32)))
-    if not real or len(np.unique(np.concatenate(real))) < 2:
+def _examples(candidates: Sequence[Candidates], truth: Int32[np.ndarray, "h w"]) -> _Examples:
+    """Compare all candidates of an image with the truth."""
+    return _Examples(
+        np.concatenate([each.features for each in candidates]),
+        np.concatenate([real_particles(each.labels, truth) for each in candidates]),
+    )
+
+
+def _fitted(examples: Sequence[_Examples], threshold: float) -> Confidence:
+    """Fit the confidence to the candidates of some images."""
+    real = np.concatenate([each.real for each in examples]) if examples else np.zeros(0, bool)
+    if len(np.unique(real)) < 2:
         raise InputError(
             "the images must hold both real and false candidates; give more of them, such as 200"
         )
-    return fit_confidence(np.concatenate(features), np.concatenate(real), threshold)
+    return fit_confidence(np.concatenate([each.features for each in examples]), real, threshold)
 
 
-def _graded(images: Sequence[_HeldOut], confidence: Confidence) -> _Graded:
-    """Choose the particles of some images, whatever their confidence."""
-    values, real, true_particles = [], [], 0
-    for candidates, truth in images:
-        particles = choose([each.graded(confidence) for each in candidates], 0.0)
-        values.append(particles.confidence)
-        real.append(real_particles(particles.labels, truth.astype(np.int32)))
-        true_particles += len(np.unique(truth[truth > 0]))
-    return _Graded(np.concatenate(values), np.concatenate(real), true_particles)
+def _graded(
+    candidates: Sequence[Candidates], truth: Int32[np.ndarray, "h w"], confidence: Confidence
+) -> _Graded:
+    """Choose the particles of an image, whatever their confidence."""
+    particles = choose([each.graded(confidence) for each in candidates], 0.0)
+    real = real_particles(particles.labels, truth)
+    return _Graded(particles.confidence, real, len(np.unique(truth[truth > 0])))
 
 
-def _best_threshold(graded: _Graded) -> tuple[float, float]:
-    """Find the threshold of the highest F1 score, and this score."""
-    scores = []
-    for threshold in _THRESHOLDS:
-        kept = graded.confidence >= threshold
-        found = np.count_nonzero(graded.real & kept)
-        scores.append(2 * found / max(np.count_nonzero(kept) + graded.true_particles, 1))
-    best = int(np.argmax(scores))
-    return round(float(_THRESHOLDS[best]), 2), float(scores[best])
+def _joined(graded: Sequence[_Graded]) -> _Graded:
+    """Join the particles of several images."""
+    confidence, real, true_particles = zip(*graded, strict=True)
+    return _Graded(np.concatenate(confidence), np.concatenate(real), sum(true_particles))
+
+
+def _f1(graded: _Graded, threshold: float) -> float:
+    """Compute the F1 score of the particles that are kept."""
+    kept = graded.confidence >= threshold
+    found = np.count_nonzero(graded.real & kept)
+    return 2 * found / max(np.count_nonzero(kept) + graded.true_particles, 1)
 
 
 def reliability(

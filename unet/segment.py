@@ -18,6 +18,7 @@ from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import (
     SegmentationRecord,
     read_record,
+    refuse_edited_map,
     refuse_foreign_maps,
     write_segmentation,
 )
@@ -266,6 +267,7 @@ def _segment_micrograph(
         label_path = folder / f"{name}.tif"
         if _is_done(label_path, record, keep_probability):
             return notes
+        refuse_edited_map(label_path)
 
         # Predict and separate; large images are released as soon as possible
         prepared = prepare_search(model, micrograph.image, micrograph.pixel_size_nm)
@@ -300,7 +302,7 @@ def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> 
         return False
     try:
         before = read_record(path) if path.is_file() else None
-        return before is not None and before.model_copy(update={"confidence": ()}) == record
+        return before is not None and before.is_of_same_settings(record)
     except InputError:  # a damaged record: the label map is made again
         return False
 

@@ -55,7 +55,7 @@ def segment_prepared(
     """Predict a micrograph and separate its particles, window by window.
 
     In addition to the prepared image, memory holds four bytes per pixel, five with the foreground,
-    and about 70 bytes per pixel of one window.
+    and about 70 bytes per pixel of one window, twice that if several magnifications are searched.
 
     Parameters
     ----------

@@ -314,6 +314,16 @@ def general_model(results: Results) -> Iterator[Part]:
     yield rows
 
 
+def recall_by_diameter(results: Results) -> Iterator[Part]:
+    """Recall of held-out synthetic particles by diameter."""
+    rows: list[Row] = [["diameter, px", "particles", "recall"]]
+    for each in results["held_out"]["recall_by_diameter"]:
+        last = each["to_px"] >= 1000
+        title = "from {from_px:g}" if last else "{from_px:g} to {to_px:g}"
+        rows.append([title.format(**each), str(each["particles"]), f"{each['recall']:.2f}"])
+    yield rows
+
+
 def confidence(results: Results) -> Iterator[Part]:
     """Reliability of the confidence on each set."""
     figure = _figure(6, 3.6)
@@ -343,6 +353,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "torch_step": ("torch_step", torch_step),
     "peers": ("peers", peers),
     "general_model": ("general_model", general_model),
+    "recall_by_diameter": ("general_model", recall_by_diameter),
     "confidence": ("general_model", confidence),
 }
 """By the argument of the directive: the file of results, and the function that renders it."""

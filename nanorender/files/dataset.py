@@ -292,7 +292,7 @@ def write_sample(
         write = write_labels if array.dtype.kind in "iu" else write_image
         write(path, array, pixel_size_nm)
     if recipe_toml is not None:
-        more.append(folder / "recipes" / f"{index:06d}.toml")
+        more.append(folder / RECIPES_FOLDER / f"{index:06d}.toml")
         more[-1].parent.mkdir(exist_ok=True)
         write_text(more[-1], recipe_toml)
     write_text(paths.sums, format_checksums(folder, [*paths[:3], *more]))

@@ -110,5 +110,5 @@ def segmented_images(folder: Path) -> Iterator[LabeledImage]:
                 f"{path} has no record of its micrograph; only label maps written by "
                 "'nanorender segment' can be exported"
             )
-        labels, micrograph, _ = read_segmented(path)
+        labels, micrograph, *_ = read_segmented(path)
         yield LabeledImage(micrograph.image, labels, micrograph.pixel_size_nm, path)

@@ -1,5 +1,7 @@
 """Segmentation results: folders of label maps, each with a record of how it was made."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +47,8 @@ class SegmentationRecord(Settings):
     """Confidence below which particles were discarded."""
     confidence: tuple[Fraction, ...] = ()
     """Confidence of particles 1 to n."""
+    labels_sha256: str = ""
+    """Hash of the labels as written, by which later changes are noticed."""
     version: str
     """Version of this package."""
 
@@ -56,6 +60,22 @@ class SegmentationRecord(Settings):
             if not isinstance(value, int | float) or not 0 <= value < 2**31:
                 raise ValueError("area_opening_px and grow_px must be from 0 to 2147483647")
         return separation
+
+    def is_of_same_settings(self, other: "SegmentationRecord") -> bool:
+        """Return whether two records are equal, apart from what was found.
+
+        Parameters
+        ----------
+        other
+            Record of the same micrograph.
+
+        Returns
+        -------
+        bool
+            Whether both were made from the same file with the same settings.
+        """
+        found = {"confidence": (), "labels_sha256": ""}
+        return self.model_copy(update=found) == other.model_copy(update=found)
 
     def read_micrograph(self) -> Micrograph:
         """Read the micrograph as it was segmented.
@@ -100,7 +120,8 @@ def write_segmentation(
     labels
         (h, w) label map.
     record
-        How it was made; names the file after the micrograph.
+        How it was made; names the file after the micrograph, and is completed by the hash of the
+        labels.
 
     Returns
     -------
@@ -116,9 +137,56 @@ def write_segmentation(
     folder.mkdir(parents=True, exist_ok=True)
     if path.is_file():
         path.unlink()
+    record = record.model_copy(update={"labels_sha256": _labels_sha256(labels)})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
     return path
+
+
+def _labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
+    """Hash shape and values of a label map, whatever its type and compression."""
+    digest = hashlib.sha256(f"{labels.shape}".encode())
+    digest.update(np.ascontiguousarray(labels, np.int32).data)
+    return digest.hexdigest()
+
+
+def is_edited(labels: Integer[np.ndarray, "h w"], record: SegmentationRecord) -> bool:
+    """Return whether a label map was changed after it was written.
+
+    Parameters
+    ----------
+    labels
+        (h, w) label map as read.
+    record
+        Its record.
+
+    Returns
+    -------
+    bool
+        False for records of earlier versions, which have no hash.
+    """
+    return record.labels_sha256 not in ("", _labels_sha256(labels))
+
+
+def refuse_edited_map(path: Path) -> None:
+    """Refuse to replace a label map that was edited by hand.
+
+    Parameters
+    ----------
+    path
+        File of the label map, which may be missing.
+
+    Raises
+    ------
+    InputError
+        If its labels differ from those that were written.
+    """
+    record = read_record(path) if path.is_file() else None
+    if record is not None and is_edited(read_labels(path)[0], record):
+        raise InputError(
+            f"{path} was edited after it was segmented and would be replaced; give another folder, "
+            "or move the file"
+        )
 
 
 def refuse_foreign_maps(folder: Path, names: Iterable[str]) -> None:
@@ -134,7 +202,8 @@ def refuse_foreign_maps(folder: Path, names: Iterable[str]) -> None:
     Raises
     ------
     InputError
-        If a file with the name of a label map has no record beside it.
+        If a file with the name of a label map has no record beside it, or one with the name of a
+        record is another JSON file.
     """
     for name in names:
         path = folder / f"{name}.tif"
@@ -143,6 +212,22 @@ def refuse_foreign_maps(folder: Path, names: Iterable[str]) -> None:
                 f"{path} has no record of 'nanorender segment' and would be replaced; give another "
                 "folder, or move the file"
             )
+        if _is_foreign_json(path.with_suffix(".json")):
+            raise InputError(
+                f"{path.with_suffix('.json')} is not a record of 'nanorender segment' and would be "
+                "replaced; give another folder, or move the file"
+            )
+
+
+def _is_foreign_json(path: Path) -> bool:
+    """Return whether a file is intact JSON, but not a record of any version."""
+    if not path.is_file():
+        return False
+    try:
+        content = json.loads(read_text(path))
+    except (InputError, ValueError, RecursionError):
+        return False
+    return not isinstance(content, dict) or "image_sha256" not in content
 
 
 def read_record(label_path: Path) -> SegmentationRecord | None:
@@ -210,12 +295,16 @@ class Segmented(NamedTuple):
     micrograph
         The image that was segmented.
     confidence
-        (n,) probability that particles 1 to n are real; None if unknown.
+        (n,) probability that particles 1 to n are real; None if unknown, as in a label map that
+        was edited, perhaps with other numbers.
+    edited
+        Whether the label map was changed after it was written.
     """
 
     labels: Int32[np.ndarray, "h w"]
     micrograph: Micrograph
     confidence: Float[np.ndarray, "n"] | None = None
+    edited: bool = False
 
 
 def read_segmented(path: Path) -> Segmented:
@@ -248,7 +337,10 @@ def read_segmented(path: Path) -> Segmented:
     micrograph = record.read_micrograph()
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
-    return Segmented(labels, micrograph, np.array(record.confidence, float))
+    if is_edited(labels, record):
+        return Segmented(labels, micrograph, edited=True)
+    known = len(record.confidence) == labels.max(initial=0)  # not in records of earlier versions
+    return Segmented(labels, micrograph, np.array(record.confidence, float) if known else None)
 
 
 def read_mask(path: Path) -> Segmented:

@@ -17,6 +17,7 @@ from nanorender.distributions import (
     PositiveDistribution,
     Uniform,
 )
+from nanorender.imaging.canvas import Canvas
 from nanorender.imaging.diamond_square import diamond_square
 from nanorender.imaging.rims import Rims, draw_aspect, draw_rims, draw_wobble, fill_rims
 from nanorender.jit import kernel
@@ -99,7 +100,7 @@ def substrate_texture(
     shading_strength = settings.shading_strength.draw(rng)
     if shading_strength > 0:
         texture += np.float32(shading_strength) * _shading(shape, rng)
-    canvas = _Canvas(shape, pixel_size_nm)
+    canvas = Canvas(shape, pixel_size_nm)
     _add_smears(texture, _smears(settings, canvas, rng))
     rings = _rings(settings, canvas, rng)
     draw_rims(texture, rings, (rings.extent < 2 * np.pi).astype(np.float32))
@@ -116,22 +117,6 @@ def substrate_texture(
     )
     fill_rims(texture, pores, -pores.strength)
     return np.maximum(texture, 0, out=texture)
-
-
-class _Canvas(NamedTuple):
-    """Size of a texture: height and width in pixels, edge length of a pixel in nm."""
-
-    shape: tuple[int, int]
-    pixel_size_nm: float
-
-    def draw_count(self, per_um2: NonNegativeDistribution, rng: np.random.Generator) -> int:
-        """Draw the number of objects on the texture."""
-        area_um2 = self.shape[0] * self.shape[1] * (self.pixel_size_nm / 1000) ** 2
-        return int(rng.poisson(per_um2.draw(rng) * area_um2))
-
-    def draw_centers(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "n 2"]:
-        """Draw x, y of `count` positions, px."""
-        return rng.uniform((0, 0), self.shape[::-1], (count, 2))
 
 
 def _shading(shape: tuple[int, int], rng: np.random.Generator) -> Float[np.ndarray, "h w"]:
@@ -161,7 +146,7 @@ class _Smears(NamedTuple):
     strength: Float[np.ndarray, "n"]
 
 
-def _smears(settings: DirtSettings, canvas: _Canvas, rng: np.random.Generator) -> _Smears:
+def _smears(settings: DirtSettings, canvas: Canvas, rng: np.random.Generator) -> _Smears:
     """Draw the smears, which all have about the same direction."""
     count = canvas.draw_count(settings.smears_per_um2, rng)
     if count == 0:
@@ -192,7 +177,7 @@ def _add_smears(factor, smears):
                 factor[i, j] += smears.strength[k] * math.exp(-0.5 * (u * u + v * v))
 
 
-def _rings(settings: DirtSettings, canvas: _Canvas, rng: np.random.Generator) -> Rims:
+def _rings(settings: DirtSettings, canvas: Canvas, rng: np.random.Generator) -> Rims:
     """Draw the rims of rings, most of them arcs."""
     count = canvas.draw_count(settings.rings_per_um2, rng)
     diameter = settings.ring_diameter_nm.sample(rng, count) / canvas.pixel_size_nm
@@ -216,7 +201,7 @@ def _rings(settings: DirtSettings, canvas: _Canvas, rng: np.random.Generator) ->
 
 
 def _chained(
-    diameter: Float[np.ndarray, "n"], fraction: float, canvas: _Canvas, rng: np.random.Generator
+    diameter: Float[np.ndarray, "n"], fraction: float, canvas: Canvas, rng: np.random.Generator
 ) -> Float[np.ndarray, "n 2"]:
     """Draw x, y of rings; a fraction of them continues a winding chain from the ring before."""
     count = len(diameter)
@@ -234,7 +219,7 @@ def _spots(
     per_um2: NonNegativeDistribution,
     diameter_nm: PositiveDistribution,
     strength: NonNegativeDistribution,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> Rims:
     """Draw closed outlines at random positions."""

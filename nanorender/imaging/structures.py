@@ -5,7 +5,6 @@ have no label, and change the gray level of the substrate by a factor, as the di
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from nanorender.distributions import (
     PositiveDistribution,
     Uniform,
 )
+from nanorender.imaging.canvas import Canvas
 from nanorender.imaging.smooth_noise import smooth_noise
 from nanorender.settings import Fraction, Settings
 
@@ -69,13 +69,6 @@ class StructureSettings(Settings):
     """Darkening inside such a rectangle, as a fraction."""
 
 
-class _Canvas(NamedTuple):
-    """Size of a texture: height and width in pixels, edge length of a pixel in nm."""
-
-    shape: tuple[int, int]
-    pixel_size_nm: float
-
-
 def structure_texture(
     settings: StructureSettings,
     shape: tuple[int, int],
@@ -102,7 +95,7 @@ def structure_texture(
     >>> texture.shape, bool(texture.min() < 0.7), bool(np.median(texture) == 1)
     ((200, 300), True, True)
     """
-    canvas = _Canvas(shape, pixel_size_nm)
+    canvas = Canvas(shape, pixel_size_nm)
     texture = np.ones(shape, np.float32)
     # One stream each, so that a change of one structure leaves the others unchanged
     layers = (_crystals, _membrane, _curtains, _scan_frames, _cracks, _scratches, _fibers)
@@ -114,7 +107,7 @@ def structure_texture(
 def _crystals(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Vary the gray level from crystal to crystal: the cells of random points (Voronoi, 1908)."""
@@ -136,7 +129,7 @@ def _crystals(
 def _membrane(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Darken the pores of a membrane: where smooth noise exceeds a level."""
@@ -153,7 +146,7 @@ def _membrane(
 def _curtains(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Add vertical stripes, which grow and fade along their length."""
@@ -170,7 +163,7 @@ def _curtains(
 def _scan_frames(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Darken rectangles."""
@@ -186,7 +179,7 @@ def _scan_frames(
 def _scratches(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Brighten or darken straight lines in about one direction."""
@@ -195,10 +188,10 @@ def _scratches(
     def path(length_px: float) -> Float[np.ndarray, "n 2"]:
         angle = direction + rng.normal(0, 0.15)
         ends = length_px / 2 * np.array([(-1.0,), (1.0,)])
-        return _center(canvas, rng) + ends * (np.cos(angle), np.sin(angle))
+        return canvas.draw_centers(1, rng) + ends * (np.cos(angle), np.sin(angle))
 
-    count = _count(settings.scratches_per_um2, canvas, rng)
-    lines = _drawn(path, count, settings.scratch_width_nm, canvas, rng)
+    count = canvas.draw_count(settings.scratches_per_um2, rng)
+    lines = _draw_lines(path, count, settings.scratch_width_nm, canvas, rng)
     sign = -1 if rng.random() < 0.4 else 1
     texture += np.float32(sign * settings.scratch_strength.draw(rng)) * lines
 
@@ -206,12 +199,12 @@ def _scratches(
 def _cracks(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Darken lines that wander."""
-    count = _count(settings.cracks_per_um2, canvas, rng)
-    lines = _drawn(
+    count = canvas.draw_count(settings.cracks_per_um2, rng)
+    lines = _draw_lines(
         lambda length_px: _curve(length_px, 0.45, canvas, rng),
         count,
         settings.crack_width_nm,
@@ -224,13 +217,13 @@ def _cracks(
 def _fibers(
     texture: Float32[np.ndarray, "h w"],
     settings: StructureSettings,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> None:
     """Brighten strands that bend, half as much in the middle as at the edges."""
     strength = np.float32(settings.fiber_strength.draw(rng))
-    for _ in range(_count(settings.fibers_per_um2, canvas, rng)):
-        strand = _drawn(
+    for _ in range(canvas.draw_count(settings.fibers_per_um2, rng)):
+        strand = _draw_lines(
             lambda length_px: _curve(length_px, 0.08, canvas, rng),
             1,
             settings.fiber_width_nm,
@@ -242,32 +235,21 @@ def _fibers(
         np.maximum(texture, 1 + strength * strand * (1 - depth / 2), out=texture)
 
 
-def _count(per_um2: NonNegativeDistribution, canvas: _Canvas, rng: np.random.Generator) -> int:
-    """Draw the number of objects on the texture."""
-    area_um2 = canvas.shape[0] * canvas.shape[1] * (canvas.pixel_size_nm / 1000) ** 2
-    return int(rng.poisson(per_um2.draw(rng) * area_um2))
-
-
-def _center(canvas: _Canvas, rng: np.random.Generator) -> Float[np.ndarray, "2"]:
-    """Draw x, y of a position, px."""
-    return rng.uniform((0, 0), canvas.shape[::-1])
-
-
 def _curve(
-    length_px: float, bend_rad: float, canvas: _Canvas, rng: np.random.Generator
+    length_px: float, bend_rad: float, canvas: Canvas, rng: np.random.Generator
 ) -> Float[np.ndarray, "n 2"]:
     """Draw x, y of the points of a line whose direction is a random walk."""
     steps = max(2, int(length_px / _CURVE_STEP_PX))
     angle = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, bend_rad, steps))
     path = _CURVE_STEP_PX * np.cumsum(np.column_stack((np.cos(angle), np.sin(angle))), axis=0)
-    return _center(canvas, rng) + path - path.mean(axis=0)
+    return canvas.draw_centers(1, rng) + path - path.mean(axis=0)
 
 
-def _drawn(
+def _draw_lines(
     path: Callable[[float], Float[np.ndarray, "n 2"]],
     count: int,
     width_nm: PositiveDistribution,
-    canvas: _Canvas,
+    canvas: Canvas,
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "h w"]:
     """Draw lines of 0.3 to 2 times the length of the image; 1 on them, 0 elsewhere."""

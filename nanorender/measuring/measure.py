@@ -304,7 +304,8 @@ def measure(
     pixel_size_nm : edge of a pixel; None where it is unknown, which gives lengths in pixels
     image : (h, w) gray levels, for the intensities
     measurements : columns to measure; `(*MEASUREMENTS, your_own)` adds one
-    confidence : (n,) probability that particles 1 to n are real; None if unknown
+    confidence : (n,) probability that particles 1 to n are real, n at least the highest label; None
+        if unknown
 
     Returns
     -------
@@ -316,7 +317,8 @@ def measure(
     Raises
     ------
     InputError
-        If the pixel size is not positive, or the image and the labels differ in shape.
+        If the pixel size is not positive, the image and the labels differ in shape, or there are
+        fewer confidences than labels.
 
     Examples
     --------
@@ -335,6 +337,11 @@ def measure(
             f"image {image.shape} and labels {labels.shape} must have the same shape; "
             "crop both to the same region"
         )
+    if confidence is not None and len(confidence) < labels.max(initial=0):
+        raise InputError(
+            f"{len(confidence)} confidences are too few for labels up to {labels.max()}; give one "
+            "for each label"
+        )
     columns = {each.column(pixel_size_nm): each for each in measurements}
     rows = [
         (region.label, *(each.function(region) for each in columns.values()))
@@ -349,11 +356,7 @@ def measure(
     pairs = contacts(labels)
     table["neighbors"] = neighbor_counts(pairs, numbers)
     table["agglomerate"] = agglomerates(pairs, numbers)
-    # Particles added by hand have numbers beyond those that the model gave
-    known = np.full(int(numbers.max(initial=0)) + 1, np.nan)
-    if confidence is not None:
-        known[1 : 1 + len(confidence)] = confidence[: len(known) - 1]
-    table["confidence"] = known[numbers]
+    table["confidence"] = np.nan if confidence is None else confidence[numbers - 1]
     return table
 
 
@@ -371,5 +374,5 @@ def column_descriptions(pixel_size_nm: float | None) -> dict[str, str]:
     return {each.column(pixel_size_nm): each.description for each in MEASUREMENTS} | {
         "neighbors": "Number of particles in contact",
         "agglomerate": "Group of particles connected by contacts, numbered from 1",
-        "confidence": "Probability that the particle is real, as the model estimates it",
+        "confidence": "Probability that the particle is real if fitted, else its mean foreground",
     }

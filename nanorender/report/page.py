@@ -252,6 +252,7 @@ def render_page(
         columns=columns,
         doubts=doubts(results),
         unsure=UNSURE,
+        n_known=int(table["confidence"].notna().to_numpy().sum()),
         n_unsure=int(np.count_nonzero(table["confidence"].to_numpy(float) < UNSURE)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),

@@ -22,6 +22,7 @@ from nanorender.report.figures import (
 )
 from nanorender.report.page import Provenance, inline_svg, library_versions, render_page
 from nanorender.report.rois import write_rois
+from nanorender.scoring.plausibility import doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import Group, statistics_table
 
@@ -129,6 +130,7 @@ def _record(
         {
             "name": result.name,
             "particles": len(result.table),
+            "edited": result.edited,
             "width_px": result.image.shape[1],
             "height_px": result.image.shape[0],
             "pixel_size_nm": result.pixel_size_nm,
@@ -141,6 +143,7 @@ def _record(
     record = {
         "title": provenance.title,
         "summary": groups[-1].summary.to_dict(),
+        "doubts": doubts(results),
         "images": images,
         "parameters": provenance.parameters,
         "versions": library_versions(),

@@ -95,7 +95,7 @@ def evaluate_folder(
     evaluations = []
     for path in paths:
         on_progress(len(evaluations), len(paths))
-        values, micrograph, _ = read(path)
+        values, micrograph, *_ = read(path)
         true = read_truth(file, micrograph) if file.is_file() else find_truth(micrograph, truth)
         scores = score_labels(values, true, min_area_px)
         evaluations.append(Evaluation(path.stem, scores, micrograph.pixel_size_nm))

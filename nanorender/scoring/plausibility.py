@@ -3,22 +3,18 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer
-from scipy import ndimage
 
 from nanorender.scoring.results import ImageResult
 
 UNSURE = 0.8
 """Confidence below which a particle is uncertain."""
 
-_MANY_UNSURE = 0.4
-_RING_PX = 3
-_GAP_PX = 1  # between a particle and its ring, blurred by the point spread
-_LEAST_RING_PX = 12
-_LEAST_PARTICLES = 10
-_BOTH_WAYS = 0.25
-_LEAST_CONTRAST = 0.5
-_FULL, _RAGGED = 0.85, 0.85
+_MANY_UNSURE = 0.4  # share of uncertain particles
+_LEAST_PARTICLES = 10  # below which shares and medians say nothing
+_BOTH_WAYS = 0.25  # share of darker particles, and of brighter ones
+_LEAST_CONTRAST = 0.5  # in standard deviations of the surroundings
+_FULL = 0.85  # covered share of an image
+_RAGGED = 0.85  # median solidity
 
 
 def doubts(results: Sequence[ImageResult]) -> list[str]:
@@ -58,7 +54,7 @@ def _is_unsure(result: ImageResult) -> bool:
 
 def _is_brighter_and_darker(result: ImageResult) -> bool:
     """Whether many particles are darker than their surroundings, and many brighter."""
-    contrast = _contrasts(result)
+    contrast = result.contrasts
     if len(contrast) < _LEAST_PARTICLES:
         return False
     distinct = contrast[np.abs(contrast) > _LEAST_CONTRAST]
@@ -68,7 +64,7 @@ def _is_brighter_and_darker(result: ImageResult) -> bool:
 
 def _is_without_contrast(result: ImageResult) -> bool:
     """Whether most particles differ from their surroundings by less than the noise."""
-    contrast = _contrasts(result)
+    contrast = result.contrasts
     few = len(contrast) < _LEAST_PARTICLES
     return not few and float(np.median(np.abs(contrast))) < _LEAST_CONTRAST
 
@@ -104,38 +100,6 @@ CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     ),
 )
 """Checks of an image, and what is said of the images that they find."""
-
-
-def _contrasts(result: ImageResult) -> Float[np.ndarray, "n"]:
-    """Return how much brighter particles are than the background around them, over its noise.
-
-    Particles without enough background around them are left out.
-    """
-    rings = _rings(result.labels)
-    numbers = result.table["label"].to_numpy(np.int64)
-    count = int(result.labels.max(initial=0)) + 1
-    inside, _, _ = _gray_levels(result.image, result.labels, count)
-    around, spread, pixels = _gray_levels(result.image, rings, count)
-    numbers = numbers[pixels[numbers] >= _LEAST_RING_PX]
-    return (inside - around)[numbers] / np.maximum(spread[numbers], 1.0)
-
-
-def _gray_levels(
-    image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"], count: int
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"], Integer[np.ndarray, "n"]]:
-    """Return mean and spread of the gray levels of each label, and the number of its pixels."""
-    pixels = np.bincount(labels.ravel(), minlength=count)
-    gray = image.ravel().astype(float)
-    mean = np.bincount(labels.ravel(), gray, count) / np.maximum(pixels, 1)
-    square = np.bincount(labels.ravel(), gray**2, count) / np.maximum(pixels, 1)
-    return mean, np.sqrt(np.maximum(square - mean**2, 0)), pixels
-
-
-def _rings(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "h w"]:
-    """Assign the background near each particle to it, without the pixels that touch a particle."""
-    near = ndimage.maximum_filter(labels, 2 * _GAP_PX + 1)
-    wide = ndimage.maximum_filter(labels, 2 * (_GAP_PX + _RING_PX) + 1)
-    return np.where(near == 0, wide, 0)
 
 
 def _list_of(names: Sequence[str], total: int) -> str:

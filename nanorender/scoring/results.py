@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 
 from nanorender.files.annotation import find_truth
 from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
+from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import measure
 from nanorender.scoring.scores import LabelScores, score_labels
 
@@ -30,6 +31,7 @@ class ImageResult:
     truth : (h, w) true label map; None where it is unknown
     origin_px : column and row of the first pixel in the file of the micrograph, which may have been
         cropped
+    edited : whether the label map was changed after it was segmented
     """
 
     name: str
@@ -40,11 +42,17 @@ class ImageResult:
     table: pd.DataFrame
     truth: Integer[np.ndarray, "h w"] | None = None
     origin_px: tuple[int, int] = (0, 0)
+    edited: bool = False
 
     @cached_property
     def scores(self) -> LabelScores | None:
         """Agreement of the labels with the truth; None without one."""
         return None if self.truth is None else score_labels(self.labels, self.truth)
+
+    @cached_property
+    def contrasts(self) -> Float[np.ndarray, "n"]:
+        """Contrast of particles with their surroundings, see `measuring.contrast`."""
+        return contrasts(self.labels, self.image)
 
     @cached_property
     def true_table(self) -> pd.DataFrame | None:
@@ -84,7 +92,7 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        values, micrograph, confidence = read(path)
+        values, micrograph, confidence, edited = read(path)
         result = ImageResult(
             name=path.stem,
             image=micrograph.image,
@@ -96,6 +104,7 @@ def read_results(
             ),
             truth=None if truth is None else find_truth(micrograph, truth),
             origin_px=(micrograph.crop[2], micrograph.crop[0]),
+            edited=edited,
         )
         results.append(result)
     on_progress(len(results), len(paths))

@@ -104,15 +104,6 @@ def test_a_rod_with_a_neck_is_found_in_parts_and_whole(model, monkeypatch):
     assert [each.labels.max() for each in found.candidates] == [2, 1]
 
 
-def test_a_whole_particle_must_be_surer_than_its_parts_by_the_handicap():
-    parts = FoundParticles(strip(1, 1, 2, 2), np.array([0.8, 0.8]))
-    for confidence, expected in ((0.82, [1, 1, 2, 2]), (0.84, [1, 1, 1, 1])):
-        whole = FoundParticles(strip(1, 1, 1, 1), np.array([confidence]), handicap=0.03)
-        chosen = choose([parts, whole], 0.5)
-        assert chosen.labels[0].tolist() == expected
-        assert chosen.confidence.max() == max(0.8, confidence if expected[2] == 1 else 0)
-
-
 def test_a_particle_of_a_reduced_image_has_its_outline_and_place(model, monkeypatch):
     y, x = np.mgrid[:160, :200]
     disc = (np.hypot(y - 80, x - 100) < 45).astype(np.float32)

@@ -5,8 +5,9 @@ from nanorender.errors import InputError, UnwritableError
 from nanorender.files.collection import Reading, find_collection, read_collection
 from nanorender.files.imagefile import read_pixels
 from nanorender.files.segmentation import read_record
-from nanorender.files.tiff import read_labels, write_image
+from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.table import measure_file
+from nanorender.scoring.results import read_results
 from nanorender.separation.separate import Separation
 from unet import candidates
 from unet.checkpoint import write_model
@@ -143,3 +144,41 @@ def test_a_model_without_a_scale_takes_images_of_unknown_pixel_size(card, tmp_pa
     assert done.failures == ()
     assert "sizes are in pixels; give --pixel-size-nm" in done.notes[0]
     assert read_record(done.paths[0]).training_pixel_sizes_nm is None
+
+
+def edit(path):
+    """Number the particles of a label map anew, as editors do, and move one."""
+    labels, pixel_size_nm = read_labels(path)
+    write_labels(path, np.roll(np.where(labels > 0, labels + 4, 0), 3, axis=1), pixel_size_nm)
+    return path.read_bytes()
+
+
+def test_an_edited_label_map_is_kept_and_has_no_confidence(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
+    edited = edit(path)
+    segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
+    assert path.read_bytes() == edited
+    (result,) = read_results(path.parent)
+    assert result.edited
+    assert result.table["label"].tolist() == [5]
+    assert result.table["confidence"].isna().all()
+
+
+def test_an_edited_label_map_is_not_replaced_by_one_of_other_settings(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
+    edited = edit(path)
+    other = segment(model, square[0], Separation(threshold=0.6), tmp_path / "labels", ONCE)
+    assert "was edited after it was segmented" in other.failures[0]
+    assert path.read_bytes() == edited
+
+
+def test_a_json_file_of_another_program_is_not_replaced(square, card, tmp_path):
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (tmp_path / "labels").mkdir()
+    shapes = tmp_path / "labels" / "square.json"
+    shapes.write_text('{"shapes": []}')
+    with pytest.raises(InputError, match="is not a record"):
+        segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
+    assert shapes.read_text() == '{"shapes": []}'

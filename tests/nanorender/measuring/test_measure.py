@@ -239,13 +239,14 @@ def test_particles_across_a_one_pixel_line_touch_and_form_an_agglomerate():
     assert table["agglomerate"].to_dict() == {2: 1, 4: 1, 5: 1, 7: 2}
 
 
-def test_particles_keep_their_confidence_and_those_added_by_hand_have_none():
+def test_particles_have_the_confidence_of_their_label():
     labels = np.zeros((20, 40), np.int32)
-    labels[2:8, 2:8], labels[2:8, 12:18], labels[2:8, 22:28] = 1, 3, 7
+    labels[2:8, 2:8], labels[2:8, 12:18] = 1, 3
     table = measure(labels, None, confidence=np.array([0.9, 0.8, 0.7]))
-    assert table["confidence"].tolist()[:2] == [0.9, 0.7]
-    assert np.isnan(table["confidence"].iloc[2])
+    assert table["confidence"].tolist() == [0.9, 0.7]
     assert measure(labels, None)["confidence"].isna().all()
+    with pytest.raises(InputError, match="2 confidences are too few for labels up to 3"):
+        measure(labels, None, confidence=np.array([0.9, 0.8]))
 
 
 def test_custom_measurement_is_one_function_and_one_line():

@@ -140,7 +140,8 @@ def test_outlines_of_uncertain_particles_are_dashed_and_counted():
     table = measure(result.labels, 2.0, result.image, confidence=confidence)
     result = replace(result, table=table)
     provenance = Provenance("Squares", "", {"min_confidence": 0.4})
-    page, _, figures = key_figures(result, provenance=provenance)
+    page, _, figures = key_figures(replace(result, edited=True), provenance=provenance)
+    assert "squares (label map edited)" in page
     assert page.count('unsure"') == 2
     value, _, how = figures["Less certain particles"]
     assert value == "2"
