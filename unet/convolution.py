@@ -44,7 +44,8 @@ class Convolution(nnx.Module):
         copy and, from 32 channels to 16, 20 % more time.
         """
         ends = np.cumsum([part.shape[-1] for part in parts])[:-1]
-        kernels = jnp.split(self.kernel[...] * factor, ends, axis=2)
+        kernel = (self.kernel[...] * factor).astype(parts[0].dtype)
+        kernels = jnp.split(kernel, ends, axis=2)
         return reduce(jnp.add, map(convolve, parts, kernels))
 
 

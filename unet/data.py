@@ -2,9 +2,12 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +21,9 @@ from nanorender.files.labeled import LabeledImage, dataset_images
 from nanorender.settings import Settings
 from unet.presets import TrainSettings
 from unet.targets import targets
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 CLAHE_CLIP = 2.0
 CLAHE_TILE_PX = 128
@@ -208,24 +214,51 @@ def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSett
     pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
     pixel_sizes_nm, diameters_nm = [], []
-    for row, (image, labels, pixel_size_nm, path) in enumerate(images):
-        if pixel_size_nm is None:
-            raise InputError(f"{path} has no pixel size; store one in the file")
-        # Equalize the image and compute its targets
-        height, width = sizes[row] = image.shape
+    for row, sample in enumerate(_in_threads(partial(_sample, settings=settings), images)):
+        height, width = sizes[row] = sample.pixels.shape[:2]
         pixels = _enlarged(pixels, height, width)
-        pixels[row, :height, :width, 0] = equalize(image)
-        pixels[row, :height, :width, 1:] = targets(labels.astype(np.int32), settings)
-        # Record pixel size and equivalent diameters
-        areas_px = np.bincount(labels.ravel())[1:]
-        diameters_nm.append(np.sqrt(4 / np.pi * areas_px[areas_px > 0]) * pixel_size_nm)
-        pixel_sizes_nm.append(pixel_size_nm)
+        pixels[row, :height, :width] = sample.pixels
+        diameters_nm.append(sample.diameters_nm)
+        pixel_sizes_nm.append(sample.pixel_size_nm)
     return Samples(
         pixels,
         sizes,
         _trained_pixel_sizes(pixel_sizes_nm, settings.augmentation.zoom),
         _least_trained_nm(np.concatenate(diameters_nm), settings.augmentation.zoom),
     )
+
+
+class _Sample(NamedTuple):
+    """One image: (h, w, 1 + targets) pixels as in `Samples`, equivalent diameters, pixel size."""
+
+    pixels: UInt8[np.ndarray, "h w c"]
+    diameters_nm: Float[np.ndarray, "n"]
+    pixel_size_nm: float
+
+
+def _sample(image: LabeledImage, settings: TrainSettings) -> _Sample:
+    """Equalize an image and compute its targets; InputError without a pixel size."""
+    if image.pixel_size_nm is None:
+        raise InputError(f"{image.path} has no pixel size; store one in the file")
+    pixels = np.empty((*image.image.shape, 1 + len(settings.targets)), np.uint8)
+    pixels[..., 0] = equalize(image.image)
+    pixels[..., 1:] = targets(image.labels.astype(np.int32), settings)
+    areas_px = np.bincount(image.labels.ravel())[1:]
+    diameters_nm = np.sqrt(4 / np.pi * areas_px[areas_px > 0]) * image.pixel_size_nm
+    return _Sample(pixels, diameters_nm, image.pixel_size_nm)
+
+
+def _in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+    """Apply a function to all tasks in order, one thread a core, reading only a few tasks ahead."""
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[_Result]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def to_trained_scale(

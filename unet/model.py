@@ -44,7 +44,8 @@ def _normalized(
     The statistics are constant then, and folding saves 2 % of the time.
     """
     if not norm.use_running_average:
-        return norm(convolution(*parts))
+        features = convolution(*parts)
+        return norm(features).astype(features.dtype)
     assert norm.scale is not None  # as `Convolutions` creates it
     assert norm.bias is not None
     factor = norm.scale[...] * jax.lax.rsqrt(norm.var[...] + norm.epsilon)
@@ -74,9 +75,10 @@ class UpSampling(nnx.Module):
         transposition would take twice as long as the products.
         """
         b, h, w, inputs = x.shape
-        kernels = self.kernel[...].reshape(inputs, 2, -1)
+        kernels = self.kernel[...].astype(x.dtype).reshape(inputs, 2, -1)
+        bias = self.bias[...].astype(x.dtype)
         rows = [(x @ kernels[:, row]).reshape(b, h, 1, 2 * w, -1) for row in (0, 1)]
-        return jnp.concatenate(rows, axis=2).reshape(b, 2 * h, 2 * w, -1) + self.bias[...]
+        return jnp.concatenate(rows, axis=2).reshape(b, 2 * h, 2 * w, -1) + bias
 
 
 def pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h//2 w//2 c"]:
@@ -169,13 +171,17 @@ class UNet(nnx.Module):
         self.head = nnx.Linear(channels[0], area * architecture.outputs, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w 1"]) -> Float[Array, "b h w t"]:
-        """Compute the logits; height and width must be multiples of the coarsest pixel."""
+        """Compute the logits; height and width must be multiples of the coarsest pixel.
+
+        The features have the type of the image, whatever that of the weights. Sums, statistics of
+        batch normalization and logits have that of the weights.
+        """
         *skips, x = self.encode(x)
         for up, convolutions, skip in reversed(
             list(zip(self.up, self.decoder, skips, strict=True))
         ):
             x = convolutions(skip, up(x))
-        return from_blocks(self.head(x), self.block_px)
+        return from_blocks(self.head(x.astype(self.head.kernel.dtype)), self.block_px)
 
     def encode(self, x: Float[Array, "b h w 1"]) -> list[Float[Array, "b _ _ _"]]:
         """Compute the features of every level.

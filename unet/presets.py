@@ -17,6 +17,9 @@ TruthCriterion = Literal["object_f1", "pixel_f1", "error"]
 SelectionCriterion = Literal[TruthCriterion, "label_free"]
 """Scores by which an epoch can be selected; "label_free" needs no annotations."""
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Types of the activations in training; `unet.step.activation_type` chooses."""
+
 Schedule = Literal["constant", "one_cycle"]
 """Courses of the learning rate; `unet.step.make_schedule` computes them."""
 
@@ -108,6 +111,8 @@ class TrainSettings(Settings):
     """Course of the learning rate: constant, or one cycle (Smith and Topin, 2019)."""
     averaging: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the moving average of the weights, which becomes the model; 0 for no averaging."""
+    precision: Precision = "auto"
+    """Type of the activations; auto is bfloat16 on GPUs and float32 elsewhere."""
     border_weight: NonNegativeFloat = 0.0
     """Additional weight in the loss of pixels where two particles touch."""
     annotated_share: _Fraction = 0.25

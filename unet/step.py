@@ -96,6 +96,26 @@ def make_schedule(settings: TrainSettings) -> optax.Schedule:
             )
 
 
+def activation_type(settings: TrainSettings, mesh: Mesh) -> jnp.dtype:
+    """Return the type of the activations of a training.
+
+    Weights, statistics, loss and optimizer are float32 in any case. The tensor cores of GPUs
+    multiply numbers of 16 bits twice as fast, and these need half of the memory.
+
+    Parameters
+    ----------
+    settings : training settings
+    mesh : devices of the training
+
+    Returns
+    -------
+    dtype : float32 or bfloat16
+    """
+    if settings.precision != "auto":
+        return jnp.dtype(settings.precision)
+    return jnp.dtype("bfloat16" if mesh.devices.flat[0].platform == "gpu" else "float32")
+
+
 @lru_cache
 def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
     """Compile the training step.
@@ -115,6 +135,7 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
     sources = PatchSources(annotated, settings.annotated_share)
     graph = nnx.graphdef(abstract_model(settings.architecture))
     optimizer = optax.adam(make_schedule(settings))
+    dtype = activation_type(settings, mesh)
     key = jax.random.key(settings.seed)
 
     @partial(jax.jit, donate_argnums=0)
@@ -130,7 +151,8 @@ def make_step(settings: TrainSettings, mesh: Mesh, annotated: int) -> TrainStep:
         def loss(parameters: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
             network = nnx.merge(graph, parameters, state.statistics, copy=True)
             network.train()
-            losses = cross_entropy(network(batch.images), batch.targets, weights)
+            logits = network(batch.images.astype(dtype))
+            losses = cross_entropy(logits, batch.targets, weights)
             return losses.mean(), (losses, nnx.state(network, nnx.BatchStat))
 
         gradients, (losses, statistics) = jax.grad(loss, has_aux=True)(state.parameters)

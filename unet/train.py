@@ -46,6 +46,10 @@ from unet.step import TrainState, initial_state, make_step, model_weights
 from unet.validation import ValidationImage, write_predictions
 
 
+READ_INTERVAL_S = 0.2
+"""Time between two readings of the loss, and the longest that an interrupt waits for the device."""
+
+
 class TrainingProgress(NamedTuple):
     """State of a training after a step.
 
@@ -53,8 +57,8 @@ class TrainingProgress(NamedTuple):
     ----------
     step, steps : number of steps completed, and of the whole training
     epoch, epochs : number of the current epoch, and of all epochs
-    loss : mean over the targets and over the steps of this epoch
-    seconds_per_step : mean duration of a step in this epoch
+    loss : mean over the targets and over the steps of this epoch, as last read from the device
+    seconds_per_step : mean duration of a step in this epoch, likewise
     """
 
     step: int
@@ -157,21 +161,35 @@ def _run_epoch(
     on_progress: Callable[[TrainingProgress], None],
     interrupt: threading.Event,
 ) -> tuple[TrainState, bool]:
-    """Train to the end of the epoch, or until interrupted; return the state and whether it was."""
-    begun = time.perf_counter()
+    """Train to the end of the epoch, or until interrupted; return the state and whether it was.
+
+    Reading the loss waits for the device, which then waits for the next step. Where steps are fast,
+    it is therefore read every `READ_INTERVAL_S` only.
+    """
     first = int(state.step)
+    begun = time.perf_counter()
     epoch, steps_of_epoch = divmod(first, settings.steps_per_epoch)
+    loss, seconds, next_read = 0.0, 0.0, 0
     for done in range(steps_of_epoch + 1, settings.steps_per_epoch + 1):
         state = step(state)
-        loss = float(np.asarray(state.losses).mean()) / done
         number = epoch * settings.steps_per_epoch + done
-        seconds = (time.perf_counter() - begun) / (number - first)
+        if number >= next_read or done == settings.steps_per_epoch:
+            loss = float(np.asarray(state.losses).mean()) / done
+            seconds = (time.perf_counter() - begun) / (number - first)
+            next_read = number + _steps_between_reads(seconds)
         on_progress(
             TrainingProgress(number, settings.steps, epoch + 1, settings.epochs, loss, seconds)
         )
         if any_process(interrupt.is_set()):
             return state, True
     return state, False
+
+
+def _steps_between_reads(seconds_per_step: float) -> int:
+    """Number of steps to the next reading of the loss; 1 if several processes have to agree."""
+    if jax.process_count() > 1:
+        return 1
+    return max(1, int(READ_INTERVAL_S / seconds_per_step))
 
 
 def _finish_epoch(
