@@ -59,6 +59,8 @@ class ModelCard(Settings):
     """Equalization of the images."""
     confidence: Confidence | None = None
     """Probability that a particle is real; None until `nanorender fit-confidence` fits it."""
+    initial_sha256: str = ""
+    """Hash of the weights from which the training started; empty if they were random."""
     dataset_sha256: str
     """Hash of the training images and targets."""
     epoch: int

@@ -65,6 +65,11 @@ def train(
         typer.Option(help="Annotations of --mix, if other than --truth: suffix or folder."),
         Reads(),
     ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(help="Model to start from: run folder, model file, or 'general'."),
+        Reads(),
+    ] = None,
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of process 0, for training in several processes.")
     ] = None,
@@ -76,6 +81,7 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
+    from nanorender.models import general_model
     from unet import presets
     from unet.annotated import add_annotated
     from unet.data import load_dataset
@@ -84,6 +90,8 @@ def train(
     from unet.validation import validation_images
 
     settings = presets.preset(preset)
+    if initial == Path("general"):
+        initial = general_model()
     if coordinator is None:
         divide_cpu(settings.batch)
     else:
@@ -99,7 +107,11 @@ def train(
     where = describe_devices(training_mesh(settings.batch))
     print(f"training on {where}, preset {preset}, {len(samples.sizes)} images", file=sys.stderr)
     with progress("training") as show:
-        train(samples, settings, out, images, lambda now: show(now.step, now.steps, str(now)))
+        train(
+            *(samples, settings, out, images),
+            on_progress=lambda now: show(now.step, now.steps, str(now)),
+            initial=initial,
+        )
     if not writes_files():
         raise typer.Exit  # the first process writes the provenance record
     print(out)

@@ -43,18 +43,20 @@ class TrainState(NamedTuple):
 TrainStep = Callable[[TrainState, Array, Array], TrainState]
 
 
-def initial_state(settings: TrainSettings) -> TrainState:
+def initial_state(settings: TrainSettings, weights: Weights | None = None) -> TrainState:
     """Initialize the state before the first step.
 
     Parameters
     ----------
-    settings : training settings, which alone determine the state
+    settings : training settings
+    weights : weights to start from; drawn at random from the seed if None
 
     Returns
     -------
     state : state before the first step
     """
-    weights = initial_weights(settings.architecture, np.random.default_rng(settings.seed))
+    if weights is None:
+        weights = initial_weights(settings.architecture, np.random.default_rng(settings.seed))
     network = set_weights(abstract_model(settings.architecture), weights)
     parameters = nnx.state(network, nnx.Param)
     statistics = nnx.state(network, nnx.BatchStat)

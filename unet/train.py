@@ -18,8 +18,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nanorender import __version__
+from nanorender.errors import InputError
 from nanorender.files.atomic import write_bytes
-from unet.checkpoint import ModelCard, read_checkpoint, write_checkpoint, write_model
+from unet.checkpoint import ModelCard, read_checkpoint, read_model, write_checkpoint, write_model
 from unet.curves import write_curves
 from unet.data import Samples
 from unet.devices import (
@@ -30,6 +31,7 @@ from unet.devices import (
     training_mesh,
     writes_files,
 )
+from unet.model import Weights
 from unet.predict import make_model
 from unet.presets import TrainSettings
 from unet.run_folder import (
@@ -79,6 +81,7 @@ def train(
     run_folder: Path,
     validation: Sequence[ValidationImage] = (),
     on_progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    initial: Path | None = None,
 ) -> None:
     """Train a network, or resume an interrupted training.
 
@@ -95,11 +98,12 @@ def train(
     run_folder : folder to write, created if missing
     validation : micrographs to predict during the training
     on_progress : function called after each step
+    initial : model to start from; random weights if None
 
     Raises
     ------
     InputError
-        If the run folder belongs to other settings or another dataset, or several processes cannot
+        If the model to start from has another architecture, the run folder belongs to other settings or another dataset, or several processes cannot
         divide the batch evenly.
     KeyboardInterrupt
         After SIGINT or SIGTERM, when all files are written.
@@ -107,9 +111,12 @@ def train(
     # Start from the first step, or from the last checkpoint
     _use_compilation_cache()
     mesh = training_mesh(settings.batch)
-    card = _model_card(samples, settings)
+    card, weights = _model_card(samples, settings), None
+    if initial is not None:
+        weights, digest = _read_initial(initial, settings)
+        card = card.model_copy(update={"initial_sha256": digest})
     fingerprint = hashlib.sha256(card.model_dump_json().encode()).hexdigest()
-    state = initial_state(settings)
+    state = initial_state(settings, weights)
     if writes_files():
         state = read_checkpoint(run_folder, state, fingerprint) or state
     state = from_first_process(state)
@@ -239,6 +246,21 @@ def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
         dataset_sha256=digest.hexdigest(),
         epoch=0,
         version=__version__,
+    )
+
+
+def _read_initial(path: Path, settings: TrainSettings) -> tuple[Weights, str]:
+    """Read the weights to start from and their hash; InputError if they do not fit."""
+    card, weights = read_model(path)
+    theirs, ours = card.training, settings
+    if (theirs.architecture, theirs.targets) != (ours.architecture, ours.targets):
+        raise InputError(
+            f"{path} cannot be the start: its channels (={list(theirs.channels)}), block_px "
+            f"(={theirs.block_px}) and targets (={list(theirs.targets)}) must be those of the "
+            f"preset ({list(ours.channels)}, {ours.block_px} and {list(ours.targets)})"
+        )
+    return {name: np.asarray(array, np.float32) for name, array in weights.items()}, (
+        card.weights_sha256
     )
 
 

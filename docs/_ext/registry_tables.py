@@ -34,7 +34,8 @@ from unet.presets import PRESETS
 USES = {
     "cpu": "default, on a CPU",
     "gpu": "on a GPU",
-    "general": "particles of any size, on datasets of a randomized recipe",
+    "general": "particles of any size, on datasets of a randomized recipe and a GPU",
+    "tune": "a start from the general model (`--initial general`), on a CPU or a GPU",
     "demo": "`nanorender demo`",
     "paper": "the network of the paper",
     "real": "`nanorender baseline`, on annotated micrographs",

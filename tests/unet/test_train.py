@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
+from nanorender.models import general_model
 from unet.checkpoint import read_arrays, read_model
 from unet.data import equalize, load_dataset
 from unet.devices import training_mesh
@@ -153,6 +154,26 @@ def test_a_finished_training_is_not_repeated(dataset, small, uninterrupted):
 def test_a_run_folder_of_other_settings_is_refused(dataset, small, uninterrupted):
     with pytest.raises(InputError, match="other settings or another dataset"):
         train(load_dataset(dataset, small), small.model_copy(update={"seed": 1}), uninterrupted)
+
+
+def test_a_training_starts_from_the_weights_of_a_model(dataset, small, tmp_path, uninterrupted):
+    settings = small.model_copy(update={"learning_rate": 1e-9})
+    samples = load_dataset(dataset, settings)
+    train(samples, settings, tmp_path / "run", initial=uninterrupted)
+    card, weights = read_model(tmp_path / "run")
+    start, expected = read_model(uninterrupted)
+    assert card.initial_sha256 == start.weights_sha256 != ""
+    for name, array in expected.items():
+        if not name.endswith(("mean", "var")):  # the statistics follow the new images
+            np.testing.assert_allclose(weights[name], array, atol=1e-6)
+    with pytest.raises(InputError, match="other settings or another dataset"):
+        train(samples, settings, tmp_path / "run")
+
+
+def test_a_model_of_another_architecture_is_refused_as_a_start(dataset, small, tmp_path):
+    with pytest.raises(InputError, match="cannot be the start"):
+        train(load_dataset(dataset, small), small, tmp_path / "run", initial=general_model())
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_cycle_rises_to_its_peak_and_ends_near_zero(small):
