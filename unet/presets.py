@@ -187,11 +187,11 @@ CPU = TrainSettings(
     border_weight=2.0,
 )
 
-# One network for particles of every kind, for datasets of randomized recipes, with one more level of
-# context. On an H100, a step takes 6 ms. The patches are so diverse that the steps must be small: at
-# a peak of 6e-3 the foreground loss of a smaller network was 0.56 after 2,000 steps, and the averaged
-# weights were worse. That network ended at 0.31 after 10,000 steps of 4 patches of 192 px, and at an
-# object F1 of 0.65 on EMPS; this one at 0.13 and 0.83.
+# One network for particles of every kind, for datasets of randomized recipes, with one more level
+# of context. On an H100, a step takes 6 ms. The patches are so diverse that the steps must be
+# small: at a peak of 6e-3 the foreground loss of a smaller network was 0.56 after 2,000 steps, and
+# the averaged weights were worse. That network ended at 0.31 after 10,000 steps of 4 patches of
+# 192 px, and at an object F1 of 0.65 on EMPS; this one at 0.13 and 0.83.
 GENERAL = CPU.model_copy(
     update={
         "channels": (24, 48, 112, 256, 384),

@@ -47,7 +47,6 @@ from unet.run_folder import (
 from unet.step import TrainState, initial_state, make_step, model_weights
 from unet.validation import ValidationImage, write_predictions
 
-
 READ_INTERVAL_S = 0.2
 """Time between two readings of the loss, and the longest that an interrupt waits for the device."""
 
@@ -103,8 +102,8 @@ def train(
     Raises
     ------
     InputError
-        If the model to start from has another architecture, the run folder belongs to other settings or another dataset, or several processes cannot
-        divide the batch evenly.
+        If the model to start from has another architecture, the run folder belongs to other
+        settings or another dataset, or several processes cannot divide the batch evenly.
     KeyboardInterrupt
         After SIGINT or SIGTERM, when all files are written.
     """
@@ -193,7 +192,7 @@ def _run_epoch(
 
 
 def _steps_between_reads(seconds_per_step: float) -> int:
-    """Number of steps to the next reading of the loss; 1 if several processes have to agree."""
+    """Return the number of steps to the next reading; 1 if several processes have to agree."""
     if jax.process_count() > 1:
         return 1
     return max(1, int(READ_INTERVAL_S / seconds_per_step))

@@ -296,11 +296,17 @@ def peers(results: Results) -> Iterator[Part]:
 
 def general_model(results: Results) -> Iterator[Part]:
     """Training of the general model, and its scores on each set."""
+    names = ["synthetic images", "steps", "patches a step", "foreground loss", "device", "minutes"]
+    trainings: list[Row] = [["preset", *names]]
+    for each in results["trainings"]:
+        patches = f"{each['batch']} of {each['patch_px']} px"
+        time, loss = f"{each['minutes']:.0f}", f"{each['loss']:.3f}"
+        counts = [str(each["images"]), str(each["steps"])]
+        trainings.append([each["preset"], *counts, patches, loss, each["device"], time])
+    yield trainings
     yield (
-        f"{results['training_images']} synthetic images, {results['steps']} steps, "
-        f"{results['minutes']:.0f} minutes of training; {results['weights'] / 1e6:.1f} million "
-        f"weights, {results['file_mib']:.1f} MiB. Particles of a confidence below "
-        f"{results['min_confidence']:g} are discarded."
+        f"{results['weights'] / 1e6:.1f} million weights, {results['file_mib']:.1f} MiB. Particles "
+        f"of a confidence below {results['min_confidence']:g} are discarded."
     )
     titles = ["images", "particles", "object F1, mean over images", "precision", "recall"]
     rows: list[Row] = [["set", *titles, "processor time per million pixels"]]
