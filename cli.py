@@ -1,5 +1,6 @@
 """Command line: the entry point and the commands that combine several stages."""
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from nanorender.commands.datasets import export
 from nanorender.commands.options import (
     CORES,
     RECIPE_HELP,
+    AsJson,
     Averaged,
     Count,
     Crop,
@@ -163,6 +165,37 @@ def demo(
     measure(labels, out / "particles.csv")
     title = "Synthetic TiO2 not used in training"
     report(labels, out / "report", str(unseen / "labels"), title)
+
+
+@app.command(rich_help_panel="Trust")
+@refuse_collisions
+def bench(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Presets; all if omitted."), Reads(folders=False)
+    ] = None,
+    count: Count = 10,
+    network: Annotated[
+        bool, typer.Option(help="Also measure training and prediction on the device at hand.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the speed of renderer and network on this machine.
+
+    Example: nanorender bench tio2 --json
+    """
+    from nanorender.bench import as_text
+    from nanorender.bench import bench as bench_rendering
+    from nanorender.recipes import preset_names
+
+    measured = bench_rendering(recipes or preset_names(), count)
+    lines = [as_text(measured)]
+    if network:
+        from unet.bench import bench_network, format_bench
+
+        speed = bench_network()
+        measured |= speed
+        lines += format_bench(speed)
+    print(json.dumps(measured, indent=1) if as_json else "\n".join(lines))
 
 
 @app.command(rich_help_panel="Trust")

@@ -1,16 +1,14 @@
 """Commands of the renderer: preview, gallery, generate, bench."""
 
-import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nanorender.commands.collisions import Reads, WritesFile, refuse_collisions
+from nanorender.commands.collisions import WritesFile, refuse_collisions
 from nanorender.commands.options import (
     CORES,
-    AsJson,
     Count,
     Out,
     RecipeName,
@@ -123,23 +121,3 @@ def generate(
             on_progress=show,
         )
     print(out)
-
-
-@app.command(rich_help_panel=PANEL)
-@refuse_collisions
-def bench(
-    recipes: Annotated[
-        list[str] | None, typer.Argument(help="Presets; all if omitted."), Reads(folders=False)
-    ] = None,
-    count: Count = 10,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the speed of the renderer on this machine, stage by stage.
-
-    Example: nanorender bench tio2 --json
-    """
-    from nanorender.bench import as_text, bench
-    from nanorender.recipes import preset_names
-
-    measured = bench(recipes or preset_names(), count)
-    print(json.dumps(measured, indent=1) if as_json else as_text(measured))
