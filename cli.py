@@ -1,5 +1,7 @@
 """Command line: the entry point and the commands that combine several stages."""
 
+import codecs
+import io
 import json
 import signal
 import sys
@@ -42,6 +44,7 @@ from nanorender.commands.options import (
 from nanorender.commands.progress import progress
 from nanorender.commands.rendering import generate
 from nanorender.errors import InputError
+from nanorender.execution.signals import INTERRUPTS
 from nanorender.provenance.record import recorded
 from unet.commands import Preset, fit_confidence, segment, select, train
 
@@ -335,8 +338,15 @@ INTERRUPTED = 130
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """Handle SIGTERM as an interrupt from the keyboard."""
+    """Handle a signal as an interrupt from the keyboard."""
     raise KeyboardInterrupt
+
+
+def _escape_unprintable() -> None:
+    """Escape characters that standard output cannot encode, as in a pipe on Windows."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and codecs.lookup(out.encoding).name != "utf-8":
+        out.reconfigure(errors="backslashreplace")
 
 
 def _refuse(error: InputError) -> NoReturn:
@@ -351,7 +361,10 @@ def main() -> None:
     Invalid input, errors of the operating system and lack of memory exit with code 2 and one line,
     interrupts (including SIGTERM from a batch system) with code 130.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in INTERRUPTS:
+        if number != signal.SIGINT:  # which Python handles
+            signal.signal(number, _interrupt)
+    _escape_unprintable()
     try:
         app()
     except InputError as error:

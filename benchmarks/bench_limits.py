@@ -7,7 +7,6 @@ written to docs/results/bench_limits.json.
 """
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_raymarch import RENDER_PX, scene_of
-from results import add_results
+from results import add_results, peak_memory_bytes, processor_seconds
 
 from nanorender.imaging.lighting import Lighting, light
 from nanorender.labeling.labels import LabelSettings, label_view
@@ -35,7 +34,7 @@ def keep(**results: object) -> None:
 
 def run(*commands: list[object], **environment: str) -> tuple[float, float, str]:
     """Run commands concurrently; return wall seconds, processor seconds and standard error."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    cpu_began, began = processor_seconds(), time.perf_counter()
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "cli", *map(str, command)],
@@ -49,9 +48,7 @@ def run(*commands: list[object], **environment: str) -> tuple[float, float, str]
     said = "".join(process.communicate()[1] for process in running)
     assert not any(process.returncode for process in running), said
     wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, used, said
+    return wall, processor_seconds() - cpu_began, said
 
 
 def generate(recipe: str, count: int, folder: Path, shard: str = "1/1") -> list[object]:
@@ -138,20 +135,8 @@ def test_compiling_all_kernels_takes_under_forty_seconds_with_one_message(tmp_pa
 
 @pytest.mark.parametrize("recipe", preset_names())
 def test_a_worker_needs_less_than_600_mb(recipe, tmp_path):
-    measure = (
-        "import resource, sys; from pathlib import Path; from nanorender.generate import generate; "
-        "from nanorender.recipe import read_recipe; "
-        "generate(read_recipe(sys.argv[1]), 8, 0, Path(sys.argv[2]), workers=1); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", measure, recipe, str(tmp_path / "made")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[1],
-    )
-    megabytes = int(said.stdout) * 1024 / 1e6
+    command = [sys.executable, "-m", "cli", *generate(recipe, 8, tmp_path / "made")]
+    megabytes = peak_memory_bytes(command, cwd=Path(__file__).parents[1]) / 1e6
     print(f"\n{recipe}: {megabytes:.0f} MB at most")
     keep(**{f"memory_{recipe}": {"mb": megabytes}})
     assert megabytes < 600

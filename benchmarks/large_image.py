@@ -8,8 +8,6 @@ times are written to docs/results/large_image.json.
 """
 
 import argparse
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
-from results import add_results
+from results import add_results, peak_memory_bytes, processor_seconds
 from scipy import ndimage
 
 from nanorender.files.labeled import LabeledImage
@@ -66,22 +64,21 @@ def main() -> None:
         write_image(folder / "large.tif", micrograph(options.edge), 7.0)
         command = [sys.executable, "-m", "cli", "segment", trained(folder)]
         command += [folder / "large.tif", "-o", folder / "labels"]
-        begun = time.perf_counter()
-        subprocess.run([*map(str, command), *(["--once"] if options.once else [])], check=True)
-        seconds = time.perf_counter() - begun
+        begun, cpu_begun = time.perf_counter(), processor_seconds()
+        peak_gb = peak_memory_bytes([*command, *(["--once"] if options.once else [])]) / 1e9
+        seconds, cpu_s = time.perf_counter() - begun, processor_seconds() - cpu_begun
         count = tifffile.imread(folder / "labels" / "large.tif").max()
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{options.edge} x {options.edge} px, {count} particles: {usage.ru_maxrss / 1e6:.2f} GB "
-        f"at most, {seconds:.0f} s, {usage.ru_utime:.0f} s of CPU"
+        f"{options.edge} x {options.edge} px, {count} particles: {peak_gb:.2f} GB at most, "
+        f"{seconds:.0f} s, {cpu_s:.0f} s of CPU"
     )
     results = {
         "edge_px": options.edge,
         "particles": int(count),
         "averaged": not options.once,
-        "peak_memory_gb": usage.ru_maxrss * 1024 / 1e9,
+        "peak_memory_gb": peak_gb,
         "wall_s": seconds,
-        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "cpu_s": cpu_s,
     }
     command = f"python benchmarks/large_image.py --edge {options.edge}{' --once' * options.once}"
     print(add_results("large_image", {str(options.edge): results}, command))

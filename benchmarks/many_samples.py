@@ -9,7 +9,6 @@ written to docs/results/many_samples.json.
 """
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import psutil
 from results import write_results
 
 from nanorender.files.collection import Reading, find_collection
@@ -30,7 +30,6 @@ from unet.model import initial_weights
 from unet.presets import CPU
 from unet.segment import PredictionSettings, segment
 
-PAGE_BYTES = resource.getpagesize()
 PIXEL_SIZE_NM = 6.0
 FIRST, WINDOW = 10, 100
 
@@ -64,8 +63,7 @@ def watched(stage: Callable[[Callable], object]) -> Course:
     def note(done: int, *_: object) -> None:
         if done == len(times):
             times.append(time.process_time())
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            memory.append(pages * PAGE_BYTES / 2**20)
+            memory.append(psutil.Process().memory_info().rss / 2**20)
 
     stage(note)
     return Course(1e3 * np.diff(times), np.array(memory[1:]))

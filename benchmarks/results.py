@@ -11,15 +11,18 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shlex
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
 PACKAGES = ("numpy", "numba", "scipy", "scikit-image", "opencv-python-headless", "jax", "flax")
@@ -46,35 +49,64 @@ def write_results(name: str, results: Mapping[str, Any], command: str | None = N
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30),
         },
         "command": command or _command(),
         "results": results,
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
     return path
 
 
 def add_results(name: str, results: Mapping[str, Any], command: str) -> Path:
     """Add results to those already in the file, for benchmarks that are run test by test."""
     path = FOLDER / f"{name}.json"
-    earlier = json.loads(path.read_text())["results"] if path.exists() else {}
+    earlier = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else {}
     return write_results(name, {**earlier, **results}, command)
 
 
 @contextmanager
 def cpu_seconds(seconds: dict[str, float], key: str) -> Iterator[None]:
     """Add the processor time of this process and its finished children to `seconds[key]`."""
-    began = _used()
+    began = processor_seconds()
     yield
-    seconds[key] = seconds.get(key, 0.0) + _used() - began
+    seconds[key] = seconds.get(key, 0.0) + processor_seconds() - began
 
 
-def _used() -> float:
-    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in usage)
+def processor_seconds() -> float:
+    """Return the processor time of this process and, except on Windows, its finished children."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def peak_memory_bytes(command: Sequence[object], **options: Any) -> int:
+    """Run a command and return the largest memory of its process, sampled 50 times a second.
+
+    Parameters
+    ----------
+    command : program and arguments
+    options : further arguments of `subprocess.Popen`
+
+    Returns
+    -------
+    Bytes of resident memory.
+
+    Raises
+    ------
+    CalledProcessError
+        If the command fails.
+    """
+    peak = 0
+    with psutil.Popen([*map(str, command)], **options) as process:
+        while process.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                peak = max(peak, process.memory_info().rss)
+            time.sleep(0.02)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return peak
 
 
 def _versions() -> dict[str, str]:
@@ -90,7 +122,7 @@ def _versions() -> dict[str, str]:
 def _processor() -> str:
     """Return the model name of the processor, or the architecture if it is unknown."""
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 

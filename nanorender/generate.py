@@ -1,12 +1,12 @@
 """Generation of datasets: on all cores or a cluster, and resumable after any interruption."""
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from nanorender.errors import InputError
 from nanorender.execution.cluster import check_cluster
@@ -27,6 +27,9 @@ from nanorender.scenes.scene import sample_scene
 
 WHOLE = (1, 1)
 """The shard (i, n) of a dataset that is not divided."""
+
+LONGEST_LOCK_WAIT_S = 5.0
+"""Time to wait for the lock of a folder, which shards hold only while they take their own."""
 
 
 def generate(
@@ -186,29 +189,40 @@ def _recipe(text: str) -> Recipe | RandomizedRecipe:
 
 @contextmanager
 def _locked(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
-    """Prevent other processes from generating the same samples; the lock ends with the process.
+    """Prevent other processes from generating the same samples; locks end with their process.
 
-    Shards share the lock of the folder, and each has its own.
+    Windows has no shared locks. Each shard has a lock of its own, taken while it holds the lock of
+    the folder. A dataset that is not divided keeps the lock of the folder, once no shard has one.
     """
     number, of = shard
-    with ExitStack() as files:
-        _lock(files, folder / "lock", fcntl.LOCK_EX if shard == WHOLE else fcntl.LOCK_SH, folder)
-        if shard != WHOLE:
-            _lock(files, folder / f"lock-{number}-of-{of}", fcntl.LOCK_EX, folder)
+    with ExitStack() as held:
+        if shard == WHOLE:
+            held.enter_context(_lock(folder, "lock", LONGEST_LOCK_WAIT_S))
+            for path in folder.glob("lock-*-of-*"):
+                with _lock(folder, path.name, 0.0):
+                    pass
+        else:
+            with _lock(folder, "lock", LONGEST_LOCK_WAIT_S):
+                held.enter_context(_lock(folder, f"lock-{number}-of-{of}", 0.0))
         yield
 
 
-def _lock(files: ExitStack, path: Path, kind: int, folder: Path) -> None:
-    """Lock a file while `files` is open."""
+@contextmanager
+def _lock(folder: Path, name: str, wait_s: float) -> Iterator[None]:
+    """Lock a file in a dataset."""
+    lock = FileLock(folder / name)
     try:
-        file = files.enter_context(path.open("w"))
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
         raise InputError(
             f"another process is writing to {folder}; wait for it, or give each its own --shard"
         ) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{folder / name} cannot be locked: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _remove_torn_files(folder: Path, shard: tuple[int, int]) -> None:

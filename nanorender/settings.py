@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
 
 from nanorender.errors import InputError
 
@@ -22,6 +29,9 @@ LONGEST_QUOTE = 80
 AnySettings = TypeVar("AnySettings", bound="Settings")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+StoredPath = Annotated[Path, PlainSerializer(Path.as_posix, when_used="json-unless-none")]
+"""Path written with forward slashes, which every system reads, so that files are the same bytes."""
 
 
 class Settings(BaseModel):
@@ -128,7 +138,7 @@ def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
     Returns
     -------
     str
-        Its content, with Unix line ends.
+        Its content, with Unix line ends and without a byte order mark.
 
     Raises
     ------
@@ -144,7 +154,7 @@ def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
             raise InputError(
                 f"{path} exceeds the limit of {largest_bytes >> 20} MiB for such files"
             )
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: {error}") from None
 

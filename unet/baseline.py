@@ -103,7 +103,9 @@ def leave_one_out(
         if segmented.failures:
             raise InputError(segmented.failures[0])
         folds.append(_fold(left_out, segmented.paths[0], epoch))
-    write_text(folder / "baseline.csv", pd.DataFrame(folds).to_csv(index=False))
+    write_text(
+        folder / "baseline.csv", pd.DataFrame(folds).to_csv(index=False, lineterminator="\n")
+    )
     return folds
 
 

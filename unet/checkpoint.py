@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import write_bytes
+from nanorender.files.atomic import move, write_bytes
 from nanorender.settings import Settings
 from unet.confidence import Confidence
 from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
@@ -214,7 +214,7 @@ def write_checkpoint(folder: Path, state: object, fingerprint: str) -> None:
     """
     last = folder / LAST_NAME
     if last.exists():
-        last.replace(folder / PREVIOUS_NAME)
+        move(last, folder / PREVIOUS_NAME)
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(state).items()}
     write_arrays(last, arrays, {"fingerprint": fingerprint})
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+import psutil
 from jaxtyping import Float, Int, UInt8, UInt16
 from pydantic import PositiveFloat
 
@@ -335,7 +336,7 @@ def _enlarged(pixels: UInt8[np.ndarray, "n a b c"], height: int, width: int) -> 
         return pixels
     height, width = max(height, old_height), max(width, old_width)
     need = count * height * width * channels
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = psutil.virtual_memory().total
     if need > memory:
         raise InputError(
             f"{count} images of up to {height} x {width} px need {need / 2**30:.3g} GiB, and this "

@@ -130,7 +130,7 @@ def append_log(run_folder: Path, entry: LogEntry) -> None:
     run_folder : folder of the training
     entry : losses and scores after an epoch
     """
-    with (run_folder / LOG_NAME).open("a", encoding="utf-8") as file:
+    with (run_folder / LOG_NAME).open("a", encoding="utf-8", newline="\n") as file:
         file.write(_as_line(entry))
 
 

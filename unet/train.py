@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 
 from nanorender import __version__
 from nanorender.errors import InputError
+from nanorender.execution.signals import INTERRUPTS
 from nanorender.files.atomic import write_bytes
 from unet.checkpoint import ModelCard, read_checkpoint, read_model, write_checkpoint, write_model
 from unet.curves import write_curves
@@ -293,10 +294,9 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: event.set()) for number in signals]
+    before = [signal.signal(number, lambda *_: event.set()) for number in INTERRUPTS]
     try:
         yield event
     finally:
-        for number, handler in zip(signals, before, strict=True):
+        for number, handler in zip(INTERRUPTS, before, strict=True):
             signal.signal(number, handler)

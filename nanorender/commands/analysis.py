@@ -141,7 +141,7 @@ def evaluate(
             labels, truth, min_area_px, show, read_mask if binary else read_segmented
         )
     if out is not None:
-        write_text(out, full_table(evaluations).to_csv(index=False))
+        write_text(out, full_table(evaluations).to_csv(index=False, lineterminator="\n"))
     if as_json:
         print(json.dumps(evaluation_record(evaluations), indent=1))
     else:

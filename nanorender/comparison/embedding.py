@@ -304,4 +304,4 @@ def write_embedding(embedding: Embedding, path: Path) -> None:
         embedding_figure(embedding).savefig(
             part, format="png", dpi=150, metadata={"Software": None}
         )
-    write_text(path.with_suffix(".csv"), embedding.table.to_csv(index=False))
+    write_text(path.with_suffix(".csv"), embedding.table.to_csv(index=False, lineterminator="\n"))

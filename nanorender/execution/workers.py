@@ -3,15 +3,17 @@
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Literal
 
 from nanorender.errors import InputError
+from nanorender.execution.signals import INTERRUPTS
 from nanorender.execution.tasks import Result, Task
 
 MOST_KILLS = 3
@@ -19,6 +21,12 @@ MOST_KILLS = 3
 
 SHUTDOWN_TIMEOUT_S = 10.0
 """Time for a worker to finish its task when the run is stopped, before it is killed."""
+
+POLL_S = 1.0
+"""Time between searches for workers that were killed at their start."""
+
+MOST_WORKERS = 60 if sys.platform == "win32" else sys.maxsize
+"""Largest number of processes: Windows waits for at most 63 pipes at once."""
 
 SINGLE_THREADED = {
     "NUMBA_NUM_THREADS": "1",
@@ -43,7 +51,7 @@ def run_tasks(
     tasks
         Distinct arguments of `work`.
     workers
-        Number of processes; 1 runs all tasks in the current process.
+        Number of processes, at most `MOST_WORKERS`; 1 runs all tasks in the current process.
     scheduler
         Address of a Dask cluster to run the tasks instead.
 
@@ -86,13 +94,13 @@ def _run_in_processes(
     waiting, kills = deque(tasks), Counter()
     busy: dict[Connection, tuple[Any, Task]] = {}
     try:
-        for _ in range(min(workers, len(tasks))):
+        for _ in range(min(workers, len(tasks), MOST_WORKERS)):
             _assign(_start_worker(work), waiting.popleft(), busy)
         while busy:
-            ready: list[Any] = wait(list(busy))
+            ready: list[Any] = wait(list(busy), POLL_S) or _of_killed_workers(busy)
             for connection in ready:
                 process, task = busy[connection]
-                outcome = _outcome(connection)  # if it raises, `_stop` ends this worker too
+                outcome = _outcome(connection, process)  # if it raises, `_stop` ends this one too
                 del busy[connection]
                 if outcome is None:
                     kills[task] += 1
@@ -112,9 +120,9 @@ def _run_in_processes(
 
 def _start_worker(work: Callable) -> tuple[Any, Connection]:
     """Start a worker process; return it with the parent's end of its pipe."""
-    server = "forkserver" in multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
-    if server:
+    method = _start_method()
+    context: Any = multiprocessing.get_context(method)
+    if method == "forkserver":
         # The fork server imports the module once, before it forks the workers.
         module = work.func.__module__ if isinstance(work, partial) else work.__module__
         context.set_forkserver_preload([module])
@@ -126,6 +134,15 @@ def _start_worker(work: Callable) -> tuple[Any, Connection]:
     return process, connection
 
 
+def _start_method() -> Literal["forkserver", "spawn"]:
+    """Return how processes are started: from a fork server, or anew where forking is not safe.
+
+    Windows has no fork. On macOS, system libraries may crash in processes that were forked.
+    """
+    available = "forkserver" in multiprocessing.get_all_start_methods()
+    return "forkserver" if available and sys.platform != "darwin" else "spawn"
+
+
 def _assign(worker: tuple[Any, Connection], task: object, busy: dict) -> None:
     """Send a task to a worker."""
     process, connection = worker
@@ -134,9 +151,19 @@ def _assign(worker: tuple[Any, Connection], task: object, busy: dict) -> None:
         connection.send(task)
 
 
-def _outcome(connection: Connection) -> tuple[Any] | None:
+def _of_killed_workers(busy: Mapping[Connection, tuple[Any, Task]]) -> list[Connection]:
+    """List the pipes of workers that were killed.
+
+    On Windows, the pipe of a worker that was killed before it opened its end never closes.
+    """
+    return [connection for connection, (process, _) in busy.items() if not process.is_alive()]
+
+
+def _outcome(connection: Connection, process: Any) -> tuple[Any] | None:
     """Receive the result of a task, or its exception; None if the worker was killed."""
     try:
+        if not process.is_alive() and not connection.poll():
+            return None
         error, result = connection.recv()
     except (EOFError, OSError):
         return None
@@ -167,8 +194,8 @@ def _stop(busy: dict) -> None:
 def _serve(connection: Connection, work: Callable) -> None:
     """Run tasks in a worker process until the pipe closes."""
     # Signals from keyboard or batch system reach all processes; only the parent acts on them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         while True:
             task = connection.recv()

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,11 @@ from nanorender.errors import UnwritableError
 
 PART_PREFIX = ".part-"
 """Prefix of the names of incomplete files, which a killed process may leave behind."""
+
+RENAME_WAITS_S = (0.01, 0.05, 0.2, 0.5, 1.0)
+"""Waits between attempts to rename a file that another program has open, on Windows."""
+
+_IN_USE = (5, 32)  # ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION of Windows
 
 
 @contextmanager
@@ -52,7 +58,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(part, path)
+        move(part, path)
     except OSError as error:
         # NumPy reports a short write without an error number.
         reason = error.strerror or f"{error}; the disk may be full"
@@ -65,6 +71,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name and rename it to `path` on success.
+
+    An earlier folder is replaced as a whole, or kept if one of its files is open on Windows.
 
     Parameters
     ----------
@@ -83,18 +91,56 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     if path.resolve() == Path.cwd():
         raise UnwritableError(f"cannot replace {path}, the current directory; give a new folder")
-    part = path.resolve().with_name(PART_PREFIX + path.resolve().name)
+    final = path.resolve()
+    part = final.with_name(PART_PREFIX + final.name)
+    earlier = final.with_name(f"{PART_PREFIX}{final.name}-earlier")
     try:
-        shutil.rmtree(part, ignore_errors=True)  # left by a killed process
+        for left in (part, earlier):  # by a killed process
+            shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
-        if path.exists():
-            shutil.rmtree(path)
-        part.rename(path)
+        if final.is_dir():
+            move(final, earlier)
+        try:
+            move(part, final)
+        except OSError:
+            with suppress(OSError):
+                move(earlier, final)
+            raise
     except OSError as error:
         raise UnwritableError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, replacing a file of that name.
+
+    On Windows, a file that another program has open cannot be renamed or replaced. Virus scanners
+    and search indexers open new files for a moment, so this tries again for two seconds.
+
+    Parameters
+    ----------
+    source
+        The file or folder.
+    target
+        Its new name, on the same disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be renamed.
+    """
+    for wait_s in RENAME_WAITS_S:
+        try:
+            os.replace(source, target)
+            return
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _IN_USE:
+                raise
+        time.sleep(wait_s)
+    os.replace(source, target)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

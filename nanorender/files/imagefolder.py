@@ -66,11 +66,12 @@ def find_micrographs(path: Path, truth_suffix: str | None = None) -> ImageFiles:
     images = tuple(file for file in files if not annotates[file])
     first_of: dict[str, Path] = {}
     for image in images:
-        twin = first_of.setdefault(image.stem, image)
-        if twin != image:
+        # Windows and macOS do not distinguish names that differ in case only
+        twin = first_of.setdefault(image.stem.casefold(), image)
+        if twin is not image:
             raise InputError(
-                f"{twin.name} and {image.name} in {path} share a name, so their results would "
-                "overwrite each other; rename one"
+                f"{twin.name} and {image.name} in {path} share a name apart from case "
+                "and extension, so their results would overwrite each other; rename one"
             )
     return ImageFiles(images, tuple(file for file in files if annotates[file]))
 

@@ -19,13 +19,13 @@ from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.files.tiff import read_labels, write_labels
-from nanorender.settings import Fraction, Settings, read_text
+from nanorender.settings import Fraction, Settings, StoredPath, read_text
 
 
 class SegmentationRecord(Settings):
     """Content of the JSON file beside a label map."""
 
-    image: Path
+    image: StoredPath
     """File of the micrograph."""
     image_sha256: str
     """SHA-256 of that file."""
@@ -279,10 +279,10 @@ def find_label_maps(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one written by 'nanorender segment'")
-    paths = sorted(path for path in folder.glob("*.tif") if not path.name.startswith("."))
+    paths = [path for path in folder.glob("*.tif") if not path.name.startswith(".")]
     if not paths:
         raise InputError(f"{folder} holds no label maps (*.tif); run 'nanorender segment' first")
-    return paths
+    return sorted(paths, key=lambda path: path.name)  # Windows ignores case in the order of paths
 
 
 class Segmented(NamedTuple):

@@ -90,7 +90,7 @@ def tabulate(
         on_progress(len(rows) + len(failures), len(paths))
     _join([rows[path] for path in paths if path in rows], out)
     if not failures or not rows:
-        shutil.rmtree(parts)
+        shutil.rmtree(parts, ignore_errors=True)
     failed = tuple(failures[path] for path in paths if path in failures)
     return MeasurementOutcome(len(paths), failed)
 
@@ -137,7 +137,7 @@ def measure_into(
     try:
         part = parts / f"{_content(path, read.__name__)}.csv"
         if not part.is_file():
-            write_text(part, measure_file(path, read).to_csv(index=False))
+            write_text(part, measure_file(path, read).to_csv(index=False, lineterminator="\n"))
     except UnwritableError:
         raise
     except InputError as error:
@@ -177,7 +177,7 @@ def _join(parts: Sequence[Path], out: Path) -> None:
             joined.to_parquet(whole, engine="pyarrow", index=False)
         return
     header = ""
-    with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="\n") as file:
         for part in parts:
             columns, _, rows = part.read_text(encoding="utf-8").partition("\n")
             if not header:

@@ -91,7 +91,7 @@ def recorded(
 def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> CommandStep:
     """Build the record of a command from its arguments."""
     settings = {
-        name: str(value) if isinstance(value, Path) else value
+        name: value.as_posix() if isinstance(value, Path) else value
         for name, value in arguments.items()
         if value is not None
     }
@@ -103,7 +103,7 @@ def _step(command: Callable, target: str, arguments: Mapping[str, object]) -> Co
     return CommandStep(
         command=command.__name__,
         line=shlex.join(["nanorender", *sys.argv[1:]]),
-        directory=str(Path.cwd()),
+        directory=Path.cwd().as_posix(),
         target=target,
         settings=settings,  # pyright: ignore[reportArgumentType]: pydantic checks it
         inputs=inputs,
@@ -188,6 +188,6 @@ def content_sha256(path: Path) -> str:
     else:
         files = [file for file in path.iterdir() if file.is_file() and file.name != RECORD_NAME]
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted(files, key=lambda file: file.relative_to(path).as_posix()):
         digest.update(f"{file_sha256(file)}  {file.name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

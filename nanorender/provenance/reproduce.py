@@ -173,7 +173,8 @@ def _content(path: Path) -> object:
     if not volatile:
         return content_sha256(path)
     try:
-        lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
         parsed = [json.loads(line) for line in lines]
         return [{key: one[key] for key in one if key not in volatile} for one in parsed]
     except (ValueError, TypeError):

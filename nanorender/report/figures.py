@@ -237,7 +237,8 @@ def save(figure: Figure, stem: Path) -> None:
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(stem.with_name(stem.name + ".png"), dpi=200, metadata={"Software": None})
-    figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
+    with stem.with_name(stem.name + ".svg").open("w", encoding="utf-8", newline="\n") as file:
+        figure.savefig(file, format="svg", metadata={"Date": None})
 
 
 def save_pixels(figure: Figure, path: Path) -> None:

@@ -113,12 +113,12 @@ def _write(
         save_pixels(figure, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels, result.origin_px)
     # Write the tables and the page.
-    particle_table(results).to_csv(folder / "particles.csv", index=False)
-    statistics_table(groups).to_csv(folder / "statistics.csv", index=False)
+    particle_table(results).to_csv(folder / "particles.csv", index=False, lineterminator="\n")
+    statistics_table(groups).to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
     record = json.dumps(_record(results, groups, provenance), indent=2, allow_nan=False)
-    (folder / "summary.json").write_text(record + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(record + "\n", encoding="utf-8", newline="\n")
     page = render_page(results, groups, provenance, elements)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
 
 

@@ -1,15 +1,16 @@
-import fcntl
 import filecmp
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import psutil
 import pytest
+from filelock import FileLock
 
 import nanorender.generate
 from nanorender.errors import InputError
@@ -127,19 +128,34 @@ def test_another_seed_or_recipe_is_refused_and_changes_nothing(quick, tmp_path):
     assert_same(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_second_process_on_the_same_folder_is_refused_and_changes_nothing(quick, tmp_path):
+def test_a_second_process_on_the_same_folder_is_refused_and_changes_nothing(
+    quick, tmp_path, monkeypatch
+):
     generate(tiny(), 2, SEED, tmp_path / "a", workers=1)
-    with (tmp_path / "a" / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    monkeypatch.setattr(nanorender.generate, "LONGEST_LOCK_WAIT_S", 0.1)
+    with FileLock(tmp_path / "a" / "lock"):  # as a dataset that is not divided holds it
         for shard in ((1, 1), (1, 2)):
             with pytest.raises(InputError, match="another process is writing to"):
                 generate(tiny(), 9, SEED, tmp_path / "a", workers=1, shard=shard)
     assert open_dataset(tmp_path / "a").count == 2
-    with (tmp_path / "a" / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_SH)  # as another shard holds it
+    with FileLock(tmp_path / "a" / "lock-2-of-2"):  # as another shard holds it
+        for shard in ((1, 1), (2, 2)):
+            with pytest.raises(InputError, match="another process is writing to"):
+                generate(tiny(), 9, SEED, tmp_path / "a", workers=1, shard=shard)
+        assert open_dataset(tmp_path / "a").count == 2
         generate(tiny(), 9, SEED, tmp_path / "a", workers=1, shard=(1, 2))
-        with pytest.raises(InputError, match="another process is writing to"):
-            generate(tiny(), 9, SEED, tmp_path / "a", workers=1)
+    generate(tiny(), 9, SEED, tmp_path / "a", workers=1)
+    assert verify(tmp_path / "a") == (9, ())
+
+
+def test_shards_that_start_at_once_do_not_refuse_each_other(quick, tmp_path):
+    """The lock of the folder is held only for a moment; here, another shard holds it for 0.3 s."""
+    generate(tiny(), 2, SEED, tmp_path / "a", workers=1)
+    lock = FileLock(tmp_path / "a" / "lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.3, lock.release).start()
+    generate(tiny(), 2, SEED, tmp_path / "a", workers=1, shard=(1, 2))
+    assert not lock.is_locked
 
 
 def test_interrupted_run_resumes(quick, tmp_path, monkeypatch):

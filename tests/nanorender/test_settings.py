@@ -1,16 +1,35 @@
+from pathlib import PureWindowsPath
+
 import pytest
 from pydantic import PositiveInt
 
 from nanorender.errors import InputError
 from nanorender.recipe import Recipe
 from nanorender.recipes import preset_text
-from nanorender.settings import Settings
+from nanorender.settings import Settings, StoredPath, read_text
 
 
 class Grid(Settings):
     rows: PositiveInt
     name: str = "grid"
     edges_nm: tuple[float, float] = (0.0, 1.0)
+
+
+class Mapped(Settings):
+    file: StoredPath | None = None
+
+
+def test_paths_are_written_with_forward_slashes_on_windows():
+    mapped = Mapped.model_construct(file=PureWindowsPath("maps\\a.png"))
+    assert mapped.to_toml() == 'file = "maps/a.png"\n'
+    assert mapped.model_dump_json() == '{"file":"maps/a.png"}'
+    assert Mapped().to_toml() == ""
+
+
+def test_files_saved_by_windows_editors_are_read(tmp_path):
+    (tmp_path / "grid.toml").write_bytes(b"\xef\xbb\xbfrows = 3\r\nname = 'a'\r\n")
+    assert read_text(tmp_path / "grid.toml") == "rows = 3\nname = 'a'\n"
+    assert Grid.read(tmp_path / "grid.toml") == Grid(rows=3, name="a")
 
 
 def test_settings_survive_a_round_trip_through_toml():

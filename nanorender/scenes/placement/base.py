@@ -12,7 +12,7 @@ from nanorender.errors import InputError
 from nanorender.files.micrograph import read_micrograph
 from nanorender.scenes.footprints import Bodies, Footprints
 from nanorender.scenes.settling import settle
-from nanorender.settings import Settings
+from nanorender.settings import Settings, StoredPath
 
 MAX_OVERLAP = 0.5
 """Maximum depth of a contact, relative to the distance at which two particles just touch."""
@@ -75,7 +75,7 @@ class Grouping(NamedTuple):
 class RandomPlacement(PlacementBase):
     """Settings of placements that choose random positions."""
 
-    density_map: Path | None = None
+    density_map: StoredPath | None = None
     """Image over the whole field whose gray value is the probability density of particles, or of
     groups of them; none for a uniform density."""
     overlap: NonNegativeDistribution = Constant(value=0.0)

@@ -1,6 +1,5 @@
 """Particles at the positions given by an image."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,6 +8,7 @@ from pydantic import NonNegativeFloat
 from nanorender.scenes.footprints import Bodies, footprints
 from nanorender.scenes.placement.base import Arrangement, PlacementBase, read_map
 from nanorender.scenes.settling import settle
+from nanorender.settings import StoredPath
 
 
 class DistributionMap(PlacementBase):
@@ -19,7 +19,7 @@ class DistributionMap(PlacementBase):
 
     kind: Literal["map"] = "map"
     """Selects this placement."""
-    file: Path
+    file: StoredPath
     """Image that spans the whole field."""
     white_height_nm: NonNegativeFloat = 0.0
     """Elevation of a particle on a white pixel, in nm; proportional to the gray value below."""
@@ -29,6 +29,7 @@ class DistributionMap(PlacementBase):
 
         Examples
         --------
+        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from nanorender.files.tiff import write_image
         >>> bodies = Bodies(np.full((3, 3), 50.0), np.tile(np.eye(3), (3, 1, 1)))

@@ -1,11 +1,10 @@
 """A Dask cluster of two workers, processes of their own, on this machine."""
 
 import filecmp
-import os
-import signal
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from nanorender import versions
@@ -46,7 +45,7 @@ def refused(task):
 
 
 def killed(_task):
-    os.kill(os.getpid(), signal.SIGKILL)
+    psutil.Process().kill()
 
 
 def test_every_task_is_returned_once_for_any_number_in_flight(two_workers):
@@ -62,7 +61,7 @@ def test_samples_are_identical_after_a_worker_is_killed(two_workers, tmp_path):
 
     def kill_one(done, _total):
         if done == COUNT // 4:
-            os.kill(victim, signal.SIGKILL)
+            psutil.Process(victim).kill()
             killed_at.append(time.monotonic())
 
     made = tmp_path / "cluster"

@@ -1,16 +1,17 @@
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 import pytest
 
 from nanorender.errors import InputError
+from nanorender.execution import workers as processes
 from nanorender.execution.workers import run_tasks
 
 
@@ -22,13 +23,13 @@ def killed_once(folder, task):
     """Is killed at task 3 unless it was before, as if memory had run out."""
     if task == 3 and not (folder / "killed").exists():
         (folder / "killed").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        psutil.Process().kill()
     touch(folder, task)
 
 
 def always_killed(_folder, task):
     if task == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
+        psutil.Process().kill()
 
 
 def refused(_folder, task):
@@ -72,6 +73,63 @@ def test_workers_are_other_processes_of_one_thread(tmp_path):
     assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
     list(run_tasks(partial(threads, tmp_path), range(4), 2))
     assert {path.read_text() for path in tmp_path.iterdir()} == {"1"}
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """Start workers anew, as on Windows."""
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+
+
+def test_workers_that_are_started_anew_do_every_task_with_one_thread(spawned, tmp_path):
+    assert processes._start_method() == "spawn"
+    done = list(run_tasks(partial(threads, tmp_path), range(3), 2))
+    assert sorted(task for task, _ in done) == [0, 1, 2]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"1"}
+
+
+def test_the_task_of_a_killed_worker_that_was_started_anew_is_done_by_another(spawned, tmp_path):
+    done = list(run_tasks(partial(killed_once, tmp_path), range(4), 2))
+    assert sorted(task for task, _ in done) == list(range(4))
+
+
+def test_macos_starts_workers_anew(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert processes._start_method() == "spawn"
+
+
+def test_no_more_workers_are_started_than_a_system_can_wait_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes, "MOST_WORKERS", 2)
+    list(run_tasks(partial(slow, tmp_path), range(6), 6))
+    done = [path.read_text() for path in tmp_path.iterdir() if path.name.isdecimal()]
+    assert len(set(done)) == 2
+
+
+class NeverClosed(Connection):
+    """Pipe of a worker that was killed on Windows before it opened its end."""
+
+    _handle = None
+
+    def __init__(self):
+        pass
+
+    def poll(self):
+        return False
+
+    def recv(self):
+        raise AssertionError("waits forever")
+
+
+def test_a_worker_killed_before_it_opened_its_pipe_is_noticed():
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    process.start()
+    pipe = NeverClosed()
+    alive = processes._of_killed_workers({pipe: (process, 3)})
+    process.kill()
+    process.join()
+    assert alive == []
+    assert processes._of_killed_workers({pipe: (process, 3)}) == [pipe]
+    assert processes._outcome(pipe, process) is None
 
 
 def test_no_tasks_give_no_results():

@@ -55,6 +55,9 @@ def test_a_missing_and_an_empty_folder_and_twins_are_refused(tmp_path):
         find_micrographs(tmp_path)
     tifffile.imwrite(tmp_path / "a.tif", noise())
     Image.fromarray(noise()).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="share a name"):
+    with pytest.raises(InputError, match="share a name apart from case and extension"):
+        find_micrographs(tmp_path)
+    (tmp_path / "a.png").rename(tmp_path / "A.png")
+    with pytest.raises(InputError, match="share a name apart from case and extension"):
         find_micrographs(tmp_path)
     assert find_micrographs(tmp_path / "a.tif").images == (tmp_path / "a.tif",)
