@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("general"))
     parser.add_argument("--model", type=Path, default=general_model(), help="file to write or read")
     parser.add_argument("--share", type=float, default=1.0, help="of images and epochs, for a test")
-    parser.add_argument("--min-confidence", type=float, default=0.6)
+    parser.add_argument("--min-confidence", type=float, default=0.7)
     parser.add_argument("--micrographs", type=Path, default=MICROGRAPHS)
     options = parser.parse_args()
     (make if options.stage == "make" else score)(options)
