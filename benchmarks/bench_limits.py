@@ -139,7 +139,7 @@ def test_compiling_all_kernels_takes_under_forty_seconds_with_one_message(tmp_pa
 @pytest.mark.parametrize("recipe", preset_names())
 def test_a_worker_needs_less_than_600_mb(recipe, tmp_path):
     measure = (
-        "import resource, sys; from pathlib import Path; from nanorender.generate import generate; "
+        "import resource, sys; from pathlib import Path; from nanorender.generation import generate; "
         "from nanorender.recipe import read_recipe; "
         "generate(read_recipe(sys.argv[1]), 8, 0, Path(sys.argv[2]), workers=1); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,8 @@ def run_tasks(
     Raises
     ------
     InputError
-        If the workers of a task are killed repeatedly, or no cluster answers.
+        If the workers of a task are killed repeatedly, a script that starts workers does so when it
+        is imported, or no cluster answers.
     Exception
         Any exception raised by `work`, with the traceback of the worker as a note.
 
@@ -95,6 +97,7 @@ def _run_in_processes(
                 outcome = _outcome(connection)  # if it raises, `_stop` ends this worker too
                 del busy[connection]
                 if outcome is None:
+                    _refuse_failed_start(process)
                     kills[task] += 1
                     if kills[task] == MOST_KILLS:
                         raise _too_many_kills(task, process)
@@ -143,6 +146,19 @@ def _outcome(connection: Connection) -> tuple[Any] | None:
     if error is not None:
         raise error
     return (result,)
+
+
+def _refuse_failed_start(process: Any) -> None:
+    """Raise InputError if a worker ended by itself, while it imported the script of the parent."""
+    process.join(1)
+    if process.exitcode is None or process.exitcode <= 0:  # killed by a signal
+        return
+    script = getattr(sys.modules["__main__"], "__file__", None) or "the main program"
+    raise InputError(
+        f"a worker process failed to import {script} (exit code {process.exitcode}); put the calls "
+        "in it under 'if __name__ == \"__main__\":', since each worker imports it, or set workers "
+        "to 1"
+    )
 
 
 def _too_many_kills(task: object, process: Any) -> InputError:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from nanorender.errors import InputError
-from nanorender.files.drawn import DrawnParticle, Part, Patch, Rings
+from nanorender.files.drawn import DrawnPart, DrawnParticle, Patch, Rings
 from nanorender.settings import first_problem
 
 
@@ -189,7 +189,7 @@ def coco_particles(dataset: CocoDataset, image: CocoImage) -> list[DrawnParticle
     ]
 
 
-def _parts(segmentation: list[list[float]] | CocoRunLengths) -> tuple[Part, ...]:
+def _parts(segmentation: list[list[float]] | CocoRunLengths) -> tuple[DrawnPart, ...]:
     """Return the parts of a particle, which cover what any of the polygons covers."""
     if isinstance(segmentation, CocoRunLengths):
         return (RunLengths(segmentation),)

@@ -48,7 +48,7 @@ class Patch(NamedTuple):
 
 
 @runtime_checkable
-class Part(Protocol):
+class DrawnPart(Protocol):
     """A part of a drawn particle, which may be stored in several ways."""
 
     def patch(self, shape: tuple[int, int]) -> Patch:
@@ -165,7 +165,7 @@ class DrawnParticle:
     """
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[DrawnPart, ...]
     number: int | None = None
 
     def patch(self, shape: tuple[int, int]) -> Patch:
@@ -184,7 +184,7 @@ class DrawnParticle:
         Raises
         ------
         ValueError
-            As `Part.patch`.
+            As `DrawnPart.patch`.
 
         Examples
         --------

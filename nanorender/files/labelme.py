@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from nanorender.errors import InputError
 from nanorender.files.drawn import (
     LARGEST_COORDINATE,
+    DrawnPart,
     DrawnParticle,
-    Part,
     Patch,
     Rings,
     ellipse,
@@ -132,7 +132,7 @@ def labelme_particles(
         annotation = LabelmeAnnotation.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {first_problem(error, LabelmeAnnotation)}") from None
-    groups: dict[object, list[Part]] = {}
+    groups: dict[object, list[DrawnPart]] = {}
     for number, shape in enumerate(annotation.shapes, start=1):
         try:
             key = f"shape {number}" if shape.group_id is None else f"group {shape.group_id}"
@@ -145,7 +145,7 @@ def labelme_particles(
     return particles, (annotation.height, annotation.width)
 
 
-def _part(shape: LabelmeShape) -> Part:
+def _part(shape: LabelmeShape) -> DrawnPart:
     """Return the part of a particle that a shape draws."""
     points = np.array(shape.points, float).reshape(-1, 2)
     if np.any(np.abs(points) > LARGEST_COORDINATE):

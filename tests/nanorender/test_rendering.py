@@ -8,7 +8,7 @@ from nanorender.distributions import Constant
 from nanorender.labeling.labels import LabelSettings
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.tracing.raymarch import trace
 
 
