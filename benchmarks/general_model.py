@@ -31,7 +31,7 @@ from results import write_results
 from nanorender.files.collection import Collection, Reading, find_collection
 from nanorender.files.dataset import complete_samples
 from nanorender.files.labeled import read_sample
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.models import general_model
 from nanorender.randomization import read_recipe_source
 from nanorender.report.overlay import overlay

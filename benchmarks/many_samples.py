@@ -20,7 +20,7 @@ import psutil
 from results import write_results
 
 from nanorender.files.collection import Reading, find_collection
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.measuring.table import tabulate
 from nanorender.recipe import read_recipe
 from nanorender.separation.separate import Separation

@@ -26,7 +26,7 @@ from scipy.spatial import ConvexHull
 from nanorender.distributions import Constant
 from nanorender.jit import kernel
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scenes.primitives import empty_rays, signed_distance
 from nanorender.scenes.scene import Scene, sample_scene
 from nanorender.tracing.instances import build_instances

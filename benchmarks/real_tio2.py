@@ -26,7 +26,7 @@ from skimage.filters import threshold_li
 from nanorender.files.collection import Collection, Reading, read_collection
 from nanorender.files.dataset import read_truth_table
 from nanorender.files.tiff import read_labels
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.recipe import read_recipe
 from nanorender.scoring.scores import recall_by_class, score_labels
 from nanorender.separation.separate import Separation, separate

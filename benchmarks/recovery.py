@@ -25,7 +25,7 @@ from nanorender.calibration.views import ViewGeometry
 from nanorender.distributions import Constant
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.render import Sample, render
+from nanorender.rendering import Sample, render
 
 PIXEL_SIZES_NM = {"tio2": 7.0, "sio2": 5.0}
 IMAGES, EDGE_PX, CHECKED = 8, 512, 64

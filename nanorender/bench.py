@@ -12,7 +12,7 @@ import numpy as np
 from nanorender.errors import InputError
 from nanorender.files.tiff import write_image, write_labels
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.versions import RENDERING_PACKAGES, installed_versions
 
 

@@ -11,10 +11,10 @@ from numba.core import config
 
 from nanorender.errors import InputError
 from nanorender.files.verify import verify
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.provenance.record import versions_here
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 TEST_S = 5.0
 TEST_PIXEL_NM, TEST_PX = 4.0, 512

@@ -19,7 +19,7 @@ from nanorender.preview import label_colors
 from nanorender.randomization import read_recipe_source
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names, randomized_names
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table

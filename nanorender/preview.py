@@ -11,7 +11,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file
 from nanorender.randomization import RandomizedRecipe
 from nanorender.recipe import Recipe
-from nanorender.render import Sample, render
+from nanorender.rendering import Sample, render
 from nanorender.report.overlay import neighbor_colors, palette
 from nanorender.tracing.raymarch import Surface
 

@@ -17,7 +17,7 @@ from nanorender.imaging.structures import StructureSettings
 from nanorender.imaging.transmission.image import TransmissionSettings
 from nanorender.labeling.labels import LabelSettings
 from nanorender.outputs import OUTPUTS, check_outputs
-from nanorender.recipes import preset_names, preset_text, randomized_names
+from nanorender.recipes import known_names, preset_names, preset_text
 from nanorender.scenes.scene import SceneSettings
 from nanorender.settings import read_text
 
@@ -186,7 +186,7 @@ def recipe_text(name_or_path: str | Path) -> str:
         return text
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        known = ", ".join(preset_names() + randomized_names())
+        known = ", ".join(known_names())
         raise InputError(
             f"no recipe '{name_or_path}'; choose a preset ({known}) or give the path of a .toml "
             "file"

@@ -15,7 +15,7 @@ import cli
 from nanorender import __version__
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 TRAINING = """
 channels = [4, 8]

@@ -1,5 +1,6 @@
 """The README and the pages of the documentation agree with the program."""
 
+import doctest
 import inspect
 import re
 import shlex
@@ -41,7 +42,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
 def test_command_line_parses(page, line):
-    program, name, *arguments = shlex.split(line.partition(" #")[0])
+    program, name, *arguments = shlex.split(re.split(" #| > ", line)[0])
     assert program.endswith("nanorender")
     command = typer.main.get_command(cli.app).commands[name]
     command.make_context(name, arguments)
@@ -64,6 +65,15 @@ def test_readme_names_every_command_and_is_short():
 def test_separation_file_is_valid():
     (text,) = fenced("quickstart.md", "toml")
     assert Separation.model_validate(tomllib.loads(text)).markers == "distance"
+
+
+@pytest.mark.parametrize("page", ["../README.md", "quickstart.md"])
+def test_python_examples_run(page):
+    examples = doctest.DocTestParser().get_doctest(
+        "".join(fenced(page, "python")), {}, page, page, 0
+    )
+    assert len(examples.examples) >= 6
+    assert doctest.DocTestRunner().run(examples).failed == 0
 
 
 def test_measurement_example_runs():

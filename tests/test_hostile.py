@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tomllib
+import zipfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from PIL import Image
 
 from nanorender.files.annotation import read_truth
 from nanorender.files.collection import Reading, read_collection
+from nanorender.files.corrections import correct_label_maps
 from nanorender.files.dataset import create_dataset, open_dataset, read_truth_table, write_sample
 from nanorender.files.imagefolder import find_micrographs
 from nanorender.files.labeled import read_sample
@@ -33,6 +35,7 @@ from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.files.verify import verify
 from nanorender.provenance.record import read_command_record as read_command
 from nanorender.recipe import Recipe, read_recipe
+from nanorender.report.rois import write_rois
 from unet.checkpoint import read_checkpoint, read_model, write_checkpoint, write_model
 from unet.model import initial_weights
 from unet.presets import PRESETS, TrainSettings
@@ -293,6 +296,42 @@ def test_spoiled_records_of_commands_are_read_or_refused(tmp_path, text):
 def test_spoiled_logs_of_a_training_are_read_or_refused(tmp_path, text):
     (tmp_path / "log.jsonl").write_bytes(text)
     outcome(read_log, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory) -> dict[str, bytes]:
+    """Files of drawn particles, by name."""
+    folder = tmp_path_factory.mktemp("drawings")
+    write_rois(folder / "a.zip", LABELS)
+    write_rois(folder / "holes.zip", np.where(GRAY > 240, 0, 1))
+    with zipfile.ZipFile(folder / "holes.zip") as archive:
+        (folder / "a.roi").write_bytes(archive.read(archive.namelist()[0]))
+    shape = {"shape_type": "circle", "points": [[8.0, 9.0], [4.0, 3.0]], "group_id": 1}
+    text = json.dumps({"imageHeight": 24, "imageWidth": 32, "shapes": [shape, shape]})
+    (folder / "labelme.json").write_text(text)
+    polygon, runs = [[1.0, 1.0, 8.0, 2.0, 5.0, 9.0]], {"size": [24, 32], "counts": [5, 6]}
+    image = {"id": 1, "file_name": "a.png", "height": 24, "width": 32}
+    notes = [{"id": 1, "image_id": 1, "segmentation": each} for each in (polygon, runs)]
+    (folder / "coco.json").write_text(json.dumps({"images": [image], "annotations": notes}))
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@given(data=st.data())
+@settings(often, max_examples=150)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_spoiled_drawings_are_read_or_refused_in_one_line(drawings, tmp_path, data):
+    name = data.draw(st.sampled_from(sorted(drawings)))
+    whole, path = drawings[name], tmp_path / f"a{Path(name).suffix}"
+    text = path.suffix == ".json"
+    path.write_bytes(data.draw(spoiled_text(whole.decode()) if text else spoiled(whole)))
+    (tmp_path / "image.tif").unlink(missing_ok=True)
+    write_image(tmp_path / "image.tif", GRAY, 2.5)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    found = outcome(
+        lambda drawn: correct_label_maps(tmp_path / "image.tif", drawn, tmp_path / "out"), path
+    )
+    for line in found.failures if not isinstance(found, str) else ():
+        assert "\n" not in line
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import jax
 from nanorender.files.labeled import LabeledImage
 from nanorender.models import general_model
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from unet.data import make_samples
 from unet.devices import describe_devices, divide_cpu, on_all, training_mesh
 from unet.predict import load_model, predict_window, prepare_search, whole_window

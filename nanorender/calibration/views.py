@@ -17,7 +17,7 @@ from nanorender.calibration.parameters import with_settings
 from nanorender.distributions import Constant, Distribution, Uniform
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 _FIELD_EDGES = 2.0  # edge of the field in edges of the view: agglomerates reach in from outside
 _LEAST_FIELD_EDGES = 1.4

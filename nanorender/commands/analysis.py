@@ -3,6 +3,8 @@
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,27 +43,92 @@ Binary = Annotated[
 @app.command(rich_help_panel=PANEL)
 @refuse_collisions
 def measure(
-    labels: Annotated[Path, typer.Argument(help="Folder of label maps."), Reads()],
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of label maps; with --rois also one label map, or micrographs."
+        ),
+        Reads(),
+    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Output file, .csv or .parquet."), WritesFile()
     ] = Path("particles.csv"),
     workers: Workers = CORES,
     scheduler: Scheduler = None,
     binary: Binary = False,
+    rois: Annotated[
+        Path | None,
+        typer.Option(
+            help="Outlines edited or drawn by hand, which replace the particles: ImageJ ROI set "
+            "(.zip, .roi), labelme or COCO file (.json), or a folder of files named as the images."
+        ),
+        Reads(),
+    ] = None,
+    corrected: Annotated[
+        Path | None,
+        typer.Option(help="New folder for the label maps of these outlines, for 'report'."),
+        WritesFolder(),
+    ] = None,
 ) -> None:
     """Measure every particle of a folder of label maps: one row each, in nm.
 
-    Example: nanorender measure labels -o particles.csv
+    With --rois, outlines corrected by hand are measured, for example the ROI sets of a report after
+    corrections in Fiji.
+
+    Example: nanorender measure labels --rois edited -o particles.csv
     """
     from nanorender.files.segmentation import read_mask, read_segmented
-    from nanorender.measuring.table import tabulate
+    from nanorender.measuring.table import check_table_name, tabulate
 
-    with progress("measuring") as show:
+    if binary and rois is not None:
+        raise InputError("--binary and --rois exclude each other; give one of them")
+    if corrected is not None and rois is None:
+        raise InputError("--corrected needs --rois; give the outlines")
+    check_table_name(out)
+    with ExitStack() as stack:
+        failures, images = (), 0
+        if rois is not None:
+            drawn = stack.enter_context(_drawn_labels(labels, rois, corrected, out))
+            labels, failures, images = drawn
+        show = stack.enter_context(progress("measuring"))
         tabulated = tabulate(
             labels, out, workers, scheduler, show, read_mask if binary else read_segmented
         )
-    report_failures(tabulated.failures, tabulated.maps, "label maps")
+    total = max(tabulated.maps, images)
+    report_failures((*failures, *tabulated.failures), total, "label maps")
     print(out)
+
+
+@contextmanager
+def _drawn_labels(
+    images: Path, rois: Path, corrected: Path | None, out: Path
+) -> Iterator[tuple[Path, tuple[str, ...], int]]:
+    """Write label maps of outlines, print the changes, and yield folder, failures and number.
+
+    Unless the folder is to be kept, it lies beside the table, where workers of a cluster find it.
+    """
+    from tempfile import TemporaryDirectory
+
+    from nanorender.files.atomic import atomic_folder
+    from nanorender.files.corrections import correct_label_maps
+
+    if corrected is not None and corrected.exists():
+        raise InputError(f"{corrected} already exists; give a new folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent) as temporary:
+        folder = corrected or Path(temporary) / "labels"
+        with atomic_folder(folder) as part, progress("drawing outlines") as show:
+            summary = correct_label_maps(images, rois, part, show)
+            if not summary.lines:
+                report_failures(summary.failures, len(summary.failures), "images")
+        for names, remark in (
+            (summary.untouched, "measured as they are"),
+            (summary.left_out, "left out"),
+        ):
+            if names:
+                note(f"images without outlines, {remark}: {', '.join(names)}")
+        print(*summary.lines, sep="\n", flush=True)
+        yield folder, summary.failures, summary.images
 
 
 @app.command(rich_help_panel=PANEL)

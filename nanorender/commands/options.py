@@ -11,13 +11,13 @@ import typer
 
 from nanorender.commands.collisions import Reads, WritesFolder
 from nanorender.errors import InputError
-from nanorender.recipes import preset_names, randomized_names
+from nanorender.recipes import known_names, preset_names
 
 if TYPE_CHECKING:
     from nanorender.files.collection import Collection, Reading
 
 RECIPE_HELP = f"Preset ({', '.join(preset_names())}) or TOML file."
-SOURCE_HELP = f"Preset ({', '.join(preset_names() + randomized_names())}) or TOML file."
+SOURCE_HELP = f"Preset ({', '.join(known_names())}) or TOML file."
 RecipeName = Annotated[str, typer.Argument(help=SOURCE_HELP), Reads(folders=False)]
 Micrographs = Annotated[Path, typer.Argument(help="Folder of images, or a single image."), Reads()]
 Several = Annotated[list[Path], typer.Argument(help="Images, or folders of images."), Reads()]

@@ -21,6 +21,7 @@ from nanorender.commands.progress import ProgressCallback, progress
 from nanorender.errors import InputError
 from nanorender.outputs import OUTPUTS
 from nanorender.provenance.record import recorded
+from nanorender.recipes import known_names
 
 app = typer.Typer()
 PANEL = "Render"
@@ -53,6 +54,32 @@ def preview(
     with _rendering_progress() as show:
         write_preview(read_recipe_source(recipe), count, seed, out, show)
     print(out)
+
+
+@app.command(rich_help_panel=PANEL)
+@refuse_collisions
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help=f"Recipe to print: {', '.join(known_names())}.")
+    ] = None,
+) -> None:
+    """List the built-in recipes, or print one as TOML to make your own from it.
+
+    Compare 'nanorender preview NAME' with your images to choose one.
+
+    Example: nanorender recipes tio2 > mine.toml
+    """
+    from nanorender.recipes import preset_summaries, preset_text
+
+    if name is None:
+        width = max(map(len, known_names()))
+        for each in preset_summaries():
+            print(f"{each.name:<{width}}  {each.description}\n{'':<{width}}  {each.use}")
+        return
+    text = preset_text(name)
+    if text is None:
+        raise InputError(f"no recipe '{name}'; choose one of {', '.join(known_names())}")
+    print(text, end="")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -96,7 +123,7 @@ def generate(
 
     Example: nanorender generate tio2 -n 180 -o dataset
     """
-    from nanorender.generate import generate, parse_shard
+    from nanorender.generation import generate, parse_shard
     from nanorender.randomization import read_recipe_source
 
     part = parse_shard(shard)

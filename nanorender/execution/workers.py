@@ -63,7 +63,8 @@ def run_tasks(
     Raises
     ------
     InputError
-        If the workers of a task are killed repeatedly, or no cluster answers.
+        If the workers of a task are killed repeatedly, a script that starts workers does so when it
+        is imported, or no cluster answers.
     Exception
         Any exception raised by `work`, with the traceback of the worker as a note.
 
@@ -103,6 +104,7 @@ def _run_in_processes(
                 outcome = _outcome(connection, process)  # if it raises, `_stop` ends this one too
                 del busy[connection]
                 if outcome is None:
+                    _refuse_failed_start(process)
                     kills[task] += 1
                     if kills[task] == MOST_KILLS:
                         raise _too_many_kills(task, process)
@@ -170,6 +172,19 @@ def _outcome(connection: Connection, process: Any) -> tuple[Any] | None:
     if error is not None:
         raise error
     return (result,)
+
+
+def _refuse_failed_start(process: Any) -> None:
+    """Raise InputError if a worker ended by itself, while it imported the script of the parent."""
+    process.join(1)
+    if process.exitcode is None or process.exitcode <= 0:  # killed by a signal
+        return
+    script = getattr(sys.modules["__main__"], "__file__", None) or "the main program"
+    raise InputError(
+        f"a worker process failed to import {script} (exit code {process.exitcode}); put the calls "
+        "in it under 'if __name__ == \"__main__\":', since each worker imports it, or set workers "
+        "to 1"
+    )
 
 
 def _too_many_kills(task: object, process: Any) -> InputError:

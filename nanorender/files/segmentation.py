@@ -143,6 +143,39 @@ def write_segmentation(
     return path
 
 
+def write_corrected(
+    path: Path,
+    labels: Integer[np.ndarray, "h w"],
+    before: Integer[np.ndarray, "h w"],
+    record: SegmentationRecord,
+) -> None:
+    """Write a label map that was corrected by hand, and its record.
+
+    The record keeps the hash of the earlier labels, so that the label map counts as edited unless
+    the two are equal.
+
+    Parameters
+    ----------
+    path
+        File to create or replace.
+    labels
+        (h, w) label map.
+    before
+        (h, w) label map before the correction.
+    record
+        Its record.
+
+    Raises
+    ------
+    UnwritableError
+        If a file cannot be written.
+    """
+    if not record.labels_sha256:  # of earlier versions, or of a micrograph that was not segmented
+        record = record.model_copy(update={"labels_sha256": _labels_sha256(before)})
+    write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
+    write_labels(path, labels, record.pixel_size_nm)
+
+
 def _labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
     """Hash shape and values of a label map, whatever its type and compression."""
     digest = hashlib.sha256(f"{labels.shape}".encode())
@@ -228,6 +261,24 @@ def _is_foreign_json(path: Path) -> bool:
     except (InputError, ValueError, RecursionError):
         return False
     return not isinstance(content, dict) or "image_sha256" not in content
+
+
+def has_record(label_path: Path) -> bool:
+    """Return whether the JSON file beside an image is the record of a label map.
+
+    Parameters
+    ----------
+    label_path
+        File of the label map.
+
+    Returns
+    -------
+    bool
+        Also True for a damaged record, which `read_record` refuses; False for other JSON files,
+        such as those of labelme.
+    """
+    path = label_path.with_suffix(".json")
+    return path.is_file() and not _is_foreign_json(path)
 
 
 def read_record(label_path: Path) -> SegmentationRecord | None:

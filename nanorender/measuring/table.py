@@ -66,12 +66,7 @@ def tabulate(
         or cannot be written.
     """
     paths = find_label_maps(labels)
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a .csv or .parquet file")
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"{out} must end in .csv or .parquet; Excel opens .csv files")
-    if _is_parquet(out) and find_spec("pyarrow") is None:
-        raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
+    check_table_name(out)
     parts = out.with_name(f"{out.name}.parts").resolve()
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -93,6 +88,27 @@ def tabulate(
         shutil.rmtree(parts, ignore_errors=True)
     failed = tuple(failures[path] for path in paths if path in failures)
     return MeasurementOutcome(len(paths), failed)
+
+
+def check_table_name(out: Path) -> None:
+    """Refuse files that `tabulate` cannot write.
+
+    Parameters
+    ----------
+    out : file of the table
+
+    Raises
+    ------
+    InputError
+        If it is a folder, has an extension other than .csv and .parquet, or needs a package that is
+        not installed.
+    """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; give the name of a .csv or .parquet file")
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{out} must end in .csv or .parquet; Excel opens .csv files")
+    if _is_parquet(out) and find_spec("pyarrow") is None:
+        raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
 
 
 def measure_file(path: Path, read: Callable[[Path], Segmented] = read_segmented) -> pd.DataFrame:

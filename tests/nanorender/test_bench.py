@@ -7,7 +7,7 @@ from nanorender import bench as benchmark
 from nanorender.bench import as_text, bench
 from nanorender.errors import InputError
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 STAGES = ["scene", "trace", "labels", "dirt", "light", "shade", "detect"]
 

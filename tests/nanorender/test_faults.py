@@ -15,7 +15,7 @@ from nanorender.errors import InputError, UnwritableError
 from nanorender.files.dataset import open_dataset
 from nanorender.files.tiff import write_image
 from nanorender.files.verify import verify
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.provenance.reproduce import differences
 from nanorender.recipe import read_recipe
 

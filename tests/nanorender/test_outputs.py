@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 from nanorender.commands.rendering import app
 from nanorender.errors import InputError
 from nanorender.files.verify import verify
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.outputs import OUTPUTS, compute_outputs
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 
 def outputs(sample, names):

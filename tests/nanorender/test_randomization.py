@@ -4,10 +4,10 @@ import pytest
 from nanorender.errors import InputError
 from nanorender.files.labeled import read_sample
 from nanorender.files.verify import verify
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.randomization import RandomizedRecipe, read_recipe_source
 from nanorender.recipe import Recipe, read_recipe, recipe_text
-from nanorender.render import render
+from nanorender.rendering import render
 
 SMALL = """
 [[specimens]]

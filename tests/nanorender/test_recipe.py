@@ -2,10 +2,11 @@ import typing
 
 import pytest
 
+from nanorender.commands.rendering import recipes
 from nanorender.errors import InputError
 from nanorender.imaging.materials import MaterialBase
 from nanorender.recipe import Recipe, read_recipe
-from nanorender.recipes import preset_names
+from nanorender.recipes import PRESET_USES, known_names, preset_names, preset_text
 from nanorender.settings import Settings
 
 
@@ -13,6 +14,19 @@ from nanorender.settings import Settings
 def test_a_preset_survives_a_round_trip_through_toml(name):
     recipe = read_recipe(name)
     assert Recipe.from_toml(recipe.to_toml(), "memory") == recipe
+
+
+def test_recipes_are_listed_with_their_use_and_printed_as_they_are(capsys):
+    assert set(PRESET_USES) == set(known_names())
+    recipes()
+    told = capsys.readouterr().out
+    for name, use in PRESET_USES.items():
+        assert f"\n{name} " in f"\n{told}"
+        assert use in told
+    recipes("any")
+    assert capsys.readouterr().out == preset_text("any")
+    with pytest.raises(InputError, match="no recipe 'gold'; choose one of ag, powder"):
+        recipes("gold")
 
 
 def test_the_three_materials_of_the_paper_are_there():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nanorender.errors import InputError
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.recipe import read_recipe
 from unet import candidates
 from unet.checkpoint import read_model, write_model

@@ -13,7 +13,7 @@ from nanorender.distributions import Constant
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 
 def micrograph(image):

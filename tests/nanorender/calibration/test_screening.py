@@ -9,7 +9,7 @@ from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 
 GENUINE = Path(__file__).parents[4] / "shared" / "micrographs"
 CROWDED = ("powder_spheres_sem/*.png", "sio2_spheres_sem/*.TIF", "tio2_sem/*[0-9].tif")

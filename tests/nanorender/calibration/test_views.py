@@ -18,7 +18,7 @@ from nanorender.calibration.views import (
     with_tones,
 )
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scenes.scene import sample_scene
 
 

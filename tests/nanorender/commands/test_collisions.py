@@ -23,6 +23,7 @@ OTHER_TEXTS = {
     "crop",
     "device",
     "layout",
+    "name",
     "outputs",
     "process",
     "samples",

@@ -13,7 +13,7 @@ from nanorender.execution import cluster
 from nanorender.execution.cluster import run_on_cluster
 from nanorender.files.tiff import write_labels
 from nanorender.files.verify import verify
-from nanorender.generate import generate
+from nanorender.generation import generate
 from nanorender.measuring.table import tabulate
 from nanorender.recipe import read_recipe
 

@@ -147,6 +147,22 @@ def test_a_task_that_always_kills_its_worker_is_given_up_by_name():
         list(run_tasks(partial(always_killed, Path()), range(6), 2))
 
 
+def test_a_script_without_guard_is_told_so(tmp_path):
+    script = tmp_path / "program.py"
+    script.write_text(
+        "from nanorender.execution.workers import run_tasks\n"
+        "list(run_tasks(len, ['a', 'bc'], workers=2))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("nanorender.errors.InputError: a worker process failed to import")
+    assert "program.py" in last
+    assert "put the calls in it under 'if __name__ == \"__main__\":'" in last
+
+
 def test_input_error_of_a_worker_is_raised_in_the_parent():
     with pytest.raises(InputError, match=r"^task 3 cannot be done$"):
         list(run_tasks(partial(refused, Path()), range(6), 2))

@@ -288,7 +288,7 @@ def test_labels_that_contradict_the_truth_table_are_found(folder, spoil, problem
 def test_reading_a_dataset_does_not_load_the_renderer():
     program = (
         "import sys, nanorender.files.dataset, nanorender.files.verify, nanorender.files.export\n"
-        "print([name for name in ('numba', 'jax', 'pandas', 'nanorender.render') "
+        "print([name for name in ('numba', 'jax', 'pandas', 'nanorender.rendering') "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

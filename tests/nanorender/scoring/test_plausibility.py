@@ -4,7 +4,7 @@ import pytest
 from nanorender.measuring.measure import measure
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scoring.plausibility import doubts
 from nanorender.scoring.results import ImageResult
 

@@ -7,7 +7,7 @@ from nanorender.imaging.detector import DetectorSettings, detect
 from nanorender.imaging.exposure import expose
 from nanorender.labeling.labels import LabelSettings
 from nanorender.recipe import read_recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scenes.scene import Particles, Scene, View
 from nanorender.scenes.shapes import BUILT_IN
 from nanorender.scenes.templates import template_table

@@ -3,12 +3,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nanorender import render as rendering
+from nanorender import rendering
 from nanorender.distributions import Constant
 from nanorender.labeling.labels import LabelSettings
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.tracing.raymarch import trace
 
 

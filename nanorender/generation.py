@@ -22,7 +22,7 @@ from nanorender.files.dataset import (
 from nanorender.outputs import compute_outputs
 from nanorender.randomization import RandomizedRecipe, parse_recipe_source
 from nanorender.recipe import Recipe
-from nanorender.render import render
+from nanorender.rendering import render
 from nanorender.scenes.scene import sample_scene
 
 WHOLE = (1, 1)

@@ -12,11 +12,11 @@ import psutil
 import pytest
 from filelock import FileLock
 
-import nanorender.generate
+import nanorender.generation
 from nanorender.errors import InputError
 from nanorender.files.dataset import complete_samples, open_dataset, read_truth_table
 from nanorender.files.verify import verify
-from nanorender.generate import generate, parse_shard
+from nanorender.generation import generate, parse_shard
 from nanorender.recipe import read_recipe
 from nanorender.scenes.placement import Scattered
 
@@ -51,7 +51,7 @@ def drawn(_recipe, seed, index):
 @pytest.fixture
 def quick(monkeypatch):
     """Draw instead of rendering; the workers of other processes still render."""
-    monkeypatch.setattr(nanorender.generate, "render", drawn)
+    monkeypatch.setattr(nanorender.generation, "render", drawn)
 
 
 def sample_files(folder):
@@ -82,7 +82,7 @@ def test_only_missing_samples_are_regenerated_identically(quick, tmp_path, monke
     (tmp_path / "mended" / "images" / ".part-123-456").write_bytes(b"torn")
     made = []
     monkeypatch.setattr(
-        nanorender.generate, "render", lambda *key: made.append(key[2]) or drawn(*key)
+        nanorender.generation, "render", lambda *key: made.append(key[2]) or drawn(*key)
     )
     generate(tiny(), COUNT, SEED, tmp_path / "mended", workers=1)
     assert made == [2, 5]
@@ -164,11 +164,11 @@ def test_interrupted_run_resumes(quick, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return drawn(recipe, seed, index)
 
-    monkeypatch.setattr(nanorender.generate, "render", interrupted)
+    monkeypatch.setattr(nanorender.generation, "render", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(tiny(), COUNT, SEED, tmp_path / "a", workers=1)
     assert complete_samples(tmp_path / "a") == [0, 1, 2]
-    monkeypatch.setattr(nanorender.generate, "render", drawn)
+    monkeypatch.setattr(nanorender.generation, "render", drawn)
     generate(tiny(), COUNT, SEED, tmp_path / "a", workers=1)
     generate(tiny(), COUNT, SEED, tmp_path / "b", workers=1)
     assert_same(tmp_path / "a", tmp_path / "b")
@@ -177,7 +177,7 @@ def test_interrupted_run_resumes(quick, tmp_path, monkeypatch):
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from nanorender.generate import generate, parse_shard
+from nanorender.generation import generate, parse_shard
 from nanorender.recipe import read_recipe
 
 if __name__ == "__main__":
