@@ -3,16 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import jax
 
-from nanorender.files.labeled import LabeledImage
 from nanorender.models import general_model
-from nanorender.recipe import read_recipe
-from nanorender.rendering import render
 from unet.data import make_samples
 from unet.devices import describe_devices, divide_cpu, on_all, training_mesh
 from unet.predict import load_model, predict_window, prepare_search, whole_window
@@ -96,12 +92,6 @@ def format_bench(measured: dict[str, Any]) -> list[str]:
         f"segmentation, all of it   {measured['segment_ms_per_mpx']:8.0f} ms per megapixel"
     )
     return lines
-
-
-def _render(edge_px: int, index: int) -> LabeledImage:
-    recipe = read_recipe("tio2").at_scale(_PIXEL_SIZE_NM, edge_px)
-    sample = render(recipe, 0, index)
-    return LabeledImage(sample.image, sample.labels, sample.pixel_size_nm, Path(f"{index}.tif"))
 
 
 def _time_training(name: str) -> dict[str, Any]:
