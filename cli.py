@@ -186,7 +186,7 @@ def bench(
 
     Example: nanorender bench tio2 --json
     """
-    from nanorender.bench import as_text
+    from nanorender.bench import as_text, bench_images
     from nanorender.bench import bench as bench_rendering
     from nanorender.recipes import preset_names
 
@@ -195,7 +195,7 @@ def bench(
     if network:
         from unet.bench import bench_network, format_bench
 
-        speed = bench_network()
+        speed = bench_network(bench_images(512, 2), bench_images(1024, 1)[0].image)
         measured |= speed
         lines += format_bench(speed)
     print(json.dumps(measured, indent=1) if as_json else "\n".join(lines))

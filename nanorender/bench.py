@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from nanorender.errors import InputError
+from nanorender.files.labeled import LabeledImage
 from nanorender.files.tiff import write_image, write_labels
 from nanorender.recipe import Recipe, read_recipe
 from nanorender.rendering import render
 from nanorender.versions import RENDERING_PACKAGES, installed_versions
+
+_GRAINS_NM_PER_PX = 7.0
 
 
 def bench(names: Sequence[str], count: int) -> dict[str, Any]:
@@ -87,6 +90,29 @@ def _times(recipe: Recipe, index: int, folder: Path) -> dict[str, float]:
     on_stage("write")
     wall = time.perf_counter() - began
     return {**stages, "cpu": sum(stages.values()), "wall": wall}
+
+
+def bench_images(edge_px: int, count: int) -> list[LabeledImage]:
+    """Render the images on which networks are timed: grains of about 30 px on a substrate.
+
+    Parameters
+    ----------
+    edge_px
+        Edge of the images.
+    count
+        Number of images.
+
+    Returns
+    -------
+    list of LabeledImage
+        Samples of the recipe `tio2`.
+    """
+    recipe = read_recipe("tio2").at_scale(_GRAINS_NM_PER_PX, edge_px)
+    samples = [render(recipe, 0, index) for index in range(count)]
+    return [
+        LabeledImage(each.image, each.labels, each.pixel_size_nm, Path(f"{index}.tif"))
+        for index, each in enumerate(samples)
+    ]
 
 
 def as_text(measured: dict[str, Any]) -> str:

@@ -1,13 +1,16 @@
 """Speed of training and of prediction on the device at hand."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import UInt8
 
+from nanorender.files.labeled import LabeledImage
 from nanorender.models import general_model
 from unet.data import make_samples
 from unet.devices import describe_devices, divide_cpu, on_all, training_mesh
@@ -16,11 +19,6 @@ from unet.presets import preset
 from unet.segment import segment_image
 from unet.step import activation_type, initial_state, make_step
 
-IMAGE_PX = 1024
-"""Edge of the image that is segmented."""
-
-_TRAINING_PX = 512
-_PIXEL_SIZE_NM = 7.0  # at which the grains of the recipe have about 30 px
 _STEPS = 10  # between two readings of the clock
 _REPEATS = 3
 
@@ -44,11 +42,17 @@ def presets_for(device: str) -> tuple[str, ...]:
     return ("cpu",) if device == "cpu" else ("cpu", "general", "gpu", "paper")
 
 
-def bench_network() -> dict[str, Any]:
+def bench_network(
+    training: Sequence[LabeledImage], image: UInt8[np.ndarray, "h w"]
+) -> dict[str, Any]:
     """Measure training steps, and the segmentation of an image by the general model.
 
-    Times of steps and images are medians after one that compiles the program. Images are synthetic:
-    grains of TiO2 on a substrate, as in the recipe `tio2`.
+    Times are medians after a first step or image, which compiles the program.
+
+    Parameters
+    ----------
+    training : images to train on
+    image : (h, w) gray values to segment
 
     Returns
     -------
@@ -63,8 +67,8 @@ def bench_network() -> dict[str, Any]:
     names = presets_for(jax.default_backend())
     return {
         "device": describe_devices(training_mesh(preset(names[-1]).batch)),
-        "training": {name: _time_training(name) for name in names},
-        **_time_segmentation(),
+        "training": {name: _time_training(name, training) for name in names},
+        **_time_segmentation(image),
     }
 
 
@@ -94,11 +98,11 @@ def format_bench(measured: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _time_training(name: str) -> dict[str, Any]:
+def _time_training(name: str, images: Sequence[LabeledImage]) -> dict[str, Any]:
     """Measure compilation and steps of a preset."""
     settings = preset(name)
     mesh = training_mesh(settings.batch)
-    samples = make_samples([_render(_TRAINING_PX, index) for index in range(2)], 2, settings)
+    samples = make_samples(images, len(images), settings)
     start = (initial_state(settings), samples.pixels, samples.sizes)
     state, pixels, sizes = on_all(mesh, start)
     step = make_step(settings, mesh, samples.annotated)  # pyright: ignore[reportArgumentType]
@@ -118,9 +122,9 @@ def _time_training(name: str) -> dict[str, Any]:
     }
 
 
-def _time_segmentation() -> dict[str, float]:
+def _time_segmentation(image: UInt8[np.ndarray, "h w"]) -> dict[str, float]:
     """Measure prediction and segmentation by the general model, predicted once."""
-    model, image = load_model(general_model()), _render(IMAGE_PX, 0).image
+    model = load_model(general_model())
     megapixels = image.size / 1e6
 
     def predict_all() -> None:

@@ -1,16 +1,19 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from nanorender.files.labeled import LabeledImage
 from unet import bench
 from unet.presets import PRESETS
 
 
 @pytest.fixture
-def measured(monkeypatch, small):
+def measured(monkeypatch, small, discs):
     monkeypatch.setitem(PRESETS, "cpu", small)
-    monkeypatch.setattr(bench, "IMAGE_PX", 128)
-    return bench.bench_network()
+    image, labels = discs(0, 128)
+    training = [LabeledImage(image, labels, 6.0, Path("discs.tif"))]
+    return bench.bench_network(training, image)
 
 
 def test_every_time_of_the_network_is_measured(measured):
