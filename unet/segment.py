@@ -13,7 +13,15 @@ from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
 from nanorender.files.checksums import file_sha256
-from nanorender.files.collection import Collection, Reading, read_scaled
+from nanorender.files.collection import (
+    Collection,
+    Reading,
+    is_read_from_bar,
+    note_on_bars,
+    read_scaled,
+)
+from nanorender.files.lettering import recognizes_text
+from nanorender.files.marks import read_marks, within_marks
 from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import (
     SegmentationRecord,
@@ -65,6 +73,13 @@ class SegmentationSettings(NamedTuple):
     reading: Reading
     separation: Separation
     prediction: PredictionSettings
+
+
+class _Notes(NamedTuple):
+    """Remarks on the reading of a micrograph, and whether its scale bar gave the pixel size."""
+
+    lines: tuple[str, ...]
+    scale_bar: bool
 
 
 class SegmentationSummary(NamedTuple):
@@ -127,7 +142,7 @@ def segment(
     settings = SegmentationSettings(path, model_sha256, reading, separation, prediction)
 
     # Segment the micrographs, here or on the cluster
-    notes: dict[Path, tuple[str, ...]] = {}
+    notes: dict[Path, _Notes] = {}
     failures: dict[Path, str] = {}
 
     def on_part(name: str) -> None:
@@ -146,7 +161,10 @@ def segment(
     done = [path for path in micrographs.paths if path in notes]
     return SegmentationSummary(
         tuple(folder / f"{path.stem}.tif" for path in done),
-        tuple(f"{path.name}: {note}" for path in done for note in notes[path]),
+        (
+            *(f"{path.name}: {line}" for path in done for line in notes[path].lines),
+            *note_on_bars(sum(notes[path].scale_bar for path in done)),
+        ),
         tuple(failures[path] for path in micrographs.paths if path in failures),
     )
 
@@ -250,7 +268,7 @@ def _segment_micrograph(
     folder: Path,
     path: Path,
     on_part: Callable[[str], None] = lambda name: None,
-) -> tuple[str, ...] | str:
+) -> _Notes | str:
     """Write the label map of one micrograph; return notes on its reading, or why it failed."""
     model = _cached_model(settings.model, settings.model_sha256)
     separation = compensate_erosion(settings.separation, model.card.training)
@@ -263,7 +281,8 @@ def _segment_micrograph(
         record = _segmentation_record(
             micrograph, model, settings.model_sha256, separation, averaged, min_confidence
         )
-        name, notes = micrograph.name, micrograph.notes
+        name = micrograph.name
+        notes = _Notes(micrograph.notes, is_read_from_bar(micrograph))
         label_path = folder / f"{name}.tif"
         if _is_done(label_path, record, keep_probability):
             return notes
@@ -271,6 +290,7 @@ def _segment_micrograph(
 
         # Predict and separate; large images are released as soon as possible
         prepared = prepare_search(model, micrograph.image, micrograph.pixel_size_nm)
+        crop = micrograph.crop
         del micrograph
 
         def on_window(part: int, parts: int) -> None:
@@ -281,7 +301,9 @@ def _segment_micrograph(
         )
         del prepared
 
-        # Write probability and label map
+        # Discard text and scale bars, then write probability and label map
+        if record.marks_discarded:
+            found = found.without(within_marks(found.labels, read_marks(path).boxes, crop))
         if found.foreground is not None:
             probability = probability_path(label_path)
             probability.parent.mkdir(parents=True, exist_ok=True)
@@ -331,5 +353,6 @@ def _segmentation_record(
             "averaged_over_flips_and_zooms": averaged,
         },
         min_confidence=min_confidence,
+        marks_discarded=recognizes_text(),
         version=__version__,
     )

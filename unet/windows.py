@@ -35,6 +35,27 @@ class WindowResult(NamedTuple):
     confidence: Float[np.ndarray, "n"]
     foreground: UInt8[np.ndarray, "h w"] | None
 
+    def without(self, discarded: Bool[np.ndarray, "n"]) -> "WindowResult":
+        """Discard particles and number the others anew.
+
+        Parameters
+        ----------
+        discarded : (n,) whether a particle is discarded
+
+        Returns
+        -------
+        result : the other particles
+
+        Examples
+        --------
+        >>> found = WindowResult(np.array([[1, 0, 2]], np.int32), np.array([0.4, 0.9]), None)
+        >>> found.without(np.array([True, False])).labels.tolist()
+        [[0, 0, 1]]
+        """
+        kept = ~discarded
+        numbers = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
+        return self._replace(labels=numbers[self.labels], confidence=self.confidence[kept])
+
 
 class _CoreWindow(NamedTuple):
     """Window, and the core in which its own particles begin."""

@@ -320,6 +320,23 @@ def general_model(results: Results) -> Iterator[Part]:
     yield rows
 
 
+def scale_bars(results: Results) -> Iterator[Part]:
+    """Scale bars read, and the errors of their pixel sizes."""
+    titles = ("images", "bars", "read", "wrong", "median error", "largest error", "CPU s per image")
+    rows: list[Row] = [["", *titles]]
+    for each in results["sets"]:
+        errors = [f"{100 * each[key]:.1f} %" for key in ("median_error", "largest_error")]
+        counts = [str(each[key]) for key in ("images", "bars", "read", "wrong")]
+        rows.append([each["title"], *counts, *errors, f"{each['cpu_s']:.1f}"])
+    yield rows
+    if "text" in results:
+        yield (
+            "On {images} images of EMPS, the general model finds {found} particles, of which "
+            "{discarded} lie within text or scale bars and are discarded; {real} of these match an "
+            "annotated particle.".format(**results["text"])
+        )
+
+
 def recall_by_diameter(results: Results) -> Iterator[Part]:
     """Recall of held-out synthetic particles by diameter."""
     rows: list[Row] = [["diameter, px", "particles", "recall"]]
@@ -359,6 +376,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "torch_step": ("torch_step", torch_step),
     "peers": ("peers", peers),
     "general_model": ("general_model", general_model),
+    "scale_bars": ("scale_bars", scale_bars),
     "recall_by_diameter": ("general_model", recall_by_diameter),
     "confidence": ("general_model", confidence),
 }

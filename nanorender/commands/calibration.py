@@ -54,7 +54,7 @@ def calibrate(
         write_fitted,
         write_sheet,
     )
-    from nanorender.files.collection import read_micrographs
+    from nanorender.files.collection import is_read_from_bar, note_on_bars, read_micrographs
     from nanorender.recipe import read_recipe
 
     require_suffix(out, ".toml")
@@ -65,6 +65,8 @@ def calibrate(
     for image in images:
         for line in image.notes:
             note(f"{image.path.name}: {line}")
+    for line in note_on_bars(sum(map(is_read_from_bar, images))):
+        note(line)
     settings = CalibrationSettings(
         evaluations=evaluations, seed=seed, dark_particles=dark_particles
     )

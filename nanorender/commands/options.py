@@ -15,6 +15,7 @@ from nanorender.recipes import known_names, preset_names
 
 if TYPE_CHECKING:
     from nanorender.files.collection import Collection, Reading
+    from nanorender.files.pixelsizetable import PixelSizeTable
 
 RECIPE_HELP = f"Preset ({', '.join(preset_names())}) or TOML file."
 SOURCE_HELP = f"Preset ({', '.join(known_names())}) or TOML file."
@@ -33,7 +34,12 @@ Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler to run the tasks on.")
 ]
 PixelSize = Annotated[
-    float | None, typer.Option(help="Pixel size of all images; overrides their files.")
+    str | None,
+    typer.Option(
+        help="Pixel size of all images, or CSV file with the columns image and pixel_size_nm; "
+        "overrides their files."
+    ),
+    Reads(folders=False),
 ]
 InPixels = Annotated[bool, typer.Option("--pixels", help="Measure in pixels instead of nm.")]
 Crop = Annotated[
@@ -72,7 +78,7 @@ CORES = os.cpu_count() or 1
 
 
 def parse_reading(
-    pixel_size_nm: float | None = None,
+    pixel_size_nm: float | str | None = None,
     in_pixels: bool = False,
     crop: str | None = None,
     truth: str | None = None,
@@ -80,15 +86,34 @@ def parse_reading(
     """Build the settings for reading micrographs from the options of a command."""
     from nanorender.files.collection import Reading
 
+    given = _pixel_sizes(pixel_size_nm)
     if crop is None:
-        return Reading(pixel_size_nm, in_pixels, None, truth)
+        return Reading(given, in_pixels, None, truth)
     try:
         top, bottom, left, right = (int(part) for part in crop.split(","))
     except ValueError:
         raise InputError(
             f"crop must be TOP,BOTTOM,LEFT,RIGHT in pixels, such as 0,712,0,1024, got '{crop}'"
         ) from None
-    return Reading(pixel_size_nm, in_pixels, (top, bottom, left, right), truth)
+    return Reading(given, in_pixels, (top, bottom, left, right), truth)
+
+
+def _pixel_sizes(given: float | str | None) -> "float | PixelSizeTable | None":
+    """Read a number, or the table in a file."""
+    from nanorender.files.pixelsizetable import read_pixel_sizes
+
+    if given is None:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        path = Path(str(given))
+    if not path.is_file():
+        raise InputError(
+            f"--pixel-size-nm must be a number, or a CSV file with the columns image and "
+            f"pixel_size_nm, got '{given}'"
+        )
+    return read_pixel_sizes(path)
 
 
 @cache

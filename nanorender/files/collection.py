@@ -11,7 +11,10 @@ from jaxtyping import Int32
 from nanorender.errors import InputError
 from nanorender.files.annotation import find_truth
 from nanorender.files.imagefolder import find_micrographs
+from nanorender.files.lettering import recognizes_text
+from nanorender.files.marks import SCALE_BAR_SOURCE, scale_by_bar
 from nanorender.files.micrograph import Micrograph, read_micrograph
+from nanorender.files.pixelsizetable import PixelSizeTable
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Reading:
     Attributes
     ----------
     pixel_size_nm
-        Pixel size of every image; overrides the files.
+        Pixel size of every image, or a table of them; overrides the files.
     in_pixels
         Ignore all pixel sizes, so that sizes are in pixels.
     crop
@@ -33,7 +36,7 @@ class Reading:
         Whether an image of unknown pixel size is refused unless sizes are in pixels.
     """
 
-    pixel_size_nm: float | None = None
+    pixel_size_nm: float | PixelSizeTable | None = None
     in_pixels: bool = False
     crop: tuple[int, int, int, int] | None = None
     truth: str | None = None
@@ -43,6 +46,22 @@ class Reading:
     def truth_suffix(self) -> str | None:
         """Suffix of the names of annotations, if `truth` is a suffix."""
         return self.truth if self.truth and not Path(self.truth).is_dir() else None
+
+    def size_of(self, path: Path) -> float | None:
+        """Find the pixel size that the user gave for an image.
+
+        Parameters
+        ----------
+        path
+            File of the image.
+
+        Returns
+        -------
+        float or None
+            None if there is none.
+        """
+        given = self.pixel_size_nm
+        return given.sizes_nm.get(path.name) if isinstance(given, PixelSizeTable) else given
 
 
 @dataclass(frozen=True)
@@ -119,9 +138,11 @@ def find_collection(path: Path, reading: Reading) -> Collection:
     Raises
     ------
     InputError
-        If there are none, or two share a name.
+        If there are none, two share a name, or the table of pixel sizes names others.
     """
     images, left_out = find_micrographs(path, reading.truth_suffix)
+    if isinstance(reading.pixel_size_nm, PixelSizeTable):
+        reading.pixel_size_nm.refuse_unknown(images)
     notes = ()
     if left_out and reading.truth_suffix is None:
         notes = (
@@ -152,12 +173,14 @@ def read_collection(path: Path, reading: Reading) -> Collection:
         As `find_collection`, `read_scaled` and `Collection.truth`.
     """
     found = find_collection(path, reading)
-    sizes, notes = [], []
+    sizes, notes, read = [], [], 0
     for micrograph in found:
         notes += [f"{micrograph.path.name}: {note}" for note in micrograph.notes]
         if micrograph.pixel_size_nm is not None:
             sizes.append(micrograph.pixel_size_nm)
+        read += is_read_from_bar(micrograph)
         found.truth(micrograph)
+    notes += note_on_bars(read)
     return replace(found, pixel_sizes_nm=tuple(sizes), notes=(*notes, *found.notes))
 
 
@@ -181,11 +204,11 @@ def read_micrographs(paths: Sequence[Path], reading: Reading) -> list[Micrograph
     InputError
         If there are none, or one cannot be read.
     """
-    return [
-        read_micrograph(image, reading.pixel_size_nm, reading.crop)
-        for path in paths
-        for image in find_micrographs(path).images
-    ]
+    images = [image for path in paths for image in find_micrographs(path).images]
+    if isinstance(reading.pixel_size_nm, PixelSizeTable):
+        reading.pixel_size_nm.refuse_unknown(images)
+    read = (read_micrograph(image, reading.size_of(image), reading.crop) for image in images)
+    return [scale_by_bar(micrograph) for micrograph in read]
 
 
 def read_scaled(path: Path, reading: Reading) -> Micrograph:
@@ -208,14 +231,74 @@ def read_scaled(path: Path, reading: Reading) -> Micrograph:
     InputError
         If it cannot be read or its pixel size is unknown.
     """
-    micrograph = read_micrograph(path, reading.pixel_size_nm, reading.crop)
+    micrograph = read_micrograph(path, reading.size_of(path), reading.crop)
     if reading.in_pixels:
         return replace(micrograph, pixel_size_nm=None, pixel_size_source="left in pixels")
+    micrograph = scale_by_bar(micrograph)
     if micrograph.pixel_size_nm is None and reading.scale_needed:
         raise InputError(
-            f"{path} has no pixel size; give --pixel-size-nm, or --pixels to measure in pixels"
+            f"{path} has no pixel size{_missing(reading)}; give --pixel-size-nm, or --pixels to "
+            f"measure in pixels{_further_way()}"
         )
     if micrograph.pixel_size_nm is None:
-        remark = "no pixel size, sizes are in pixels; give --pixel-size-nm for nanometers"
+        remark = (
+            f"no pixel size{_missing(reading)}, sizes are in pixels; give --pixel-size-nm for "
+            f"nanometers{_further_way()}"
+        )
         return replace(micrograph, notes=(*micrograph.notes, remark))
     return micrograph
+
+
+def _missing(reading: Reading) -> str:
+    """Return where a pixel size was looked for, other than in the header."""
+    table = reading.pixel_size_nm
+    listed = f" and no row in {table.path}" if isinstance(table, PixelSizeTable) else ""
+    return f"{listed} and no legible scale bar" if recognizes_text() else listed
+
+
+def _further_way() -> str:
+    """Return what else a user may do if no pixel size is known."""
+    return "" if recognizes_text() else ", or install the extra 'scalebar' to read scale bars"
+
+
+def is_read_from_bar(micrograph: Micrograph) -> bool:
+    """Return whether the pixel size of a micrograph was read from its scale bar.
+
+    Parameters
+    ----------
+    micrograph
+        A micrograph.
+
+    Returns
+    -------
+    bool
+        Whether it was.
+    """
+    return micrograph.pixel_size_source.startswith(SCALE_BAR_SOURCE)
+
+
+def note_on_bars(count: int) -> list[str]:
+    """Build the remark on pixel sizes from scale bars.
+
+    Parameters
+    ----------
+    count
+        Number of images whose pixel size was read from a scale bar.
+
+    Returns
+    -------
+    list of str
+        One line, or none if there are no such images.
+
+    Examples
+    --------
+    >>> note_on_bars(8)
+    ['pixel size of 8 images read from their scale bars']
+    """
+    match count:
+        case 0:
+            return []
+        case 1:
+            return ["pixel size of 1 image read from its scale bar"]
+        case _:
+            return [f"pixel size of {count} images read from their scale bars"]

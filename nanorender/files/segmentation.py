@@ -45,6 +45,8 @@ class SegmentationRecord(Settings):
     """Parameters of the separation of particles."""
     min_confidence: Fraction = 0.0
     """Confidence below which particles were discarded."""
+    marks_discarded: bool = False
+    """Whether particles within recognized text and scale bars were discarded."""
     confidence: tuple[Fraction, ...] = ()
     """Confidence of particles 1 to n."""
     labels_sha256: str = ""

@@ -4,6 +4,8 @@ import pytest
 from nanorender.errors import InputError, UnwritableError
 from nanorender.files.collection import Reading, find_collection, read_collection
 from nanorender.files.imagefile import read_pixels
+from nanorender.files.lettering import Lettering, Rectangle
+from nanorender.files.marks import Marks
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.table import measure_file
@@ -144,6 +146,17 @@ def test_a_model_without_a_scale_takes_images_of_unknown_pixel_size(card, tmp_pa
     assert done.failures == ()
     assert "sizes are in pixels; give --pixel-size-nm" in done.notes[0]
     assert read_record(done.paths[0]).training_pixel_sizes_nm is None
+
+
+def test_particles_within_text_are_discarded(square, card, tmp_path, monkeypatch):
+    text = Lettering("100 nm", 0.99, Rectangle(18, 18, 42, 42))
+    monkeypatch.setattr("unet.segment.recognizes_text", lambda: True)
+    monkeypatch.setattr("unet.segment.read_marks", lambda path: Marks((text,), None))
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    (path,) = segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths
+    assert not read_labels(path)[0].any()
+    record = read_record(path)
+    assert (record.confidence, record.marks_discarded) == ((), True)
 
 
 def edit(path):
