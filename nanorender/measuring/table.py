@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,7 +83,7 @@ def tabulate(
         else:
             rows[path] = part
         on_progress(len(rows) + len(failures), len(paths))
-    _join([rows[path] for path in paths if path in rows], out)
+    _join({path: rows[path] for path in paths if path in rows}, out)
     if not failures or not rows:
         shutil.rmtree(parts, ignore_errors=True)
     failed = tuple(failures[path] for path in paths if path in failures)
@@ -180,28 +180,39 @@ def _content(path: Path, reader: str) -> str:
     return digest.hexdigest()
 
 
-def _join(parts: Sequence[Path], out: Path) -> None:
-    """Concatenate tables of the same columns."""
-    if not parts:
+def _join(tables: Mapping[Path, Path], out: Path) -> None:
+    """Concatenate the tables of the label maps."""
+    if not tables:
         return
+    headers = {path: _header(table) for path, table in tables.items()}
+    _refuse_mixed_units(headers)
     if _is_parquet(out):
         # Keep names of images such as 000123 from being read as numbers.
-        tables = [pd.read_csv(part, dtype={"image": str}) for part in parts]
-        filled = [table for table in tables if len(table)]
+        read = [pd.read_csv(table, dtype={"image": str}) for table in tables.values()]
+        filled = [table for table in read if len(table)]
         with atomic_file(out) as whole:
-            joined = pd.concat(filled, ignore_index=True) if filled else tables[0]
+            joined = pd.concat(filled, ignore_index=True) if filled else read[0]
             joined.to_parquet(whole, engine="pyarrow", index=False)
         return
-    header = ""
     with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="\n") as file:
-        for part in parts:
-            columns, _, rows = part.read_text(encoding="utf-8").partition("\n")
-            if not header:
-                header = columns
-                file.write(columns + "\n")
-            if columns != header:
-                raise InputError(
-                    "some images have a pixel size and others have none; measure them separately, "
-                    "or segment all of them with --pixels"
-                )
-            file.write(rows)
+        file.write(next(iter(headers.values())))
+        for table in tables.values():
+            file.write(table.read_text(encoding="utf-8").partition("\n")[2])
+
+
+def _header(table: Path) -> str:
+    """Read the names of the columns of a table."""
+    with table.open(encoding="utf-8") as file:
+        return file.readline()
+
+
+def _refuse_mixed_units(headers: Mapping[Path, str]) -> None:
+    """Raise InputError if some tables are in nm and others in pixels."""
+    names = [path.stem for path, header in headers.items() if "area_px2" in header]
+    if 0 < len(names) < len(headers):
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise InputError(
+            f"{len(names)} of {len(headers)} images have no pixel size ({shown}); segment again "
+            "with the pixel size of each image in a table (--pixel-size-nm sizes.csv), or all of "
+            "them in pixels (--pixels)"
+        )

@@ -96,7 +96,7 @@ def test_masks_are_measured_by_their_regions(tmp_path):
 
 def test_images_with_and_without_a_pixel_size_are_not_mixed(maps, tmp_path):
     write_labels(maps / "2.tif", np.ones((40, 50), np.int32), None)
-    with pytest.raises(InputError, match="measure them separately"):
+    with pytest.raises(InputError, match="1 of 4 images have no pixel size"):
         tabulate(maps, tmp_path / "a.csv", 1)
     assert not (tmp_path / "a.csv").exists()
 
