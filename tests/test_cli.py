@@ -44,7 +44,7 @@ def folder(tmp_path_factory) -> Path:
     recipe = read_recipe("tio2").at_scale(7.0, 160)
     (root / "images").mkdir()
     for index in range(2):
-        sample = render(recipe, 5, index)
+        sample = render(recipe, 3, index)
         write_image(root / "images" / f"grid {index}.tif", sample.image, sample.pixel_size_nm)
         truth = root / "images" / f"grid {index}_truth.tif"
         write_labels(truth, sample.labels, sample.pixel_size_nm)

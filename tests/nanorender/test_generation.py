@@ -132,7 +132,7 @@ def test_a_second_process_on_the_same_folder_is_refused_and_changes_nothing(
     quick, tmp_path, monkeypatch
 ):
     generate(tiny(), 2, SEED, tmp_path / "a", workers=1)
-    monkeypatch.setattr(nanorender.generate, "LONGEST_LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(nanorender.generation, "LONGEST_LOCK_WAIT_S", 0.1)
     with FileLock(tmp_path / "a" / "lock"):  # as a dataset that is not divided holds it
         for shard in ((1, 1), (1, 2)):
             with pytest.raises(InputError, match="another process is writing to"):

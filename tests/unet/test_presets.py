@@ -14,10 +14,9 @@ def test_every_preset_is_valid_and_survives_toml(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    with pytest.raises(
-        InputError, match="'tpu' is unknown; choose one of paper, real, cpu, gpu, general, demo"
-    ):
+    with pytest.raises(InputError, match="'tpu' is unknown") as refused:
         preset("tpu")
+    assert f"choose one of {', '.join(PRESETS)}" in str(refused.value)
 
 
 def refusal(**changes):
