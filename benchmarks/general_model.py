@@ -7,7 +7,7 @@
 with small steps on images it has not seen, fits the confidence to the held-out images, and writes
 nanorender/models/general.safetensors in half precision. Interrupted, it resumes. Rendering takes
 0.3 s of a core per image, the first training 7 minutes of an H100, the second 40 minutes of two
-cores. `--share 0.01` makes a small model for a test of the script.
+cores. `--share 0.001` makes a useless model in a few minutes, for a test of the script.
 
 `score` segments every set of annotated micrographs in ../shared/micrographs once, and writes
 docs/results/general_model.json; true regions under 50 px are ignored, and particles are matched one
@@ -50,6 +50,7 @@ from unet.train import train
 MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "general_model.png"
 HELD_OUT, HELD_OUT_COUNT, HELD_OUT_SEED = "held-out", 240, 1
+LEAST_HELD_OUT = 8
 MIN_AREA_PX = 50
 DIAMETER_EDGES_PX = (8.0, 12.0, 20.0, 40.0, 80.0, 160.0, 1000.0)
 FAILURES, TILE_PX, COLORS = 12, 256, 128
@@ -91,14 +92,14 @@ def make(options: argparse.Namespace) -> None:
         count = max(round(share * each.images), 1)
         generate(recipe, count, each.seed, folder / "dataset", workers=os.cpu_count())
         settings = preset(each.preset)
-        epochs = max(round(share * settings.epochs), 1)
-        settings = settings.model_copy(update={"epochs": epochs})
+        steps = max(round(share * settings.steps_per_epoch), 1)
+        settings = settings.model_copy(update={"steps_per_epoch": steps})
         divide_cpu(settings.batch)
         print(each, describe_devices(training_mesh(settings.batch)), flush=True)
         samples = load_dataset(folder / "dataset", settings)
         initial = None if each.initial is None else out / each.initial / "run"
         train(samples, settings, folder / "run", on_progress=_show, initial=initial)
-    count = max(round(share * HELD_OUT_COUNT), 1)
+    count = max(round(share * HELD_OUT_COUNT), LEAST_HELD_OUT)
     generate(recipe, count, HELD_OUT_SEED, out / HELD_OUT, workers=os.cpu_count())
     run = out / TRAININGS[-1].preset / "run"
     fit = fit_model(run, out / HELD_OUT, threshold=options.min_confidence)
@@ -229,7 +230,7 @@ def main() -> None:
     parser.add_argument("stage", choices=("make", "score"))
     parser.add_argument("-o", "--out", type=Path, default=Path("general"))
     parser.add_argument("--model", type=Path, default=general_model(), help="file to write or read")
-    parser.add_argument("--share", type=float, default=1.0, help="of images and epochs, for a test")
+    parser.add_argument("--share", type=float, default=1.0, help="of images and steps, for a test")
     parser.add_argument("--min-confidence", type=float, default=0.7)
     parser.add_argument("--micrographs", type=Path, default=MICROGRAPHS)
     options = parser.parse_args()

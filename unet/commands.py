@@ -67,7 +67,9 @@ def train(
     ] = None,
     initial: Annotated[
         Path | None,
-        typer.Option(help="Model to start from: run folder, model file, or 'general'."),
+        typer.Option(
+            help="Model to start from: run folder, model file, or 'general' for the general model."
+        ),
         Reads(),
     ] = None,
     coordinator: Annotated[

@@ -156,8 +156,8 @@ def prepare(
 def averaged_by_default(model: Model, asked: bool | None) -> bool:
     """Decide whether to average predictions over flips and zooms.
 
-    It gives nothing to the general model: object F1 once and averaged was 0.637 and 0.633 on
-    held-out synthetic images, 0.655 and 0.648 on published micrographs of every kind.
+    It gives little to the general model: object F1 once and averaged was 0.816 and 0.826 on TiO2,
+    0.922 and 0.924 on silica, 0.826 and 0.827 on metal powder.
 
     Parameters
     ----------

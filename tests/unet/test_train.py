@@ -2,6 +2,7 @@ import json
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -168,6 +169,20 @@ def test_a_training_starts_from_the_weights_of_a_model(dataset, small, tmp_path,
             np.testing.assert_allclose(weights[name], array, atol=1e-6)
     with pytest.raises(InputError, match="other settings or another dataset"):
         train(samples, settings, tmp_path / "run")
+
+
+def test_bfloat16_activations_give_nearly_the_same_losses_and_float32_weights(dataset, small):
+    samples, losses = load_dataset(dataset, small), []
+    for precision in ("float32", "bfloat16"):
+        settings = small.model_copy(update={"precision": precision})
+        state = initial_state(settings)
+        step = make_step(settings, training_mesh(1), 0)
+        for _ in range(10):
+            state = step(state, samples.pixels, samples.sizes)
+        losses.append(np.asarray(state.losses))
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state.parameters))
+    assert not np.array_equal(*losses)
+    np.testing.assert_allclose(*losses, rtol=0.02)
 
 
 def test_a_model_of_another_architecture_is_refused_as_a_start(dataset, small, tmp_path):
