@@ -45,6 +45,7 @@ from nanorender.commands.progress import progress
 from nanorender.commands.rendering import generate
 from nanorender.errors import InputError
 from nanorender.execution.signals import INTERRUPTS
+from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
 from unet.commands import Preset, fit_confidence, segment, select, train
 
@@ -137,6 +138,46 @@ def run(
     )
     measure(labels, out / "particles.csv")
     report(labels, out / "report", truth, f"Particles of {micrographs}")
+
+
+@app.command(rich_help_panel="All stages")
+@refuse_collisions
+@recorded("out")
+def twins(
+    labels: Annotated[Path, typer.Argument(help="Folder written by 'segment'."), Reads()],
+    out: Annotated[OutFolder, WritesFolder()],
+    recipe: Annotated[
+        str,
+        typer.Option(help=f"Recipe like the sample. {RECIPE_HELP}"),
+        Reads(folders=False),
+    ],
+    model: ModelFile = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=8, help="Number of twins.")] = 32,
+    size: Annotated[SizeName, typer.Option(help="Measurement used as particle size.")] = (
+        "equivalent_diameter"
+    ),
+    dark_particles: DarkParticles = False,
+    seed: Seed = 0,
+) -> None:
+    """Correct sizes by twins: synthetic images like the micrographs, segmented likewise.
+
+    Example: nanorender twins labels --recipe tio2 -o twins
+    """
+    from nanorender.correction.correction_table import format_corrections, write_corrections
+    from nanorender.correction.study import correct_study
+    from nanorender.models import general_model
+    from nanorender.twins.study import read_study
+    from nanorender.twins.twins import TwinSettings, make_twins
+    from unet.segment import segment_as_recorded
+
+    study = read_study(labels)
+    find = segment_as_recorded(model or general_model(), study.record)
+    settings = TwinSettings(count=count, seed=seed, dark_particles=dark_particles)
+    with progress("twins") as show:
+        make_twins(study, recipe, settings, find, out, show)
+        corrected = correct_study(out, study.labels_sha256, study.tables, size)
+    write_corrections(out, corrected)
+    print(*format_corrections(corrected), out, sep="\n")
 
 
 def _scale_nm(micrographs: Path, reading: "Reading", recipe: str) -> float:
@@ -282,7 +323,18 @@ def compare(
 
 REPRODUCIBLE = {
     command.__name__: command
-    for command in (generate, export, train, select, fit_confidence, segment, report, run, demo)
+    for command in (
+        generate,
+        export,
+        train,
+        select,
+        fit_confidence,
+        segment,
+        twins,
+        report,
+        run,
+        demo,
+    )
 }
 
 

@@ -70,7 +70,9 @@ def hidden_recipe(name: str, rng: np.random.Generator) -> Recipe:
             recipe = parameter.write(recipe, float(rng.uniform(low, high)))
     for parameter, (low, high) in FACTORS.items():
         factor = math.exp(rng.uniform(math.log(low), math.log(high)))
-        recipe = parameter.write(recipe, (parameter.read(recipe) or 1.0) * factor)
+        value = parameter.read(recipe)
+        if value is not None:
+            recipe = parameter.write(recipe, value * factor)
     return recipe
 
 

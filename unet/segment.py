@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Int32, UInt8, UInt16
 
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
@@ -211,6 +211,45 @@ def segment_image(
     average = averaged_by_default(model, averaged)
     found = segment_prepared(model, prepared, separation, average, False, least)
     return FoundParticles(found.labels, found.confidence)
+
+
+def segment_as_recorded(
+    model_path: Path, record: SegmentationRecord
+) -> Callable[[UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]], Int32[np.ndarray, "h w"]]:
+    """Return the function that segments images in the way of a label map.
+
+    Parameters
+    ----------
+    model_path : run folder or model file
+    record : record of the label map
+
+    Returns
+    -------
+    function : gray image of the same pixel size to label map
+
+    Raises
+    ------
+    InputError
+        If the label map was made with another model.
+    """
+    path = model_file(model_path).resolve()
+    if file_sha256(path) != record.model_sha256:
+        raise InputError(
+            f"{record.image.name} was segmented with another model than {model_path}; give that "
+            "one with --model"
+        )
+    model = _cached_model(path, record.model_sha256)
+    settings = dict(record.separation)
+    averaged = bool(settings.pop("averaged_over_flips_and_zooms"))
+    separation = Separation.model_validate(settings)
+
+    def find(image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]) -> np.ndarray:
+        prepared = prepare_search(model, image, record.pixel_size_nm)
+        return segment_prepared(
+            model, prepared, separation, averaged, False, record.min_confidence
+        ).labels
+
+    return find
 
 
 def _min_confidence(model: Model, asked: float | None) -> float:

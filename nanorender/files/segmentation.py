@@ -139,7 +139,7 @@ def write_segmentation(
     folder.mkdir(parents=True, exist_ok=True)
     if path.is_file():
         path.unlink()
-    record = record.model_copy(update={"labels_sha256": _labels_sha256(labels)})
+    record = record.model_copy(update={"labels_sha256": labels_sha256(labels)})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
     return path
@@ -173,13 +173,30 @@ def write_corrected(
         If a file cannot be written.
     """
     if not record.labels_sha256:  # of earlier versions, or of a micrograph that was not segmented
-        record = record.model_copy(update={"labels_sha256": _labels_sha256(before)})
+        record = record.model_copy(update={"labels_sha256": labels_sha256(before)})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
 
 
-def _labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
-    """Hash shape and values of a label map, whatever its type and compression."""
+def labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
+    """Hash shape and values of a label map, whatever its type and compression.
+
+    Parameters
+    ----------
+    labels
+        (h, w) label map.
+
+    Returns
+    -------
+    str
+        SHA-256.
+
+    Examples
+    --------
+    >>> whole = np.ones((2, 3), int)
+    >>> labels_sha256(whole) == labels_sha256(whole.astype(np.uint8))
+    True
+    """
     digest = hashlib.sha256(f"{labels.shape}".encode())
     digest.update(np.ascontiguousarray(labels, np.int32).data)
     return digest.hexdigest()
@@ -200,7 +217,7 @@ def is_edited(labels: Integer[np.ndarray, "h w"], record: SegmentationRecord) ->
     bool
         False for records of earlier versions, which have no hash.
     """
-    return record.labels_sha256 not in ("", _labels_sha256(labels))
+    return record.labels_sha256 not in ("", labels_sha256(labels))
 
 
 def refuse_edited_map(path: Path) -> None:

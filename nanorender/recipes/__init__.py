@@ -9,6 +9,8 @@ _FILES = resources.files("nanorender.recipes")
 
 PRESET_USES = {
     "ag": "for nanowires and nanorods",
+    "facets": "for cubes, octahedra and other crystals with flat faces",
+    "layers": "for monolayers and beds of equal spheres",
     "powder": "for metal powder, and spheres with satellites",
     "sio2": "for spheres on a smooth substrate",
     "tio2": "for faceted grains in clumps and chains",

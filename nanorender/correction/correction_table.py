@@ -1,0 +1,154 @@
+"""Corrected statistics as text and as CSV files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from nanorender.correction.correction import CONFIDENCE
+from nanorender.correction.record import CORRECTIONS, DETECTION
+from nanorender.correction.study import SHARE, CorrectedStudy
+from nanorender.files.atomic import write_text
+
+TITLES = {
+    "d10": "D10",
+    "d50": "median, D50",
+    "d90": "D90",
+    "mean": "mean",
+    "number_density": "number density",
+    SHARE: "share below 100 nm (minimum Feret)",
+}
+"""Names of the statistics for the reader."""
+
+
+def correction_frame(corrected: CorrectedStudy) -> pd.DataFrame:
+    """Tabulate corrections: one row per statistic.
+
+    Parameters
+    ----------
+    corrected : corrections of a study
+
+    Returns
+    -------
+    table : statistic, unit, raw, corrected, low, high (of the 95 % interval), and the relative
+        standard uncertainties by cause
+    """
+    rows = [
+        {
+            "statistic": name,
+            "unit": unit_of(name, corrected.unit),
+            "raw": one.raw,
+            "corrected": one.corrected.value,
+            "low": one.corrected.low,
+            "high": one.corrected.high,
+            "u_sampling": one.budget.sampling,
+            "u_response": one.budget.response,
+            "u_model": one.budget.model,
+            "u_pixel_size": one.budget.pixel_size,
+            "u_combined": one.budget.combined,
+        }
+        for name, one in corrected.corrections.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def unit_of(name: str, unit: str) -> str:
+    """Return the unit of a statistic.
+
+    Parameters
+    ----------
+    name : of the statistic
+    unit : of lengths
+
+    Returns
+    -------
+    unit, empty for shares
+
+    Examples
+    --------
+    >>> unit_of("d50", "nm"), unit_of("number_density", "nm")
+    ('nm', '1/um2')
+    """
+    if name == "number_density":
+        return "1/um2" if unit == "nm" else "1/Mpx"
+    return "" if name == SHARE else unit
+
+
+def sentences(corrected: CorrectedStudy) -> list[str]:
+    """Say in plain words what the twins tell about the segmentation.
+
+    Parameters
+    ----------
+    corrected : corrections of a study
+
+    Returns
+    -------
+    lines : sentences
+    """
+    lines = []
+    for one in _examples(corrected):
+        size = f"{one.typical:.3g} {corrected.unit}"
+        text = f"Of particles of about {size}, {one.found:.0%} are found"
+        if one.bias == one.bias:
+            way = "large" if one.bias > 0 else "small"
+            text += f"; their sizes are {abs(one.bias):.1%} too {way} on average"
+        lines.append(f"{text}.")
+    lines.append(
+        f"{corrected.false_share:.1%} of what is found is no particle or a wrong outline; "
+        f"{corrected.merged_share:.1%} of the particles are found together with a neighbor."
+    )
+    lines.append(
+        f"{corrected.hidden_share:.0%} of the particles are partly hidden by others: their sizes, "
+        "raw and corrected, are those of the visible part, a lower bound."
+    )
+    if corrected.refusal is not None:
+        lines.append(corrected.refusal[0].upper() + corrected.refusal[1:] + ".")
+    return lines
+
+
+def format_corrections(corrected: CorrectedStudy) -> list[str]:
+    """Format corrections for the terminal.
+
+    Parameters
+    ----------
+    corrected : corrections of a study
+
+    Returns
+    -------
+    lines : one per statistic, then plain sentences
+    """
+    lines = []
+    for name, one in corrected.corrections.items():
+        unit, value = unit_of(name, corrected.unit), one.corrected
+        lines.append(
+            f"{TITLES[name] + (f', {unit}' if unit else ''):<36} raw {one.raw:<8.4g} corrected "
+            f"{value.value:<8.4g} {CONFIDENCE:.0%} interval {value.low:.4g} to {value.high:.4g}"
+        )
+    return lines + sentences(corrected)
+
+
+def write_corrections(folder: Path, corrected: CorrectedStudy) -> None:
+    """Write corrections and detection by size into a twins folder.
+
+    Parameters
+    ----------
+    folder : folder of twins
+    corrected : corrections of the study
+
+    Raises
+    ------
+    UnwritableError
+        If a file cannot be written.
+    """
+    detection = pd.DataFrame([one._asdict() for one in corrected.detection])
+    for name, table in ((DETECTION, detection), (CORRECTIONS, correction_frame(corrected))):
+        write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _examples(corrected: CorrectedStudy) -> list:
+    """Return a small, a medium and a large class of sizes."""
+    classes = corrected.detection
+    return (
+        [classes[row] for row in sorted({0, len(classes) // 2, len(classes) - 1})]
+        if classes
+        else []
+    )

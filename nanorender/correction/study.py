@@ -1,0 +1,192 @@
+"""Corrected statistics of a study whose micrographs have twins."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nanorender.correction.correction import (
+    STATISTICS,
+    Correction,
+    StudySizes,
+    correct,
+    share_below,
+)
+from nanorender.correction.detection import DetectionClass, detection_by_size
+from nanorender.correction.record import (
+    LARGEST_LIKENESS,
+    TwinsRecord,
+    read_twins,
+    read_twins_record,
+)
+from nanorender.correction.response import SegmentedTwin, TwinResponse, pool_twins
+from nanorender.errors import InputError
+from nanorender.statistics.nanoscale import LIMIT_NM
+
+LEAST_PX = 8.0
+"""Equivalent diameter of the smallest particles that count, in pixels: that of about 50 pixels."""
+
+NANOSCALE_QUANTITY = "min_feret"
+"""Size that is compared with the limit of nanomaterials."""
+
+SHARE = f"share_below_{LIMIT_NM:.0f}_nm"
+
+
+@dataclass(frozen=True)
+class CorrectedStudy:
+    """Corrections of a study, and what they rest on; lengths in `unit`.
+
+    Attributes
+    ----------
+    unit : "nm", or "px" where a pixel size is unknown
+    quantity : name of the size
+    least : size of the smallest particles that count
+    corrections : by name of the statistic; empty if refused
+    detection : by size
+    false_share : share of the found particles that match no true one
+    merged_share : share of the true particles that were found together with others
+    hidden_share : share of the true particles of which less than 0.9 is visible
+    likeness : loss of the twins against the micrographs in noise floors, None if unknown
+    refusal : why nothing is corrected, None if it is
+    twins : number of twins
+    base : recipe that the fit began with
+    """
+
+    unit: str
+    quantity: str
+    least: float
+    corrections: dict[str, Correction]
+    detection: list[DetectionClass]
+    false_share: float
+    merged_share: float
+    hidden_share: float
+    likeness: float | None
+    refusal: str | None
+    twins: int
+    base: str
+
+
+def correct_study(
+    folder: Path,
+    labels_sha256: Sequence[str],
+    tables: Sequence[pd.DataFrame],
+    quantity: str,
+    pixel_size_uncertainty: float = 0.0,
+    seed: int = 0,
+) -> CorrectedStudy:
+    """Correct the statistics of a study by its twins.
+
+    Parameters
+    ----------
+    folder : written by `nanorender twins`
+    labels_sha256 : hashes of the label maps of the study
+    tables : rows of `measure` of each label map
+    quantity : name of the size
+    pixel_size_uncertainty : relative standard uncertainty of the pixel size
+    seed : of the resamples
+
+    Returns
+    -------
+    Corrections.
+
+    Raises
+    ------
+    InputError
+        If the twins are those of other label maps.
+    """
+    record = read_twins_record(folder)
+    if [image.labels_sha256 for image in record.images] != list(labels_sha256):
+        raise InputError(
+            f"the twins in {folder} are those of other label maps; run 'nanorender twins' again"
+        )
+    twins = read_twins(folder, record)
+    sizes_nm = [image.pixel_size_nm for image in record.images]
+    unit = "px" if any(size is None for size in sizes_nm) else "nm"
+    edges = [1.0 if unit == "px" or size is None else size for size in sizes_nm]
+    least = LEAST_PX * float(np.median(edges))
+    response = pool_twins(twins, quantity, edges)
+    refusal = _refusal(record)
+    corrections: dict[str, Correction] = {}
+    if refusal is None:
+        rng = np.random.default_rng(seed)
+        sizes = _study_sizes(record, tables, quantity, unit, edges)
+        corrections = correct(sizes, response, least, STATISTICS, pixel_size_uncertainty, rng)
+        if unit == "nm":
+            ferets = _study_sizes(record, tables, NANOSCALE_QUANTITY, unit, edges)
+            shares = correct(
+                ferets,
+                pool_twins(twins, NANOSCALE_QUANTITY, edges),
+                least,
+                {SHARE: share_below(LIMIT_NM)},
+                pixel_size_uncertainty,
+                rng,
+            )
+            corrections |= shares
+    return CorrectedStudy(
+        unit=unit,
+        quantity=quantity,
+        least=least,
+        corrections=corrections,
+        detection=detection_by_size(response, least),
+        false_share=_false_share(response, least),
+        merged_share=_share(twins, "shared", lambda column: column),
+        hidden_share=_share(twins, "visible_fraction", lambda column: column < 0.9),
+        likeness=record.likeness,
+        refusal=refusal,
+        twins=len(twins),
+        base=record.base,
+    )
+
+
+def _study_sizes(
+    record: TwinsRecord,
+    tables: Sequence[pd.DataFrame],
+    quantity: str,
+    unit: str,
+    edges: Sequence[float],
+) -> StudySizes:
+    """Collect the sizes measured in the micrographs, in the unit of the response."""
+    columns = []
+    for table, edge in zip(tables, edges, strict=True):
+        known = f"{quantity}_{unit}"
+        pixels = f"{quantity}_px"
+        columns.append(
+            table[known].to_numpy(float) if known in table else table[pixels].to_numpy(float) * edge
+        )
+    areas = [
+        image.micrograph_px * edge**2 for image, edge in zip(record.images, edges, strict=True)
+    ]
+    image_of = np.repeat(np.arange(len(columns)), [len(column) for column in columns])
+    return StudySizes(np.concatenate(columns), image_of, np.array(areas, float))
+
+
+def _refusal(record: TwinsRecord) -> str | None:
+    """Return why nothing is corrected; None where the twins are like the micrographs."""
+    if record.likeness is None or record.likeness <= LARGEST_LIKENESS:
+        return None
+    return (
+        f"the twins differ from the micrographs by {record.likeness:.1f} noise floors, more than "
+        f"{LARGEST_LIKENESS:g}, so sizes are not corrected; choose a recipe with --recipe that is "
+        "more like the sample"
+    )
+
+
+def _false_share(response: TwinResponse, least: float) -> float:
+    """Return the share of found particles that match no true one."""
+    false = int((response.false >= least).sum())
+    found = false + int((response.measured[response.found] >= least).sum())
+    return false / found if found else 0.0
+
+
+def _share(
+    twins: Sequence[SegmentedTwin], column: str, holds: Callable[[np.ndarray], np.ndarray]
+) -> float:
+    """Return the share of the twins' particles, large enough to count, of which something holds."""
+    values = []
+    for one in twins:
+        large = one.true["equivalent_diameter_px"].to_numpy(float) >= LEAST_PX
+        values.append(holds(one.true[column].to_numpy()[large]).astype(bool))
+    joined = np.concatenate(values)
+    return float(joined.mean()) if len(joined) else 0.0

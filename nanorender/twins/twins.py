@@ -1,0 +1,292 @@
+"""Twins of a study: recipes fitted to its micrographs, rendered, segmented and matched.
+
+Everything is written when it is done, so that an interrupted run is resumed where it stopped.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Integer
+
+from nanorender import __version__
+from nanorender.calibration.calibrate import Calibration, CalibrationSettings
+from nanorender.calibration.views import GrayImage, Tone
+from nanorender.correction.record import (
+    OUTPUTS,
+    RECORD,
+    TwinnedImage,
+    TwinsRecord,
+    read_twins_record,
+    twin_tables,
+    write_record,
+    write_twin_tables,
+)
+from nanorender.correction.response import match_twin
+from nanorender.errors import InputError
+from nanorender.files.atomic import write_text
+from nanorender.files.tiff import write_image, write_labels
+from nanorender.measuring.measure import measure
+from nanorender.recipe import Recipe, read_recipe, recipe_text
+from nanorender.settings import Settings
+from nanorender.twins.look import TwinRecipe, fit_look, render_twin
+from nanorender.twins.sizes import FoundInTwins, SeriesSizes, match_sizes
+from nanorender.twins.study import Study
+
+FOLDERS = ("images", "truth", "labels", "particles", "recipes")
+_FEWEST_PARTICLES = 20  # of a study: fewer say nothing of sizes
+_FEWEST_TWINS_A_ROUND = 8
+_SEEDS = 100_000  # for each seed of the user
+_ROUNDS_SEED, _TWINS_SEED = 1000, 7
+
+FindParticles = Callable[[GrayImage], Integer[np.ndarray, "h w"]]
+"""Function that segments an image: gray values to label map."""
+
+
+class TwinSettings(Settings):
+    """Settings of twins.
+
+    Attributes
+    ----------
+    count : number of twins whose response is evaluated
+    rounds : number of times that sizes and numbers are matched
+    corrections : number of corrections of the look
+    checked_views : views that the look is compared on
+    seed : seed of all random numbers
+    dark_particles : whether particles are darker than the substrate
+
+    Examples
+    --------
+    >>> TwinSettings(count=40).rounds
+    2
+    """
+
+    count: int = 32
+    rounds: int = 2
+    corrections: int = 4
+    checked_views: int = 26
+    seed: int = 0
+    dark_particles: bool = False
+
+
+def make_twins(
+    study: Study,
+    base: str,
+    settings: TwinSettings,
+    find: FindParticles,
+    folder: Path,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, step: None,
+) -> TwinsRecord:
+    """Fit recipes to the micrographs of a study, and write their segmented twins into a folder.
+
+    Parameters
+    ----------
+    study : micrographs with label maps
+    base : preset or file of the recipe that the fit begins with
+    settings : number of twins, seed, polarity
+    find : segments an image as the micrographs were
+    folder : folder to write; twins of the same study and settings in it are kept
+    on_progress : called with the number of steps done, their total and the name of the step
+
+    Returns
+    -------
+    Record of the twins.
+
+    Raises
+    ------
+    InputError
+        If too few particles were found, the recipe cannot be fitted, or the folder holds other
+        files.
+    """
+    found = sum(map(len, study.tables))
+    if found < _FEWEST_PARTICLES:
+        raise InputError(
+            f"twins need at least {_FEWEST_PARTICLES} particles to be fitted to, and {found} were "
+            "found; add micrographs"
+        )
+    _check_folder(folder)
+    recipe = read_recipe(base)
+    fitting, rounds = 100, settings.rounds * _twins_a_round(study)
+    total = fitting + rounds + settings.count
+
+    # Fit the recipes, unless that was done before.
+    earlier = _earlier(folder, study, base, settings)
+    if earlier is None:
+        _clear(folder)
+        calibration, recipes = fit_look(
+            study.micrographs,
+            recipe,
+            _calibration_settings(settings),
+            lambda done, of: on_progress(fitting * done // of, total, "fitting the look"),
+        )
+        real = _series(study.tables, [one.image.size for one in study.micrographs])
+        done: list[FoundInTwins] = []
+        for turn in range(settings.rounds):
+            on_progress(fitting + turn * _twins_a_round(study), total, "matching sizes")
+            first_seed = _SEEDS * settings.seed + _ROUNDS_SEED + turn
+            done.append(_find_in_twins(recipes, _twins_a_round(study), first_seed, find))
+            recipes = match_sizes(done, real)
+        record = _record(study, base, settings, calibration, recipes)
+        _write_recipes(folder, record, recipes)
+        write_record(folder, record)
+    else:
+        record, recipes = earlier
+
+    # Render and segment the twins that are missing.
+    for index in range(settings.count):
+        on_progress(fitting + rounds + index, total, "segmenting twins")
+        if not all(path.is_file() for path in twin_tables(folder, record.twin_name(index))):
+            _write_twin(folder, record, recipes, index, find)
+    on_progress(total, total, "segmenting twins")
+    return record
+
+
+def _twins_a_round(study: Study) -> int:
+    return max(_FEWEST_TWINS_A_ROUND, len(study.micrographs))
+
+
+def _calibration_settings(settings: TwinSettings) -> CalibrationSettings:
+    """Return settings without a search: estimates alone decide, in half a minute."""
+    return CalibrationSettings(
+        evaluations=0,
+        corrections=settings.corrections,
+        checked_views=settings.checked_views,
+        seed=settings.seed,
+        dark_particles=settings.dark_particles,
+    )
+
+
+def _find_in_twins(
+    recipes: Sequence[TwinRecipe], count: int, seed: int, find: FindParticles
+) -> FoundInTwins:
+    """Render and segment twins of which only the sizes are kept."""
+    micrograph_of = [index % len(recipes) for index in range(count)]
+    tables, areas = [], []
+    for index, micrograph in enumerate(micrograph_of):
+        twin = render_twin(recipes[micrograph], seed, index)
+        tables.append(measure(find(twin.image), None))
+        areas.append(twin.image.size)
+    return FoundInTwins(recipes, micrograph_of, _series(tables, areas))
+
+
+def _series(tables: Sequence[pd.DataFrame], areas_px: Sequence[int]) -> SeriesSizes:
+    """Collect what was found in a series of images."""
+    sizes = (np.sort(table["equivalent_diameter_px"].to_numpy(float)) for table in tables)
+    return SeriesSizes(tuple(map(np.log, sizes)), tuple(areas_px))
+
+
+def _write_twin(
+    folder: Path,
+    record: TwinsRecord,
+    recipes: Sequence[TwinRecipe],
+    index: int,
+    find: FindParticles,
+) -> None:
+    """Render, segment and match a twin; its tables, which complete it, are written last."""
+    micrograph, name = record.micrograph_of(index), record.twin_name(index)
+    twin = render_twin(recipes[micrograph], _SEEDS * record.seed + _TWINS_SEED, index)
+    found = find(twin.image)
+    file, edge_nm = f"{name}.tif", record.images[micrograph].pixel_size_nm
+    write_image(folder / "images" / file, twin.image, edge_nm)
+    write_labels(folder / "truth" / file, twin.labels, edge_nm)
+    write_labels(folder / "labels" / file, found, edge_nm)
+    matched = match_twin(micrograph, twin.labels, twin.visible_fraction, found)
+    write_twin_tables(folder, name, matched)
+
+
+def _record(
+    study: Study,
+    base: str,
+    settings: TwinSettings,
+    calibration: Calibration,
+    recipes: Sequence[TwinRecipe],
+) -> TwinsRecord:
+    """Build the record of the twins."""
+    columns = (study.names, study.labels_sha256, study.micrographs, recipes)
+    return TwinsRecord(
+        base=base,
+        base_toml=recipe_text(base),
+        seed=settings.seed,
+        count=settings.count,
+        dark_particles=settings.dark_particles,
+        model_sha256=study.record.model_sha256,
+        images=tuple(
+            TwinnedImage(
+                name=name,
+                labels_sha256=sha256,
+                pixel_size_nm=micrograph.pixel_size_nm,
+                micrograph_px=micrograph.image.size,
+                height_px=recipe.height_px,
+                width_px=recipe.width_px,
+                black_level=recipe.tone.black / 255,
+                gain=recipe.tone.gain,
+            )
+            for name, sha256, micrograph, recipe in zip(*columns, strict=True)
+        ),
+        loss=calibration.after.loss(),
+        noise_floor=calibration.noise_floor,
+        version=__version__,
+    )
+
+
+def _recipe_paths(folder: Path, record: TwinsRecord) -> Iterator[Path]:
+    yield from (folder / "recipes" / f"{image.name}.toml" for image in record.images)
+
+
+def _write_recipes(folder: Path, record: TwinsRecord, recipes: Sequence[TwinRecipe]) -> None:
+    """Write the recipe of each micrograph's twins."""
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for path, recipe in zip(_recipe_paths(folder, record), recipes, strict=True):
+        write_text(path, recipe.recipe.to_toml())
+
+
+def _earlier(
+    folder: Path, study: Study, base: str, settings: TwinSettings
+) -> tuple[TwinsRecord, list[TwinRecipe]] | None:
+    """Read record and recipes of an earlier run with the same study and settings, if any."""
+    try:
+        record = read_twins_record(folder)
+        same = (
+            record.base_toml == recipe_text(base)
+            and (record.seed, record.dark_particles) == (settings.seed, settings.dark_particles)
+            and record.model_sha256 == study.record.model_sha256
+            and record.version == __version__
+            and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
+            and tuple(image.name for image in record.images) == study.names
+        )
+        recipes = [Recipe.read(path) for path in _recipe_paths(folder, record)]
+    except InputError:  # none, or damaged
+        return None
+    if not same:
+        return None
+    record = record.model_copy(update={"count": settings.count})
+    write_record(folder, record)
+    return record, [
+        TwinRecipe(
+            recipe, Tone(255 * image.black_level, image.gain), image.height_px, image.width_px
+        )
+        for recipe, image in zip(recipes, record.images, strict=True)
+    ]
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder with other files, so that none is lost."""
+    if not folder.is_dir():
+        return
+    others = {path.name for path in folder.iterdir()} - {*FOLDERS, *OUTPUTS}
+    if others:
+        raise InputError(
+            f"{folder} contains {min(others)}, which is not part of twins; choose a new folder or "
+            "one with earlier twins"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove earlier twins, their record first."""
+    (folder / RECORD).unlink(missing_ok=True)
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)

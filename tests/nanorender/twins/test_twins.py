@@ -1,0 +1,127 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from skimage.measure import label
+
+from nanorender.correction.record import read_twins, read_twins_record
+from nanorender.correction.study import correct_study
+from nanorender.errors import InputError
+from nanorender.files.micrograph import Micrograph
+from nanorender.measuring.measure import measure
+from nanorender.recipe import read_recipe
+from nanorender.rendering import render
+from nanorender.twins.study import Study
+from nanorender.twins.twins import TwinSettings, make_twins
+
+SETTINGS = TwinSettings(count=8, rounds=1, corrections=1, checked_views=2)
+
+
+class Threshold:
+    """Segments bright regions, and counts how often it is called."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, image):
+        self.calls += 1
+        return label(image > 90).astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    recipe = read_recipe("facets").at_scale(3.0, 256)
+    images = [render(recipe, 0, index).image for index in range(2)]
+    whole = (0, 256, 0, 256)
+    path = tmp_path_factory.mktemp("micrographs") / "a.tif"
+    return Study(
+        ("a", "b"),
+        tuple(Micrograph(one, 3.0, "known", whole, (256, 256), path) for one in images),
+        tuple(measure(Threshold()(one), None) for one in images),
+        ("1", "2"),
+        SimpleNamespace(model_sha256="m"),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "twins"
+    find = Threshold()
+    record = make_twins(study, "facets", SETTINGS, find, folder)
+    return folder, record, find.calls
+
+
+def test_twins_are_written_with_truth_and_particles(made):
+    folder, record, _ = made
+    assert [record.twin_name(index) for index in range(3)] == ["a_1", "b_1", "a_2"]
+    for part in ("images", "truth", "labels"):
+        assert sorted(path.name for path in (folder / part).iterdir()) == sorted(
+            f"{name}_{number}.tif" for name in "ab" for number in range(1, 5)
+        )
+    twins = read_twins(folder, record)
+    assert len(twins) == 8
+    assert sum(len(twin.true) for twin in twins) > 50
+    assert read_twins_record(folder) == record
+
+
+def test_the_study_is_corrected(study, made):
+    found = correct_study(made[0], study.labels_sha256, study.tables, "equivalent_diameter")
+    assert found.unit == "nm"
+    if found.refusal is None:
+        median = found.corrections["d50"]
+        assert median.corrected.low < median.corrected.value < median.corrected.high
+        assert 30 < median.corrected.value < 120
+    assert 0 <= found.merged_share <= 1
+    assert sum(one.particles for one in found.detection) > 50
+
+
+def test_finished_twins_are_kept_and_missing_ones_made_again(study, made):
+    folder, record, _ = made
+    find = Threshold()
+    image = (folder / "images" / "b_2.tif").read_bytes()
+    (folder / "particles" / "b_2_true.csv").unlink()
+    assert make_twins(study, "facets", SETTINGS, find, folder) == record
+    assert find.calls == 1
+    assert (folder / "images" / "b_2.tif").read_bytes() == image
+
+
+def test_changed_label_maps_have_new_twins(study, made):
+    folder, _, calls = made
+    find = Threshold()
+    make_twins(study._replace(labels_sha256=("1", "3")), "facets", SETTINGS, find, folder)
+    assert find.calls == calls
+    with pytest.raises(InputError, match="other label maps"):
+        correct_study(folder, study.labels_sha256, study.tables, "equivalent_diameter")
+
+
+def test_other_files_are_not_lost(study, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt, which is not part of twins"):
+        make_twins(study, "facets", SETTINGS, Threshold(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_few_particles_are_refused(study, tmp_path):
+    few = study._replace(tables=tuple(table.head(5) for table in study.tables))
+    with pytest.raises(InputError, match=r"at least 20 particles .* and 10 were found"):
+        make_twins(few, "facets", SETTINGS, Threshold(), tmp_path / "twins")
+
+
+def test_damaged_tables_are_named(made):
+    folder, record, _ = made
+    path = folder / "particles" / "a_1_true.csv"
+    before = path.read_text()
+    path.write_text("nothing")
+    try:
+        with pytest.raises(InputError, match="missing or damaged; run 'nanorender twins' again"):
+            read_twins(folder, record)
+    finally:
+        path.write_text(before)
+
+
+def test_folders_without_record_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has no twins\.json"):
+        read_twins_record(tmp_path)
+    (tmp_path / "twins.json").write_text("{}")
+    with pytest.raises(InputError, match="not a valid record of twins"):
+        read_twins_record(tmp_path)
