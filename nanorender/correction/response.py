@@ -1,4 +1,4 @@
-"""TwinResponse of a segmentation: what it makes of particles whose truth is known."""
+"""Response of a segmentation: what it makes of particles whose truth is known."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -137,7 +137,7 @@ def pool_twins(
 
     Returns
     -------
-    TwinResponse of the segmentation.
+    Response of the segmentation.
     """
     column = f"{quantity}_px"
     parts = []

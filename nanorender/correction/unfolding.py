@@ -57,7 +57,7 @@ class ResampledWeights(NamedTuple):
 
         Returns
         -------
-        ResampledWeights of 1.
+        Weights of 1.
         """
         return cls(*(np.ones(len(part)) for part in (measured, response.true, response.false)))
 
