@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from nanorender.errors import InputError
+from nanorender.files.acquisition import Acquisition
 from nanorender.files.imagefile import gray_values, read_pixels
 from nanorender.files.infobar import info_bar_rows
 from nanorender.files.pixelsize import check_pixel_size
@@ -35,6 +36,8 @@ class Micrograph:
         The file.
     notes
         Remarks on the reading for the user.
+    acquisition
+        Working distance, voltage, magnification and date, where the header has them.
     """
 
     image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
@@ -44,6 +47,7 @@ class Micrograph:
     file_shape: tuple[int, int]
     path: Path
     notes: tuple[str, ...] = ()
+    acquisition: Acquisition = Acquisition()
 
     @property
     def name(self) -> str:
@@ -107,4 +111,13 @@ def read_micrograph(
         if read is not None and abs(size / read - 1) > LARGEST_DISAGREEMENT:
             notes += (f"its header says {read:.4g} nm; {size:.4g} nm is used, as asked",)
     kept = np.ascontiguousarray(image[top:bottom, left:right])
-    return Micrograph(kept, size, source, crop, (height, width), path, pixels.notes + notes)
+    return Micrograph(
+        kept,
+        size,
+        source,
+        crop,
+        (height, width),
+        path,
+        pixels.notes + notes,
+        pixels.header.acquisition,
+    )

@@ -1,4 +1,4 @@
-"""Pixel sizes and info bars from microscope headers and the text files beside images."""
+"""Content of microscope headers and of the text files beside images."""
 
 import re
 import struct
@@ -9,6 +9,17 @@ from typing import Any, NamedTuple
 
 from tifffile import TiffFile, TiffPage
 
+from nanorender.files.acquisition import (
+    Acquisition,
+    fei_acquisition,
+    fibics_acquisition,
+    hitachi_acquisition,
+    jeol_acquisition,
+    orion_acquisition,
+    tescan_acquisition,
+    thermo_acquisition,
+    zeiss_acquisition,
+)
 from nanorender.files.pixelsize import is_plausible, length_nm
 
 
@@ -23,11 +34,14 @@ class Header(NamedTuple):
         Tag or file, and key, of the pixel size.
     image_rows
         Number of rows above the info bar, None if unknown.
+    acquisition
+        Working distance, voltage, magnification and date, where the header has them.
     """
 
     pixel_size_nm: float | None
     source: str
     image_rows: int | None = None
+    acquisition: Acquisition = Acquisition()
 
 
 LARGEST_PLAIN_PIXEL_NM = 1e3
@@ -110,7 +124,7 @@ def _zeiss_orion(page: TiffPage) -> Header | None:
     root = _xml(value)
     size_nm = length_nm(root.findtext("ScalingX/Value"), root.findtext("ScalingX/Units"))
     rows = int(root.findtext("ImageHeight/Value") or 0)
-    return Header(size_nm, "Zeiss ORION tag 65000, ScalingX", rows)
+    return Header(size_nm, "Zeiss ORION tag 65000, ScalingX", rows, orion_acquisition(root))
 
 
 def _fibics(page: TiffPage) -> Header | None:
@@ -118,11 +132,13 @@ def _fibics(page: TiffPage) -> Header | None:
     value = page.tags.valueof(51023)
     if not value:
         return None
-    scan = _xml(value).find("Scan")
+    root = _xml(value)
+    scan = root.find("Scan")
     if scan is None:
         return None
     ux, uy = (float(scan.findtext(key) or 0) for key in ("Ux", "Uy"))
-    return Header((ux * ux + uy * uy) ** 0.5 * 1e3, "Fibics tag 51023, Ux")
+    size_nm = (ux * ux + uy * uy) ** 0.5 * 1e3
+    return Header(size_nm, "Fibics tag 51023, Ux", acquisition=fibics_acquisition(root))
 
 
 def _zeiss_sem(page: TiffPage) -> Header | None:
@@ -136,11 +152,13 @@ def _zeiss_sem(page: TiffPage) -> Header | None:
         return None
     if "ap_image_pixel_size" in entries:
         size_nm = length_nm(*entries["ap_image_pixel_size"][1:3])
-        return Header(size_nm, "Zeiss tag 34118, AP_IMAGE_PIXEL_SIZE")
-    if "ap_pixel_size" in entries:
+        source = "Zeiss tag 34118, AP_IMAGE_PIXEL_SIZE"
+    elif "ap_pixel_size" in entries:
         size_nm = length_nm(*entries["ap_pixel_size"][1:3]) * 1024 / page.imagewidth
-        return Header(size_nm, "Zeiss tag 34118, AP_PIXEL_SIZE of a 1024-pixel scan")
-    return None
+        source = "Zeiss tag 34118, AP_PIXEL_SIZE of a 1024-pixel scan"
+    else:
+        return None
+    return Header(size_nm, source, acquisition=zeiss_acquisition(entries))
 
 
 def _fei(page: TiffPage) -> Header | None:
@@ -154,7 +172,8 @@ def _fei(page: TiffPage) -> Header | None:
     for section in ("Scan", "EScan", "IScan"):
         width = sections.get(section, {}).get("PixelWidth")
         if isinstance(width, (int, float)) and width > 0:
-            return Header(width * 1e9, f"FEI tag 34682, {section}.PixelWidth", rows)
+            source = f"FEI tag 34682, {section}.PixelWidth"
+            return Header(width * 1e9, source, rows, fei_acquisition(sections))
     return None
 
 
@@ -163,11 +182,13 @@ def _thermo(page: TiffPage) -> Header | None:
     value = page.tags.valueof(34683)
     if not value:
         return None
-    size = _xml(value).find(".//{*}PixelSize/{*}X")
+    root = _xml(value)
+    size = root.find(".//{*}PixelSize/{*}X")
     if size is None:
         return None
     size_nm = length_nm(size.text, size.get("unit", "m"))
-    return Header(size_nm, "Thermo Fisher tag 34683, PixelSize.X")
+    source = "Thermo Fisher tag 34683, PixelSize.X"
+    return Header(size_nm, source, acquisition=thermo_acquisition(root))
 
 
 def _tescan(page: TiffPage) -> Header | None:
@@ -183,7 +204,8 @@ def _tescan_text(text: str, height: int, source: str) -> Header | None:
         return None
     strip = re.search(r"ImageStripSize=(\d{1,9})", text)
     rows = height - int(strip[1]) if strip else None
-    return Header(float(size_m[1]) * 1e9, f"{source}, PixelSizeX", rows)
+    size_nm = float(size_m[1]) * 1e9
+    return Header(size_nm, f"{source}, PixelSizeX", rows, tescan_acquisition(text))
 
 
 def _jeol_text(text: str, _height: int, source: str) -> Header | None:
@@ -195,7 +217,8 @@ def _jeol_text(text: str, _height: int, source: str) -> Header | None:
     # The encoding depends on the console and may garble the micro sign: "?m" is um.
     unit = "um" if re.fullmatch(r"\W+m", marker[2]) else marker[2]
     size_nm = length_nm(marker[1], unit) / float(pixels[1])
-    return Header(size_nm, f"{source}, SM_MICRON_MARKER over SM_MICRON_BAR")
+    source = f"{source}, SM_MICRON_MARKER over SM_MICRON_BAR"
+    return Header(size_nm, source, acquisition=jeol_acquisition(text))
 
 
 def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
@@ -203,7 +226,10 @@ def _hitachi_text(text: str, _height: int, source: str) -> Header | None:
     if "[SemImageFile]" not in text and "[TemImageFile]" not in text:
         return None
     size_nm = re.search(r"^PixelSize\s*=\s*([\d.,eE+-]+)", text, re.MULTILINE)
-    return Header(length_nm(size_nm[1], "nm"), f"{source}, PixelSize") if size_nm else None
+    if size_nm is None:
+        return None
+    acquisition = hitachi_acquisition(text)
+    return Header(length_nm(size_nm[1], "nm"), f"{source}, PixelSize", acquisition=acquisition)
 
 
 def read_sidecars(path: Path, height: int) -> Header | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from nanorender.files.acquisition import Acquisition
 from nanorender.files.microscopes import read_header, read_sidecars
 
 GENUINE = Path(__file__).parents[4] / "shared" / "micrographs"
@@ -179,7 +180,7 @@ def test_plain_resolution_is_used_if_finer_than_a_printer(tmp_path):
 )
 def test_broken_header_affects_only_the_pixel_size(tmp_path, tag):
     found = written(tmp_path / "a.tif", [tag])
-    assert found == (None, "no pixel size in the file", None)
+    assert found == (None, "no pixel size in the file", None, Acquisition())
 
 
 def test_xml_entity_bomb_is_refused_quickly(tmp_path):
