@@ -33,6 +33,7 @@ from nanorender.commands.options import (
     ModelFile,
     OutFolder,
     PixelSize,
+    PixelSizeUncertainty,
     Seed,
     SeparationFile,
     Truth,
@@ -108,6 +109,7 @@ def run(
     averaged: Averaged = None,
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
+    pixel_size_uncertainty: PixelSizeUncertainty = None,
 ) -> None:
     """Run all stages from micrographs to the report; run again to resume.
 
@@ -136,8 +138,9 @@ def run(
         separation=separation,
         **reading,
     )
-    measure(labels, out / "particles.csv")
-    report(labels, out / "report", truth, f"Particles of {micrographs}")
+    measure(labels, out / "particles.csv", pixel_size_uncertainty=pixel_size_uncertainty)
+    title = f"Particles of {micrographs}"
+    report(labels, out / "report", truth, title, pixel_size_uncertainty=pixel_size_uncertainty)
 
 
 @app.command(rich_help_panel="All stages")

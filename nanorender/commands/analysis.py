@@ -19,7 +19,9 @@ from nanorender.commands.collisions import (
 from nanorender.commands.options import (
     CORES,
     AsJson,
+    ChoiceFile,
     OutFolder,
+    PixelSizeUncertainty,
     Scheduler,
     Truth,
     Workers,
@@ -69,14 +71,17 @@ def measure(
         typer.Option(help="New folder for the label maps of these outlines, for 'report'."),
         WritesFolder(),
     ] = None,
+    choice: ChoiceFile = None,
+    pixel_size_uncertainty: PixelSizeUncertainty = None,
 ) -> None:
     """Measure every particle of a folder of label maps: one row each, in nm.
 
     With --rois, outlines corrected by hand are measured, for example the ROI sets of a report after
-    corrections in Fiji.
+    corrections in Fiji. With --choice, a column marks the particles struck out on its page.
 
     Example: nanorender measure labels --rois edited -o particles.csv
     """
+    from nanorender.files.particlechoice import read_particle_choice
     from nanorender.files.segmentation import read_mask, read_segmented
     from nanorender.measuring.table import check_table_name, tabulate
 
@@ -85,6 +90,7 @@ def measure(
     if corrected is not None and rois is None:
         raise InputError("--corrected needs --rois; give the outlines")
     check_table_name(out)
+    chosen = None if choice is None else read_particle_choice(choice)
     with ExitStack() as stack:
         failures, images = (), 0
         if rois is not None:
@@ -92,7 +98,14 @@ def measure(
             labels, failures, images = drawn
         show = stack.enter_context(progress("measuring"))
         tabulated = tabulate(
-            labels, out, workers, scheduler, show, read_mask if binary else read_segmented
+            labels,
+            out,
+            workers,
+            scheduler,
+            show,
+            read_mask if binary else read_segmented,
+            chosen,
+            pixel_size_uncertainty,
         )
     total = max(tabulated.maps, images)
     report_failures((*failures, *tabulated.failures), total, "label maps")
@@ -152,21 +165,30 @@ def report(
         str | None, typer.Option(help="Regular expression that finds the sample in an image name.")
     ] = None,
     binary: Binary = False,
+    choice: ChoiceFile = None,
+    pixel_size_uncertainty: PixelSizeUncertainty = None,
 ) -> None:
     """Write a report on a folder of label maps: distributions, overlays, tables.
 
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
+    from nanorender.files.particlechoice import read_particle_choice
     from nanorender.files.segmentation import read_mask, read_segmented
     from nanorender.report.study import write_report
     from nanorender.scoring.plausibility import doubts
     from nanorender.scoring.results import format_scores, read_results
     from nanorender.statistics.summary import Statistics
 
-    settings = Statistics(quantity=size, weighting=weighting, frame_correction=frame)
+    settings = Statistics(
+        quantity=size,
+        weighting=weighting,
+        frame_correction=frame,
+        pixel_size_uncertainty_percent=pixel_size_uncertainty,
+    )
+    chosen = None if choice is None else read_particle_choice(choice)
     command = shlex.join(["nanorender", *sys.argv[1:]])
     with progress("measuring") as show:
-        results = read_results(labels, truth, show, read_mask if binary else read_segmented)
+        results = read_results(labels, truth, show, read_mask if binary else read_segmented, chosen)
     with progress("drawing") as show:
         page = write_report(labels, results, out, settings, title, command, samples, show)
     for doubt in doubts(results):

@@ -73,6 +73,25 @@ SeparationFile = Annotated[
 DarkParticles = Annotated[
     bool, typer.Option("--dark-particles", help="Particles are darker than the background.")
 ]
+PixelSizeUncertainty = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size-uncertainty",
+        min=0.001,
+        max=25,
+        help="Standard uncertainty of the pixel size in percent, added to the intervals of sizes "
+        "in quadrature; left out: not included.",
+    ),
+]
+ChoiceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--choice",
+        help="Particles struck out by hand, exported from the page of a report (.json); they are "
+        "marked and not counted.",
+    ),
+    Reads(folders=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 CORES = os.cpu_count() or 1
 

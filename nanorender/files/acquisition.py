@@ -41,6 +41,9 @@ class Acquisition(NamedTuple):
     date: str | None = None
 
 
+NO_ACQUISITION = Acquisition()
+
+
 def zeiss_acquisition(entries: Mapping[str, tuple]) -> Acquisition:
     """Read the conditions from the entries of a Zeiss SEM, tag 34118.
 
@@ -63,7 +66,7 @@ def zeiss_acquisition(entries: Mapping[str, tuple]) -> Acquisition:
         _, value, unit, *_ = (*entries.get(key, ()), None, None, None)
         return value, unit
 
-    value, unit = entry("ap_mag")
+    value, _ = entry("ap_mag")
     thousands = re.fullmatch(r"\s*([\d.,]+)\s*K\s*X\s*", str(value), re.IGNORECASE)
     magnification = _scaled(thousands[1], 1e3) if thousands else _positive(value)
     return Acquisition(
@@ -160,7 +163,7 @@ def thermo_acquisition(root: Element) -> Acquisition:
 
 
 def tescan_acquisition(text: str) -> Acquisition:
-    """Read the conditions from a header of TESCAN, tag 50431 or sidecar.
+    r"""Read the conditions from a header of TESCAN, tag 50431 or sidecar.
 
     Parameters
     ----------
@@ -173,7 +176,7 @@ def tescan_acquisition(text: str) -> Acquisition:
 
     Examples
     --------
-    >>> tescan_acquisition("Date=2025-12-03\\nHV=15000.0\\nWD=0.006\\nMagnification=160000.0\\n")
+    >>> tescan_acquisition("Date=2025-12-03\nHV=15000.0\nWD=0.006\nMagnification=160000.0\n")
     Acquisition(working_distance_mm=6.0, voltage_kv=15.0, magnification=160000.0, date='2025-12-03')
     """
     return Acquisition(
@@ -185,7 +188,7 @@ def tescan_acquisition(text: str) -> Acquisition:
 
 
 def hitachi_acquisition(text: str) -> Acquisition:
-    """Read the conditions from a sidecar of Hitachi.
+    r"""Read the conditions from a sidecar of Hitachi.
 
     Parameters
     ----------
@@ -198,7 +201,7 @@ def hitachi_acquisition(text: str) -> Acquisition:
 
     Examples
     --------
-    >>> hitachi_acquisition("AcceleratingVoltage=5000 Volt\\nWorkingDistance=8100 um\\n")
+    >>> hitachi_acquisition("AcceleratingVoltage=5000 Volt\nWorkingDistance=8100 um\n")
     Acquisition(working_distance_mm=8.1, voltage_kv=5.0, magnification=None, date=None)
     """
 
@@ -215,7 +218,7 @@ def hitachi_acquisition(text: str) -> Acquisition:
 
 
 def jeol_acquisition(text: str) -> Acquisition:
-    """Read the conditions from a sidecar of JEOL.
+    r"""Read the conditions from a sidecar of JEOL.
 
     Parameters
     ----------
@@ -228,7 +231,7 @@ def jeol_acquisition(text: str) -> Acquisition:
 
     Examples
     --------
-    >>> jeol_acquisition("$CM_ACCEL_VOLT 1.00\\n$$SM_WD 3.78\\n$CM_MAG 1000\\n")
+    >>> jeol_acquisition("$CM_ACCEL_VOLT 1.00\n$$SM_WD 3.78\n$CM_MAG 1000\n")
     Acquisition(working_distance_mm=3.78, voltage_kv=1.0, magnification=1000.0, date=None)
     """
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from nanorender.errors import InputError
-from nanorender.files.acquisition import Acquisition
+from nanorender.files.acquisition import NO_ACQUISITION, Acquisition
 from nanorender.files.imagefile import gray_values, read_pixels
 from nanorender.files.infobar import info_bar_rows
 from nanorender.files.pixelsize import check_pixel_size
@@ -47,7 +47,7 @@ class Micrograph:
     file_shape: tuple[int, int]
     path: Path
     notes: tuple[str, ...] = ()
-    acquisition: Acquisition = Acquisition()
+    acquisition: Acquisition = NO_ACQUISITION
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tifffile import TiffFile, TiffPage
 
 from nanorender.files.acquisition import (
+    NO_ACQUISITION,
     Acquisition,
     fei_acquisition,
     fibics_acquisition,
@@ -41,7 +42,7 @@ class Header(NamedTuple):
     pixel_size_nm: float | None
     source: str
     image_rows: int | None = None
-    acquisition: Acquisition = Acquisition()
+    acquisition: Acquisition = NO_ACQUISITION
 
 
 LARGEST_PLAIN_PIXEL_NM = 1e3

@@ -139,7 +139,7 @@ def write_segmentation(
     folder.mkdir(parents=True, exist_ok=True)
     if path.is_file():
         path.unlink()
-    record = record.model_copy(update={"labels_sha256": labels_sha256(labels)})
+    record = record.model_copy(update={"labels_sha256": hash_labels(labels)})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
     return path
@@ -173,12 +173,12 @@ def write_corrected(
         If a file cannot be written.
     """
     if not record.labels_sha256:  # of earlier versions, or of a micrograph that was not segmented
-        record = record.model_copy(update={"labels_sha256": labels_sha256(before)})
+        record = record.model_copy(update={"labels_sha256": hash_labels(before)})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
 
 
-def labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
+def hash_labels(labels: Integer[np.ndarray, "h w"]) -> str:
     """Hash shape and values of a label map, whatever its type and compression.
 
     Parameters
@@ -189,12 +189,12 @@ def labels_sha256(labels: Integer[np.ndarray, "h w"]) -> str:
     Returns
     -------
     str
-        SHA-256.
+        SHA-256, in hexadecimal digits.
 
     Examples
     --------
     >>> whole = np.ones((2, 3), int)
-    >>> labels_sha256(whole) == labels_sha256(whole.astype(np.uint8))
+    >>> hash_labels(whole) == hash_labels(whole.astype(np.uint8))
     True
     """
     digest = hashlib.sha256(f"{labels.shape}".encode())
@@ -217,7 +217,7 @@ def is_edited(labels: Integer[np.ndarray, "h w"], record: SegmentationRecord) ->
     bool
         False for records of earlier versions, which have no hash.
     """
-    return record.labels_sha256 not in ("", labels_sha256(labels))
+    return record.labels_sha256 not in ("", hash_labels(labels))
 
 
 def refuse_edited_map(path: Path) -> None:

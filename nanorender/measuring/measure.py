@@ -5,7 +5,7 @@ table, and the first line of its docstring the description in reports. To add on
 function and enter it in `MEASUREMENTS` with its dimension: 1 length, 2 area, 0 ratio.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -358,6 +358,26 @@ def measure(
     table["agglomerate"] = agglomerates(pairs, numbers)
     table["confidence"] = np.nan if confidence is None else confidence[numbers - 1]
     return table
+
+
+def mark_struck_out(table: pd.DataFrame, labels: Collection[int]) -> pd.DataFrame:
+    """Add the column "struck_out", which marks particles that are not to be counted.
+
+    Parameters
+    ----------
+    table : as `measure` returns it
+    labels : of the particles
+
+    Returns
+    -------
+    table with the column
+
+    Examples
+    --------
+    >>> mark_struck_out(pd.DataFrame({"label": [1, 4]}), {4})["struck_out"].tolist()
+    [False, True]
+    """
+    return table.assign(struck_out=table["label"].isin(list(labels)).astype(bool))
 
 
 def column_descriptions(pixel_size_nm: float | None) -> dict[str, str]:

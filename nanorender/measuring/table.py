@@ -15,8 +15,9 @@ from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.workers import run_tasks
 from nanorender.files.atomic import atomic_file, write_text
 from nanorender.files.checksums import file_sha256
+from nanorender.files.particlechoice import ParticleChoice, check_choice
 from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
-from nanorender.measuring.measure import column_descriptions, measure
+from nanorender.measuring.measure import column_descriptions, mark_struck_out, measure
 
 
 class MeasurementOutcome(NamedTuple):
@@ -32,6 +33,48 @@ class MeasurementOutcome(NamedTuple):
     failures: tuple[str, ...]
 
 
+class ExtraColumns(NamedTuple):
+    """Columns that are added to a particle table on request.
+
+    Attributes
+    ----------
+    choice : particles struck out by hand, which the column "struck_out" marks
+    pixel_size_uncertainty_percent : relative standard uncertainty of the lengths
+    """
+
+    choice: ParticleChoice | None = None
+    pixel_size_uncertainty_percent: float | None = None
+
+    def add_to(self, table: pd.DataFrame, image: str) -> pd.DataFrame:
+        """Add the columns to the rows of an image.
+
+        Parameters
+        ----------
+        table : rows of the image
+        image : its name
+
+        Returns
+        -------
+        table with the columns
+
+        Raises
+        ------
+        InputError
+            If the pixel size is unknown but its uncertainty is given.
+        """
+        if self.choice is not None:
+            struck = [each.struck_out for each in self.choice.images if each.image == image]
+            table = mark_struck_out(table, frozenset(*struck))
+        if self.pixel_size_uncertainty_percent is not None:
+            if "area_px2" in table:
+                raise InputError(
+                    f"{image} has no pixel size, but its uncertainty is given; leave it out, or "
+                    "segment again with --pixel-size-nm"
+                )
+            table = table.assign(pixel_size_uncertainty_percent=self.pixel_size_uncertainty_percent)
+        return table
+
+
 def tabulate(
     labels: Path,
     out: Path,
@@ -39,6 +82,8 @@ def tabulate(
     scheduler: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     read: Callable[[Path], Segmented] = read_segmented,
+    choice: ParticleChoice | None = None,
+    pixel_size_uncertainty_percent: float | None = None,
 ) -> MeasurementOutcome:
     """Measure all label maps of a folder and write one table.
 
@@ -54,6 +99,9 @@ def tabulate(
     scheduler : address of a Dask scheduler; None for processes on this machine
     on_progress : called with the number of maps measured so far and their total
     read : reads a file, `read_segmented` or `read_mask`
+    choice : particles struck out by hand, which the column "struck_out" marks; None for no column
+    pixel_size_uncertainty_percent : relative standard uncertainty of the lengths, for a column of
+        that name; None for no column
 
     Returns
     -------
@@ -62,11 +110,14 @@ def tabulate(
     Raises
     ------
     InputError
-        If the folder holds no label maps, none can be measured, or the table has another extension
-        or cannot be written.
+        If the folder holds no label maps, none can be measured, the choice was made for other label
+        maps, or the table has another extension or cannot be written.
     """
     paths = find_label_maps(labels)
     check_table_name(out)
+    if choice is not None:
+        check_choice(choice, labels, read)
+    extra = ExtraColumns(choice, pixel_size_uncertainty_percent)
     parts = out.with_name(f"{out.name}.parts").resolve()
     try:
         parts.mkdir(parents=True, exist_ok=True)
@@ -76,7 +127,7 @@ def tabulate(
     failures: dict[Path, str] = {}
     on_progress(0, len(paths))
     for path, (part, failure) in run_tasks(
-        partial(measure_into, parts, read), paths, workers, scheduler
+        partial(measure_into, parts, read, extra), paths, workers, scheduler
     ):
         if part is None:
             failures[path] = failure
@@ -135,7 +186,7 @@ def measure_file(path: Path, read: Callable[[Path], Segmented] = read_segmented)
 
 
 def measure_into(
-    parts: Path, read: Callable[[Path], Segmented], path: Path
+    parts: Path, read: Callable[[Path], Segmented], extra: ExtraColumns, path: Path
 ) -> tuple[Path | None, str]:
     """Measure one label map into a file named by a hash of its content.
 
@@ -143,6 +194,7 @@ def measure_into(
     ----------
     parts : folder of the rows of each image
     read : reads a label map
+    extra : columns to add
     path : file of the label map
 
     Returns
@@ -151,9 +203,10 @@ def measure_into(
     failure : reason, empty if there is none
     """
     try:
-        part = parts / f"{_content(path, read.__name__)}.csv"
+        part = parts / f"{_content(path, read.__name__, extra)}.csv"
         if not part.is_file():
-            write_text(part, measure_file(path, read).to_csv(index=False, lineterminator="\n"))
+            table = extra.add_to(measure_file(path, read), path.stem)
+            write_text(part, table.to_csv(index=False, lineterminator="\n"))
     except UnwritableError:
         raise
     except InputError as error:
@@ -166,9 +219,10 @@ def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def _content(path: Path, reader: str) -> str:
+def _content(path: Path, reader: str, extra: ExtraColumns) -> str:
     """Return a hash of a label map, its record, its reader, the columns and the version."""
     made_by = f"{__version__} {path.stem} {reader} {','.join(column_descriptions(1.0))}"
+    made_by += "" if extra == ExtraColumns() else f" {extra!r}"
     digest = hashlib.sha256(made_by.encode(errors="surrogateescape"))
     for file in (path, path.with_suffix(".json")):
         try:

@@ -131,10 +131,12 @@ def _record(
             "name": result.name,
             "particles": len(result.table),
             "edited": result.edited,
+            "struck_out": sorted(result.struck_out),
             "width_px": result.image.shape[1],
             "height_px": result.image.shape[0],
             "pixel_size_nm": result.pixel_size_nm,
             "pixel_size_source": result.pixel_size_source,
+            "acquisition": result.acquisition._asdict(),
             "pixel_scores": result.scores and asdict(result.scores.pixels),
             "object_scores": result.scores and asdict(result.scores.objects),
         }

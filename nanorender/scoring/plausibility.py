@@ -48,7 +48,7 @@ def doubts(results: Sequence[ImageResult]) -> list[str]:
 
 def _is_unsure(result: ImageResult) -> bool:
     """Whether many particles are of low confidence."""
-    known = result.table["confidence"].dropna().to_numpy(float)
+    known = result.kept_table["confidence"].dropna().to_numpy(float)
     return len(known) > 0 and float(np.mean(known < UNSURE)) > _MANY_UNSURE
 
 
@@ -71,8 +71,8 @@ def _is_without_contrast(result: ImageResult) -> bool:
 
 def _is_cut_into_pieces(result: ImageResult) -> bool:
     """Whether ragged particles in contact cover nearly all of the image."""
-    table = result.table
-    if len(table) < _LEAST_PARTICLES or float((result.labels > 0).mean()) < _FULL:
+    table = result.kept_table
+    if len(table) < _LEAST_PARTICLES or float((result.kept_labels > 0).mean()) < _FULL:
         return False
     return float(np.median(table["solidity"].to_numpy(float))) < _RAGGED
 

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Integer
 
+from nanorender.files.acquisition import NO_ACQUISITION, Acquisition
 from nanorender.files.annotation import find_truth
+from nanorender.files.particlechoice import ParticleChoice
 from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
 from nanorender.measuring.contrast import contrasts
-from nanorender.measuring.measure import measure
+from nanorender.measuring.measure import mark_struck_out, measure
 from nanorender.scoring.scores import LabelScores, score_labels
 
 
@@ -32,6 +34,8 @@ class ImageResult:
     origin_px : column and row of the first pixel in the file of the micrograph, which may have been
         cropped
     edited : whether the label map was changed after it was segmented
+    struck_out : labels of particles that were struck out by hand
+    acquisition : conditions of the micrograph, where its header has them
     """
 
     name: str
@@ -43,6 +47,20 @@ class ImageResult:
     truth: Integer[np.ndarray, "h w"] | None = None
     origin_px: tuple[int, int] = (0, 0)
     edited: bool = False
+    struck_out: frozenset[int] = frozenset()
+    acquisition: Acquisition = NO_ACQUISITION
+
+    @cached_property
+    def kept_table(self) -> pd.DataFrame:
+        """Rows of the particles that are not struck out."""
+        return self.table.loc[~self.table["label"].isin(list(self.struck_out))]
+
+    @cached_property
+    def kept_labels(self) -> Integer[np.ndarray, "h w"]:
+        """Label map without the particles struck out."""
+        if not self.struck_out:
+            return self.labels
+        return np.where(np.isin(self.labels, list(self.struck_out)), 0, self.labels)
 
     @cached_property
     def scores(self) -> LabelScores | None:
@@ -52,7 +70,7 @@ class ImageResult:
     @cached_property
     def contrasts(self) -> Float[np.ndarray, "n"]:
         """Contrast of particles with their surroundings, see `measuring.contrast`."""
-        return contrasts(self.labels, self.image)
+        return contrasts(self.kept_labels, self.image)
 
     @cached_property
     def true_table(self) -> pd.DataFrame | None:
@@ -68,6 +86,7 @@ def read_results(
     truth: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     read: Callable[[Path], Segmented] = read_segmented,
+    choice: ParticleChoice | None = None,
 ) -> list[ImageResult]:
     """Read the label maps of a folder and measure their particles.
 
@@ -78,6 +97,7 @@ def read_results(
     truth : folder or suffix of the annotations, as in `find_truth`
     on_progress : called with the number of maps measured so far and their total
     read : reads a label map, `read_segmented` or `read_mask`
+    choice : particles struck out by hand, which the column "struck_out" marks; None for no column
 
     Returns
     -------
@@ -86,25 +106,32 @@ def read_results(
     Raises
     ------
     InputError
-        If the folder holds no label maps, or a file does not fit the others.
+        If the folder holds no label maps, or a file or the choice does not fit the others.
     """
     paths = find_label_maps(labels)
+    if choice is not None:
+        choice.check_names([path.stem for path in paths])
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
         values, micrograph, confidence, edited = read(path)
+        table = measure(values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
+        struck_out = frozenset()
+        if choice is not None:
+            struck_out = choice.struck_out(path.stem, values)
+            table = mark_struck_out(table, struck_out)
         result = ImageResult(
             name=path.stem,
             image=micrograph.image,
             labels=values,
             pixel_size_nm=micrograph.pixel_size_nm,
             pixel_size_source=micrograph.pixel_size_source,
-            table=measure(
-                values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence
-            ),
+            table=table,
             truth=None if truth is None else find_truth(micrograph, truth),
             origin_px=(micrograph.crop[2], micrograph.crop[0]),
             edited=edited,
+            struck_out=struck_out,
+            acquisition=micrograph.acquisition,
         )
         results.append(result)
     on_progress(len(results), len(paths))

@@ -157,6 +157,7 @@ def _row(group: Group) -> dict[str, object]:
         "images": summary.images,
         "particles": summary.particles,
         "left_out": summary.left_out,
+        "struck_out": summary.struck_out,
         f"field_area_{unit}2": summary.field_area,
     }
     estimates = {f"number_density_per_{unit}2": summary.number_density}

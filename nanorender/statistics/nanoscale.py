@@ -18,6 +18,7 @@ from nanorender.statistics.bootstrap import (
     draw_counts,
     percentile_interval,
 )
+from nanorender.statistics.uncertainty import coverage_factor
 
 LIMIT_NM = 100.0
 DECISIVE_SHARE = 0.5
@@ -40,13 +41,18 @@ class NanoscaleShare(Estimate):
 
 
 def nanoscale_share(
-    quantity: str, sample: SizeSample, resampling: Resampling, rng: np.random.Generator
+    quantity: str,
+    sample: SizeSample,
+    resampling: Resampling,
+    rng: np.random.Generator,
+    pixel_size_uncertainty: float = 0.0,
 ) -> NanoscaleShare:
     """Estimate the share of particles smaller than LIMIT_NM.
 
     If images are resampled, the interval is a bootstrap percentile interval. If particles are, it
     is that of Wilson, J. Am. Statistical Association 22 (1927) 209, with the effective number of
-    weighted particles (Kish, "Survey Sampling", 1965).
+    weighted particles (Kish, "Survey Sampling", 1965). The change of the share when all sizes are
+    multiplied by one of the limits of the pixel size is added in quadrature.
 
     Parameters
     ----------
@@ -54,6 +60,7 @@ def nanoscale_share(
     sample : sizes in nm, weighted by number
     resampling : what is resampled, confidence level
     rng : source of the draws
+    pixel_size_uncertainty : relative standard uncertainty of the pixel size
 
     Returns
     -------
@@ -76,13 +83,35 @@ def nanoscale_share(
     if resampling.unit == "particles":
         effective = float(weights.sum() ** 2 / (weights**2).sum())
         interval = wilson_interval(share, effective, resampling.confidence)
+        interval = _widened_share(share, interval, sample, resampling, pixel_size_uncertainty)
         return _with_verdict(quantity, share, interval, "Wilson score interval")
     total = np.bincount(sample.image_of, weights, sample.images)
     below = np.bincount(sample.image_of, weights * small, sample.images)
     counts = draw_counts(rng, resampling.count, sample.images)
     counts = counts[counts @ total > 0]
     interval = percentile_interval(counts @ below / (counts @ total), resampling)
+    interval = _widened_share(share, interval, sample, resampling, pixel_size_uncertainty)
     return _with_verdict(quantity, share, interval, "bootstrap over images")
+
+
+def _widened_share(
+    share: float,
+    interval: tuple[float, float],
+    sample: SizeSample,
+    resampling: Resampling,
+    relative: float,
+) -> tuple[float, float]:
+    """Add the uncertainty of the pixel size to the interval of a share."""
+    half = coverage_factor(resampling.confidence) * relative
+    if not half:
+        return interval
+    least, most = (
+        float(np.average(sample.sizes * factor < LIMIT_NM, weights=sample.weights))
+        for factor in (1 + half, 1 - half)
+    )
+    low = share - np.hypot(share - interval[0], share - least)
+    high = share + np.hypot(interval[1] - share, most - share)
+    return max(float(low), 0.0), min(float(high), 1.0)
 
 
 def wilson_interval(share: float, count: float, confidence: float) -> tuple[float, float]:

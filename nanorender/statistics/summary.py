@@ -18,6 +18,7 @@ from nanorender.errors import InputError
 from nanorender.measuring.sizes import SizeName
 from nanorender.settings import Settings
 from nanorender.statistics.bootstrap import (
+    STATISTICS,
     Estimate,
     Resampling,
     SizeSample,
@@ -29,6 +30,7 @@ from nanorender.statistics.fits import Fit, InformationCriterion, best_fit, fit_
 from nanorender.statistics.frame import FrameRuleName
 from nanorender.statistics.nanoscale import NanoscaleShare, nanoscale_share
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, frame_weights
+from nanorender.statistics.uncertainty import LARGEST_PERCENT, widened
 
 SHARE_QUANTITIES = ("min_feret", "inscribed_diameter")
 
@@ -46,6 +48,8 @@ class Statistics(Settings):
     least_images : number of images from which on whole images are resampled, not particles
     criterion : information criterion that chooses the fitted distribution
     target : relative half-width of the median's interval to aim for
+    pixel_size_uncertainty_percent : relative standard uncertainty of the pixel size; None if it is
+        unknown and not in the intervals
     """
 
     quantity: Annotated[
@@ -75,6 +79,15 @@ class Statistics(Settings):
     target: Annotated[
         PositiveFloat, Field(description="relative half-width of the median's interval to aim for")
     ] = 0.05
+    pixel_size_uncertainty_percent: Annotated[
+        float | None,
+        Field(gt=0, le=LARGEST_PERCENT, description="standard uncertainty of the pixel size in %"),
+    ] = None
+
+    @property
+    def pixel_size_uncertainty(self) -> float:
+        """Relative standard uncertainty of the pixel size in the intervals, 0 if unknown."""
+        return (self.pixel_size_uncertainty_percent or 0.0) / 100
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ class Summary:
     sample : sizes and weights of the particles counted
     particles : number of particles counted
     left_out : number of particles left out, because the frame cuts them
+    struck_out : number of particles left out, because they were struck out by hand
     images : number of images
     field_area : total area of the images
     number_density : particles per area, with frame correction
@@ -121,6 +135,7 @@ class Summary:
     sample: SizeSample
     particles: int
     left_out: int
+    struck_out: int
     images: int
     field_area: float
     number_density: Estimate
@@ -158,7 +173,8 @@ def summarize(
 
     Parameters
     ----------
-    table : rows of `measure`; with an "image" column if there are several images
+    table : rows of `measure`; with an "image" column if there are several images. Particles marked
+        in a column "struck_out" are not counted.
     fields : field of view of each image, including images without particles
     settings : quantity, weighting, frame correction, intervals
     rng : draws the resamples
@@ -171,7 +187,8 @@ def summarize(
     Raises
     ------
     InputError
-        If a particle's image is not among the fields, or the table lacks a column.
+        If a particle's image is not among the fields, the table lacks a column, or the uncertainty
+        of an unknown pixel size is given.
 
     Examples
     --------
@@ -186,11 +203,20 @@ def summarize(
     """
     # Weight the particles of each image.
     unit = _unit(table)
+    relative = settings.pixel_size_uncertainty
+    if relative and unit == "px":
+        raise InputError(
+            "the uncertainty of the pixel size is given, but the pixel size is unknown; leave it "
+            "out, or segment again with --pixel-size-nm"
+        )
     image_of = _image_of(table, fields)
+    struck = table.get("struck_out", pd.Series(False, table.index)).to_numpy(bool)
     weights = np.zeros(len(table))
     for index, field in enumerate(fields):
         here = image_of == index
         weights[here] = frame_weights(table.loc[here], field, settings.frame_correction)
+    left_out = (weights == 0) & ~struck
+    weights[struck] = 0
     counted = weights > 0
 
     def sample(quantity: str, volume: bool = False) -> SizeSample:
@@ -210,25 +236,37 @@ def summarize(
     weighted = sample(settings.quantity, settings.weighting == "volume")
     sizes = bootstrap_statistics(weighted, resampling, rng)
     fits = fit_sizes(by_number.sizes, by_number.weights)
-    areas = table[f"area_{unit}2"].to_numpy(float)
+    areas = np.where(struck, 0.0, table[f"area_{unit}2"].to_numpy(float))
     shares = SHARE_QUANTITIES if unit == "nm" else ()
+    density = _per_area(weights, image_of, fields, resampling, rng)
+    coverage = _per_area(areas, image_of, fields, resampling, rng)
+    # More particles do not narrow the part of the interval that is due to the pixel size.
+    needed = _required(sizes["d50"], int(counted.sum()), len(fields), settings, resampling)
+    if relative:
+        for name, each in sizes.items():
+            if STATISTICS[name].is_length:
+                sizes[name] = widened(each, relative, settings.confidence)
+        density = widened(density, 2 * relative, settings.confidence)
     return Summary(
         unit=unit,
         settings=settings,
-        interval_method=_interval_method(resampling, len(fields)),
+        interval_method=_interval_method(resampling, len(fields), settings),
         sample=weighted,
         particles=int(counted.sum()),
-        left_out=int((~counted).sum()),
+        left_out=int(left_out.sum()),
+        struck_out=int(struck.sum()),
         images=len(fields),
         field_area=sum(field.area for field in fields),
-        number_density=_per_area(weights, image_of, fields, resampling, rng),
-        coverage=_per_area(areas, image_of, fields, resampling, rng),
+        number_density=density,
+        coverage=coverage,
         sizes=sizes,
         fits=fits,
         fit=best_fit(fits, settings.criterion),
-        nanoscale=tuple(nanoscale_share(name, sample(name), resampling, rng) for name in shares),
+        nanoscale=tuple(
+            nanoscale_share(name, sample(name), resampling, rng, relative) for name in shares
+        ),
         floor=floor,
-        needed=_required(sizes["d50"], int(counted.sum()), len(fields), settings, resampling),
+        needed=needed,
     )
 
 
@@ -263,13 +301,18 @@ def _image_of(table: pd.DataFrame, fields: Sequence[FieldOfView]) -> np.ndarray:
     return np.asarray(index, int)
 
 
-def _interval_method(resampling: Resampling, images: int) -> str:
+def _interval_method(resampling: Resampling, images: int, settings: Statistics) -> str:
     """How the intervals are obtained, as text."""
-    level = f"{100 * resampling.confidence:g} % percentile bootstrap, {resampling.count} resamples"
+    text = f"{100 * resampling.confidence:g} % percentile bootstrap, {resampling.count} resamples"
     if resampling.unit == "images":
-        return f"{level} of whole images"
-    reason = "only one image" if images == 1 else f"only {images} images"
-    return f"{level} of single particles ({reason}: differences between images are not included)"
+        text += " of whole images"
+    else:
+        reason = "only one image" if images == 1 else f"only {images} images"
+        text += f" of single particles ({reason}: differences between images are not included)"
+    if settings.pixel_size_uncertainty:
+        percent = settings.pixel_size_uncertainty_percent
+        text += f", in quadrature with a standard uncertainty of the pixel size of {percent:g} %"
+    return text
 
 
 def _per_area(

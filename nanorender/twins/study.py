@@ -10,7 +10,7 @@ from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import (
     SegmentationRecord,
     find_label_maps,
-    labels_sha256,
+    hash_labels,
     read_record,
     read_segmented,
 )
@@ -73,6 +73,6 @@ def read_study(folder: Path) -> Study:
         tuple(path.stem for path in paths),
         tuple(one.micrograph for one in segmented),
         tuple(measure(one.labels, None) for one in segmented),
-        tuple(labels_sha256(one.labels) for one in segmented),
+        tuple(hash_labels(one.labels) for one in segmented),
         records[0],
     )
