@@ -44,7 +44,7 @@ class ParticleChoice(Settings):
     --------
     >>> labels = np.array([[1, 0, 2]])
     >>> struck = StruckOut(image="a", labels_sha256=hash_labels(labels), struck_out=(2,))
-    >>> choice = ParticleChoice(images=(struck,))
+    >>> choice = ParticleChoice(format=FORMAT, images=(struck,))
     >>> choice.struck_out("a", labels), choice.struck_out("b", labels)
     (frozenset({2}), frozenset())
     >>> choice.struck_out("a", np.array([[1, 2, 2]]))
@@ -52,9 +52,9 @@ class ParticleChoice(Settings):
     nanorender.errors.InputError: the choice was made for another label map of 'a'...
     """
 
-    format: Literal["nanorender-particles-1"] = FORMAT
-    """Format of the file."""
-    images: tuple[StruckOut, ...] = ()
+    format: Literal["nanorender-particles-1"]
+    """Format of the file, `FORMAT`."""
+    images: tuple[StruckOut, ...]
     """The label maps with particles struck out."""
 
     @field_validator("images")

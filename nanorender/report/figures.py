@@ -1,5 +1,6 @@
 """Figures of size distributions and numbered overlays, as reproducible PNG and SVG files."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from nanorender.measuring.sizes import SIZE_QUANTITIES
+from nanorender.report.bar import scale_bar
 from nanorender.report.overlay import number_places, overlay
+from nanorender.scoring.results import ImageResult
 from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.fits import Fit
 from nanorender.statistics.summary import Summary
@@ -57,11 +61,14 @@ def size_histogram(summary: Summary, true_sizes: Float[np.ndarray, "k"] | None =
     if summary.settings.weighting == "volume":
         amount = "share of the volume (%)"
         weights = 100 * weights / max(weights.sum(), np.finfo(float).tiny)
-    edges = _class_edges(sizes, true_sizes)
+    edges = size_classes(summary, true_sizes)
     width = edges[1] - edges[0]
     label = f"measured (N = {len(sizes)})"
     style = {"color": MEASURED, "alpha": 0.35, "edgecolor": MEASURED, "label": label}
-    axes.hist(sizes, edges.tolist(), weights=weights, **style)
+    _, _, bars = axes.hist(sizes, edges.tolist(), weights=weights, **style)
+    # Names of the elements in the SVG file, by which the script of the page finds them.
+    for index, patch in enumerate(np.atleast_1d(np.asarray(bars, object))):
+        patch.set_gid(f"class-{index}")
     if true_sizes is not None:
         counts, _ = np.histogram(true_sizes, edges)
         label = f"true (N = {len(true_sizes)})"
@@ -72,14 +79,16 @@ def size_histogram(summary: Summary, true_sizes: Float[np.ndarray, "k"] | None =
         expected = fit.density(grid) * width * weights.sum()
         axes.plot(grid, expected, color=FIT, linewidth=1.4, label=fit.name)
     for share, percentile in _percentiles(summary).items():
-        axes.axvline(percentile.value, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-        axes.annotate(
+        line = axes.axvline(percentile.value, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
+        line.set_gid(f"line-d{share}")
+        name = axes.annotate(
             f"D{share}",
             (percentile.value, 1.01),
             xycoords=("data", "axes fraction"),
             ha="center",
             va="bottom",
         )
+        name.set_gid(f"name-d{share}")
     axes.set_ylabel(f"{amount} per class")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -102,7 +111,7 @@ def cumulative_curve(summary: Summary, true_sizes: Float[np.ndarray, "k"] | None
     """
     figure, axes = _figure(summary)
     sizes = summary.sample.sizes
-    largest = _class_edges(sizes, true_sizes)[-1]
+    largest = size_classes(summary, true_sizes)[-1]
     if len(sizes):
         style = {"color": MEASURED, "linewidth": 1.6, "label": "measured"}
         axes.ecdf(sizes, summary.sample.weights, **style)
@@ -157,14 +166,45 @@ def _percentiles(summary: Summary) -> dict[int, Estimate]:
     return {share: each for share, each in percentiles.items() if np.isfinite(each.value)}
 
 
-def _class_edges(
-    sizes: Float[np.ndarray, "n"], true_sizes: Float[np.ndarray, "k"] | None
+def comparable_true_sizes(
+    results: Sequence[ImageResult], summary: Summary
+) -> Float[np.ndarray, "k"] | None:
+    """Collect the true sizes to draw beside the measured ones.
+
+    Parameters
+    ----------
+    results : images, annotated or not
+    summary : statistics of all of them
+
+    Returns
+    -------
+    (k,) true sizes; None unless every image is annotated and particles count by number
+    """
+    tables = [each.true_table for each in results if each.true_table is not None]
+    if len(tables) < len(results) or summary.settings.weighting != "number":
+        return None
+    column = f"{summary.settings.quantity}_{summary.unit}"
+    return np.concatenate([table[column].to_numpy(float) for table in tables])
+
+
+def size_classes(
+    summary: Summary, true_sizes: Float[np.ndarray, "k"] | None
 ) -> Float[np.ndarray, "m"]:
-    """Edges of equal size classes that cover measured and true sizes, at multiples of the width.
+    """Choose equal size classes that cover measured and true sizes, at multiples of their width.
 
     Width after Freedman and Diaconis (Z. Wahrscheinlichkeitstheorie 57, 453, 1981), rounded up to
     1, 2 or 5 times a power of ten, and wider if there would be more than MAX_BINS classes.
+
+    Parameters
+    ----------
+    summary : statistics with the measured sizes
+    true_sizes : (k,) true sizes, if they are drawn as well
+
+    Returns
+    -------
+    edges of the classes
     """
+    sizes = summary.sample.sizes
     both = sizes if true_sizes is None else np.concatenate([sizes, true_sizes])
     if not len(both):
         return np.array([0.0, 1.0])
@@ -199,14 +239,19 @@ def _finish(axes: Axes, summary: Summary, right: float) -> None:
 
 
 def numbered_overlay(
-    image: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
+    image: Integer[np.ndarray, "h w"],
+    labels: Integer[np.ndarray, "h w"],
+    pixel_size_nm: float | None = None,
+    struck_out: Collection[int] = (),
 ) -> Figure:
-    """Draw the colored overlay of an image, pixel for pixel, with numbered particles.
+    """Draw the overlay of an image, pixel for pixel, with numbered particles and a scale bar.
 
     Parameters
     ----------
     image : (h, w) gray image
     labels : (h, w) label map
+    pixel_size_nm : edge of a pixel, for the scale bar; None where it is unknown
+    struck_out : labels of particles struck out by hand, which get a cross in place of their number
 
     Returns
     -------
@@ -220,9 +265,20 @@ def numbered_overlay(
     axes.imshow(overlay(image, labels), extent=(0, width, height, 0), interpolation="none")
     size = float(np.clip(max(height, width) / 160, 5, 11))
     outline = [withStroke(linewidth=size / 5, foreground="black")]
+    style = {"color": "white", "fontsize": size, "path_effects": outline}
     for label, x, y in number_places(labels):
-        style = {"color": "white", "fontsize": size, "path_effects": outline}
-        axes.text(x, y, str(int(label)), ha="center", va="center", **style)
+        text = "\u00d7" if int(label) in struck_out else str(int(label))
+        axes.text(x, y, text, ha="center", va="center", **style)
+    # Draw the scale bar on a dark ground, in the lower left corner.
+    bar, unit = scale_bar(width, pixel_size_nm), size * 100 / 72  # height of the text in pixels
+    left, bottom = unit, height - unit
+    ground = (left - unit / 2, bottom - 1.9 * unit)
+    ground_size = (bar.length_px + unit, 2.3 * unit)
+    axes.add_patch(Rectangle(ground, *ground_size, facecolor="black", alpha=0.6, linewidth=0))
+    low = bottom - 0.3 * unit
+    axes.add_patch(Rectangle((left, low), bar.length_px, 0.3 * unit, facecolor="white"))
+    middle = left + bar.length_px / 2
+    axes.text(middle, low - 0.2 * unit, bar.text, ha="center", va="bottom", **style)
     return figure
 
 

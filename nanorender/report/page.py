@@ -1,24 +1,23 @@
 """The HTML page of a report: one self-contained file with its pictures, tables and script."""
 
-import base64
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import jinja2
 import numpy as np
-from jaxtyping import Int, Integer
 from markupsafe import Markup
 
 from nanorender.measuring.measure import column_descriptions
 from nanorender.measuring.sizes import SIZE_QUANTITIES
+from nanorender.report.browserdata import browser_data
 from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
-from nanorender.report.overlay import neighbor_colors, number_places, palette, to_uint8
-from nanorender.report.rois import outlines, svg_path
+from nanorender.report.overlay import palette
+from nanorender.report.picture import picture
 from nanorender.scoring.plausibility import UNSURE, doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.scoring.scores import MIN_TRUE_AREA_PX
@@ -27,8 +26,8 @@ from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
 
-LARGEST_PX = 2048  # micrographs with a longer side are reduced to this size in the page
-JPEG_QUALITY = 88
+TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("formatting.js", "statistics.js", "pictures.js", "particles.js", "main.js")
 MAX_ROWS = 10_000  # of the particle table in the page; the CSV file has them all
 LIBRARIES = (
     "nanorender",
@@ -55,6 +54,52 @@ PAGE_COLUMNS = (
 )
 
 
+class Section(NamedTuple):
+    """A section of the page, written by the template sections/NAME.html.jinja.
+
+    Attributes
+    ----------
+    name : of the template, and target of links
+    title : text of the link to it
+    """
+
+    name: str
+    title: str
+
+
+# To add a section, write its template, add a line, and pass what it shows in `render_page`.
+SECTIONS = (
+    Section("answer", "Result"),
+    Section("images", "Images"),
+    Section("particles", "Particles"),
+    Section("sizes", "All quantities"),
+    Section("scores", "Scores"),
+    Section("methods", "Methods"),
+    Section("files", "Files"),
+)
+
+
+class Condition(NamedTuple):
+    """A column of the conditions of acquisition in the table of images.
+
+    Attributes
+    ----------
+    field : of `Acquisition`
+    title : heading
+    """
+
+    field: str
+    title: str
+
+
+CONDITIONS = (
+    Condition("working_distance_mm", "Working distance (mm)"),
+    Condition("voltage_kv", "Voltage (kV)"),
+    Condition("magnification", "Magnification"),
+    Condition("date", "Date"),
+)
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Information needed to repeat a study.
@@ -71,48 +116,6 @@ class Provenance:
     parameters: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class ParticleOutline:
-    """Outline of a particle in an overlay, in pixels.
-
-    Attributes
-    ----------
-    label : of the particle
-    path : data of the SVG path
-    box : bounding box as "x y width height"
-    color : index into the palette
-    x, y : position of the number
-    unsure : whether the confidence is below `UNSURE`
-    """
-
-    label: int
-    path: str
-    box: str
-    color: int
-    x: float
-    y: float
-    unsure: bool = False
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A micrograph with the outlines of its particles.
-
-    Attributes
-    ----------
-    width, height : size in pixels
-    uri : the micrograph as a data URI
-    font_size : of the numbers, in pixels
-    outlines : of the particles
-    """
-
-    width: int
-    height: int
-    uri: str
-    font_size: float
-    outlines: Sequence[ParticleOutline]
-
-
 def library_versions() -> dict[str, str]:
     """List the installed versions of the libraries that the analysis uses.
 
@@ -121,41 +124,6 @@ def library_versions() -> dict[str, str]:
     version by name
     """
     return {name: version(name) for name in LIBRARIES}
-
-
-def picture(
-    image: Integer[np.ndarray, "h w"],
-    labels: Integer[np.ndarray, "h w"],
-    unsure: Collection[int] = (),
-) -> Picture:
-    """Encode a micrograph as JPEG and its particles as outlines.
-
-    Parameters
-    ----------
-    image : (h, w) gray image
-    labels : (h, w) label map
-    unsure : labels of particles of low confidence
-
-    Returns
-    -------
-    the picture
-    """
-    colors = neighbor_colors(labels)
-    places = {int(label): (x, y) for label, x, y in number_places(labels)}
-    particles = [
-        ParticleOutline(
-            label,
-            svg_path(pieces),
-            _box(pieces),
-            int(colors[label]),
-            *places[label],
-            unsure=label in unsure,
-        )
-        for label, pieces in outlines(labels).items()
-    ]
-    height, width = image.shape
-    font_size = round(max(width, height) / 90, 1)
-    return Picture(width, height, _jpeg_uri(image), font_size, particles)
 
 
 def unsure_labels(result: ImageResult) -> frozenset[int]:
@@ -171,23 +139,6 @@ def unsure_labels(result: ImageResult) -> frozenset[int]:
     """
     table = result.table
     return frozenset(table.loc[table["confidence"] < UNSURE, "label"].tolist())
-
-
-def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> str:
-    """Bounding box of the outlines of a particle as "x y width height" in pixels."""
-    corners = np.concatenate(pieces)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    return " ".join(str(value) for value in (*low, *(high - low)))
-
-
-def _jpeg_uri(image: Integer[np.ndarray, "h w"]) -> str:
-    """Gray image as a data URI, reduced to LARGEST_PX."""
-    gray = to_uint8(image)
-    reduction = LARGEST_PX / max(gray.shape)
-    if reduction < 1:
-        gray = cv2.resize(gray, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
 def inline_svg(name: str, svg: str) -> Markup:
@@ -237,27 +188,47 @@ def render_page(
         if name in (stem, f"{stem}_{summary.unit}", f"{stem}_{summary.unit}2")
     ]
     rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
-    pictures = [picture(result.image, result.labels, unsure_labels(result)) for result in results]
+    pictures = [
+        picture(
+            result.image,
+            result.labels,
+            result.pixel_size_nm,
+            unsure_labels(result),
+            result.struck_out,
+        )
+        for result in results
+    ]
     most = max((each.color for shown in pictures for each in shown.outlines), default=0)
-    template = page_template(Path(__file__).parent / "templates" / "report.html.jinja")
-    return template.render(
+    kept = np.concatenate([result.kept_table["confidence"].to_numpy(float) for result in results])
+    score_rows = _score_rows(results)
+    return page_template(TEMPLATES / "report.html.jinja").render(
+        sections=[each for each in SECTIONS if each.name != "scores" or score_rows],
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=_script(),
+        data=browser_data(results, summary),
         provenance=provenance,
         summary=summary,
         groups=groups,
         results=results,
-        score_rows=_score_rows(results),
+        score_rows=score_rows,
         pictures=pictures,
         figures=figures,
         fit=shown_fit(summary),
         columns=columns,
         doubts=doubts(results),
+        conditions=[
+            condition
+            for condition in CONDITIONS
+            if any(getattr(result.acquisition, condition.field) is not None for result in results)
+        ],
         unsure=UNSURE,
-        n_known=int(table["confidence"].notna().to_numpy().sum()),
-        n_unsure=int(np.count_nonzero(table["confidence"].to_numpy(float) < UNSURE)),
+        n_known=int(np.count_nonzero(~np.isnan(kept))),
+        n_unsure=int(np.count_nonzero(kept < UNSURE)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_particles=len(table),
         image_index={result.name: index for index, result in enumerate(results)},
+        struck_out={result.name: result.struck_out for result in results},
         definitions=column_descriptions(results[0].pixel_size_nm),
         versions=library_versions(),
         colors=["#" + bytes(color).hex() for color in palette(most + 1)],
@@ -267,6 +238,13 @@ def render_page(
         limit_nm=LIMIT_NM,
         decisive_share=DECISIVE_SHARE,
         min_true_area_px=MIN_TRUE_AREA_PX,
+    )
+
+
+def _script() -> Markup:
+    """Join the scripts of the page."""
+    return Markup("\n").join(
+        Markup((TEMPLATES / "scripts" / name).read_text(encoding="utf-8")) for name in SCRIPTS
     )
 
 

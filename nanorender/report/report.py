@@ -14,6 +14,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
 from nanorender.report.figures import (
+    comparable_true_sizes,
     cumulative_curve,
     numbered_overlay,
     save,
@@ -95,12 +96,7 @@ def _write(
     drawings, rois = folder / "figures", folder / "rois"
     drawings.mkdir(parents=True)
     rois.mkdir()
-    true_sizes = None
-    true_tables = [each.true_table for each in results if each.true_table is not None]
-    # True counts are comparable only if every image is annotated and particles count by number.
-    if len(true_tables) == len(results) and summary.settings.weighting == "number":
-        column = f"{summary.settings.quantity}_{summary.unit}"
-        true_sizes = np.concatenate([table[column].to_numpy(float) for table in true_tables])
+    true_sizes = comparable_true_sizes(results, summary)
     elements = {}
     for name, plot in PLOTS.items():
         save(plot(summary, true_sizes), drawings / name)
@@ -109,7 +105,9 @@ def _write(
     # Draw the particles of each image.
     for done, result in enumerate(results):
         on_progress(done, len(results))
-        figure = numbered_overlay(result.image, result.labels)
+        figure = numbered_overlay(
+            result.image, result.labels, result.pixel_size_nm, result.struck_out
+        )
         save_pixels(figure, drawings / f"{result.name}_overlay.png")
         write_rois(rois / f"{result.name}.zip", result.labels, result.origin_px)
     # Write the tables and the page.

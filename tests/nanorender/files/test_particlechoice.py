@@ -10,9 +10,6 @@ from nanorender.files.particlechoice import FORMAT
 from nanorender.files.segmentation import hash_labels
 from nanorender.files.tiff import write_labels
 
-DIGITS = "0" * 64
-
-
 def squares(count):
     """A label map of squares with edges of 5, 6, 7... pixels."""
     labels = np.zeros((20, 20 * count), np.int32)
@@ -111,21 +108,29 @@ def test_images_without_a_label_map_and_missing_labels_are_refused(maps, tmp_pat
     assert "strikes out particle 4 of 'a', which" in refused(maps, missing, tmp_path)
 
 
+def of_one_image(labels):
+    """The text of a choice with these labels."""
+    image = {"image": "a", "labels_sha256": "0" * 64, "struck_out": labels}
+    return json.dumps({"format": FORMAT, "images": [image]})
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         ("{", "Invalid JSON"),
         ("[" * 5000, ""),
-        ('{"format": "nanorender-choice-1", "candidates": 3}', "format"),
+        ('{"format": "nanorender-choice-1", "candidates": 3}', "unknown key 'candidates'"),
+        ("{}", "'format' is missing"),
+        ('{"format": "nanorender-particles-1"}', "'images' is missing"),
         ('{"format": "nanorender-particles-2", "images": []}', "nanorender-particles-2"),
-        ('{"images": [{"image": "a", "labels_sha256": "x", "struck_out": []}]}', "labels_sha256"),
-        ('{"images": [{"image": "a", "struck_out": []}]}', "labels_sha256' is missing"),
+        ('{"format": "nanorender-particles-1", "images": [{"image": "a", "labels_sha256": "x", "struck_out": []}]}', "labels_sha256"),
+        ('{"format": "nanorender-particles-1", "images": [{"image": "a", "struck_out": []}]}', "labels_sha256' is missing"),
         (
-            f'{{"images": [{{"image": "a", "labels_sha256": "{DIGITS}", "struck_out": [1, 1]}}]}}',
+            of_one_image([1, 1]),
             "listed twice",
         ),
         (
-            f'{{"images": [{{"image": "a", "labels_sha256": "{DIGITS}", "struck_out": [0]}}]}}',
+            of_one_image([0]),
             "greater than 0",
         ),
     ],

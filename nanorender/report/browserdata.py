@@ -1,0 +1,89 @@
+"""What the script of the page needs to compute the sizes again when particles are struck out."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from nanorender.files.particlechoice import FORMAT
+from nanorender.files.segmentation import hash_labels
+from nanorender.report.figures import comparable_true_sizes, size_classes
+from nanorender.scoring.results import ImageResult
+from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
+from nanorender.statistics.sampling import FieldOfView, frame_weights
+from nanorender.statistics.summary import SHARE_QUANTITIES, Summary
+from nanorender.statistics.uncertainty import coverage_factor
+
+
+def browser_data(results: Sequence[ImageResult], summary: Summary) -> Markup:
+    """Collect the sizes and weights of all particles, including those struck out.
+
+    Parameters
+    ----------
+    results : images, label maps and particle tables
+    summary : statistics of all images
+
+    Returns
+    -------
+    JSON object that can stand in a <script> element
+    """
+    settings, unit = summary.settings, summary.unit
+    tables = [result.table for result in results]
+    shares = SHARE_QUANTITIES if unit == "nm" else ()
+    data = {
+        "format": FORMAT,
+        "unit": unit,
+        "confidence": settings.confidence,
+        "coverageFactor": coverage_factor(settings.confidence),
+        "resamples": settings.resamples,
+        "resampled": "images" if len(results) >= settings.least_images else "particles",
+        "pixelSizeUncertainty": settings.pixel_size_uncertainty,
+        "limit": LIMIT_NM,
+        "decisiveShare": DECISIVE_SHARE,
+        "classEdges": size_classes(summary, comparable_true_sizes(results, summary)).tolist(),
+        "images": [
+            {
+                "name": result.name,
+                "labelsSha256": hash_labels(result.labels),
+                "area": _field(result).area,
+                "pixelSize": result.pixel_size_nm,
+            }
+            for result in results
+        ],
+        "particles": {
+            "image": np.repeat(np.arange(len(tables)), [len(table) for table in tables]).tolist(),
+            "label": _column(tables, "label"),
+            "size": _column(tables, f"{settings.quantity}_{unit}"),
+            "area": _column(tables, f"area_{unit}2"),
+            "weight": [
+                float(weight)
+                for result in results
+                for weight in frame_weights(
+                    result.table, _field(result), settings.frame_correction
+                )
+            ],
+            # By volume, the size statistics have another weight than counts and shares.
+            "volume": (
+                [edge**3 for edge in _column(tables, f"equivalent_diameter_{unit}")]
+                if settings.weighting == "volume"
+                else None
+            ),
+            "shares": {name: _column(tables, f"{name}_{unit}") for name in shares},
+        },
+        "struckOut": [sorted(result.struck_out) for result in results],
+    }
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _field(result: ImageResult) -> FieldOfView:
+    """Field of view of an image."""
+    height, width = result.labels.shape
+    return FieldOfView(result.name, width, height, result.pixel_size_nm)
+
+
+def _column(tables: Sequence[pd.DataFrame], name: str) -> list:
+    """Values of a column in all tables."""
+    return [value for table in tables for value in table[name].tolist()]
