@@ -60,9 +60,7 @@ def browser_data(results: Sequence[ImageResult], summary: Summary) -> Markup:
             "weight": [
                 float(weight)
                 for result in results
-                for weight in frame_weights(
-                    result.table, _field(result), settings.frame_correction
-                )
+                for weight in frame_weights(result.table, _field(result), settings.frame_correction)
             ],
             # By volume, the size statistics have another weight than counts and shares.
             "volume": (

@@ -10,6 +10,7 @@ from nanorender.files.particlechoice import FORMAT
 from nanorender.files.segmentation import hash_labels
 from nanorender.files.tiff import write_labels
 
+
 def squares(count):
     """A label map of squares with edges of 5, 6, 7... pixels."""
     labels = np.zeros((20, 20 * count), np.int32)
@@ -108,9 +109,9 @@ def test_images_without_a_label_map_and_missing_labels_are_refused(maps, tmp_pat
     assert "strikes out particle 4 of 'a', which" in refused(maps, missing, tmp_path)
 
 
-def of_one_image(labels):
+def of_one_image(labels, labels_sha256="0" * 64):
     """The text of a choice with these labels."""
-    image = {"image": "a", "labels_sha256": "0" * 64, "struck_out": labels}
+    image = {"image": "a", "labels_sha256": labels_sha256, "struck_out": labels}
     return json.dumps({"format": FORMAT, "images": [image]})
 
 
@@ -123,8 +124,14 @@ def of_one_image(labels):
         ("{}", "'format' is missing"),
         ('{"format": "nanorender-particles-1"}', "'images' is missing"),
         ('{"format": "nanorender-particles-2", "images": []}', "nanorender-particles-2"),
-        ('{"format": "nanorender-particles-1", "images": [{"image": "a", "labels_sha256": "x", "struck_out": []}]}', "labels_sha256"),
-        ('{"format": "nanorender-particles-1", "images": [{"image": "a", "struck_out": []}]}', "labels_sha256' is missing"),
+        (
+            of_one_image([], labels_sha256="x"),
+            "labels_sha256",
+        ),
+        (
+            of_one_image([], labels_sha256=None),
+            "images.0.labels_sha256",
+        ),
         (
             of_one_image([1, 1]),
             "listed twice",

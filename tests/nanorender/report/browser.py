@@ -46,5 +46,6 @@ def opened(profile: Path, **options) -> Iterator:
             accept_downloads=True,
             **options,
         )
+        context.set_default_timeout(120_000)  # machines may be busy
         yield context
         context.close()

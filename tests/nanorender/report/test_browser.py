@@ -1,6 +1,5 @@
 import json
 import re
-import subprocess
 from itertools import pairwise
 
 import numpy as np
@@ -41,7 +40,9 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("profile"), viewport={"width": 1280, "height": 900}) as found:
+    with opened(
+        tmp_path_factory.mktemp("profile"), viewport={"width": 1280, "height": 900}
+    ) as found:
         yield found
 
 
@@ -199,7 +200,9 @@ def test_a_click_on_a_picture_enlarges_it_and_the_wheel_zooms_at_the_pointer(pag
     text = page.locator("#zoom-scale span").inner_text()
     page.mouse.move(700, 450)
     page.mouse.wheel(0, -900)
-    page.wait_for_function("document.querySelector('#zoom-scale span').textContent !== " + repr(text))
+    page.wait_for_function(
+        "document.querySelector('#zoom-scale span').textContent !== " + repr(text)
+    )
     assert picture.evaluate(at, [700, 450]) == pytest.approx(before, abs=0.5)
     # The bar is as long as its text says.
     length_nm = float(page.locator("#zoom-scale span").inner_text().split()[0])
@@ -283,12 +286,6 @@ def test_text_has_contrast_in_light_and_dark(page, scheme):
         levels = sorted((luminance(paper), luminance(page.locator(part).evaluate(color))))
         assert (levels[1] + 0.05) / (levels[0] + 0.05) >= 4.5
     assert (luminance(paper) < 0.1) == (scheme == "dark")
-
-
-def pages_of(pdf):
-    """Text of each page of a PDF."""
-    text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, check=True).stdout
-    return text.decode().split("\f")[:-1]
 
 
 def test_it_prints_as_a_short_document_without_the_particle_table(page, tmp_path):

@@ -1,5 +1,6 @@
 import base64
 import html
+import json
 import re
 from dataclasses import replace
 
@@ -8,8 +9,12 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from nanorender.measuring.measure import measure
-from nanorender.report.page import LARGEST_PX, Provenance, inline_svg, picture, render_page
+from nanorender.files.acquisition import Acquisition
+from nanorender.measuring.measure import mark_struck_out, measure
+from nanorender.report.bar import scale_bar
+from nanorender.report.browserdata import browser_data
+from nanorender.report.page import Provenance, inline_svg, render_page
+from nanorender.report.picture import LARGEST_PX, picture
 from nanorender.scoring.results import ImageResult
 from nanorender.statistics.bootstrap import STATISTICS
 from nanorender.statistics.frame import FRAME_RULES
@@ -42,8 +47,9 @@ def key_figures(result, provenance=SQUARES, **settings):
     plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup("<svg></svg>"))
     groups = [Group("all", "all images", summary)]
     page = html.unescape(render_page([result], groups, provenance, plots))
-    row = r'<th scope="row">(.*?)</th><td class="number">(.*?)</td><td class="number">(.*?)</td>'
-    rows = re.findall(row + r'<td class="how">(.*?)</td>', page)
+    row = r'<th scope="row">(.*?)</th><td class="number"[^>]*>(.*?)</td>'
+    row += r'<td class="number"[^>]*>(.*?)</td><td class="how">(.*?)</td>'
+    rows = [[re.sub("<.*?>", "", cell) for cell in cells] for cells in re.findall(row, page)]
     return page, summary, {name: cells for name, *cells in rows}
 
 
@@ -117,7 +123,7 @@ def test_a_large_micrograph_is_reduced_but_its_outlines_stay_in_its_own_pixels()
 
 def test_rows_of_the_particle_table_refer_to_the_outlines():
     page, _, _ = key_figures(squares())
-    rows = re.findall(r'<tr data-particle="(.*?)" aria-selected="false"><td>squares</td>', page)
+    rows = re.findall(r'<tr data-particle="(.*?)" aria-selected="false"><td class="box">', page)
     boxes = dict(re.findall(r'<path id="(.*?)" class="c\d+" data-box="(.*?)"', page))
     assert rows == list(boxes) == [f"i0-p{label}" for label in range(1, 22)]
     assert boxes["i0-p2"] == "31 1 5 5"
@@ -147,3 +153,54 @@ def test_outlines_of_uncertain_particles_are_dashed_and_counted():
     assert value == "2"
     assert "below 0.8" in how
     assert "below 0.4 were discarded" in how
+
+
+def test_struck_out_particles_are_marked_in_the_picture_and_in_the_table():
+    result = squares()
+    struck = frozenset({3, 8})
+    table = mark_struck_out(result.table, struck)
+    page, summary, figures = key_figures(replace(result, table=table, struck_out=struck))
+    assert summary.particles == 19
+    assert figures["Struck out by hand"][0] == "2"
+    assert "2 struck out by hand" in page
+    assert re.findall(r'<path id="i0-p(\d+)" class="[^"]*struck"', page) == ["3", "8"]
+    rows = re.findall(r'<tr data-particle="i0-p(\d+)" aria-selected="false" class="struck">', page)
+    assert rows == ["3", "8"]
+
+
+def test_conditions_are_shown_if_a_header_has_them():
+    page, _, _ = key_figures(squares())
+    assert "Voltage (kV)" not in page
+    taken = Acquisition(voltage_kv=20.0, date="2019-07-18")
+    page, _, _ = key_figures(replace(squares(), acquisition=taken))
+    assert "Voltage (kV)" in page
+    assert '<td class="number">20</td><td class="number">2019-07-18</td>' in page
+    assert "Working distance" not in page
+
+
+def test_the_page_says_whether_the_uncertainty_of_the_pixel_size_is_included():
+    page, _, _ = key_figures(squares())
+    assert "the uncertainty of the pixel size is not included" in page
+    page, _, _ = key_figures(squares(), pixel_size_uncertainty_percent=1.5)
+    assert "for the pixel size, with a standard uncertainty of 1.5 %" in page
+    assert "not the uncertainty of the pixel size" not in page
+
+
+def test_data_for_the_script_cannot_end_its_element():
+    result = replace(squares(), name="</script><b>")
+    field = FieldOfView(result.name, 150, 120, 2.0)
+    summary = summarize(result.table, [field], Statistics(resamples=5), np.random.default_rng(0))
+    data = browser_data([result], summary)
+    assert "<" not in data
+    assert json.loads(data)["images"][0]["name"] == result.name
+
+
+@pytest.mark.parametrize("width_px", [64, 1000, 4096])
+@pytest.mark.parametrize("pixel_size_nm", [0.02, 1.0, 7.344, 900.0])
+def test_scale_bars_have_round_lengths_and_fit(width_px, pixel_size_nm):
+    bar = scale_bar(width_px, pixel_size_nm)
+    number, unit = bar.text.split()
+    length_nm = float(number) * {"nm": 1, "µm": 1e3, "mm": 1e6}[unit]
+    assert length_nm == pytest.approx(bar.length_px * pixel_size_nm)
+    assert width_px / 12 < bar.length_px <= width_px / 4
+    assert f"{length_nm:e}"[0] in "125"

@@ -1,7 +1,5 @@
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -219,44 +217,6 @@ def test_columns_shown_in_the_page_are_measured():
     table = measure(np.zeros((4, 4), np.int32), 1.0)
     stems = {re.sub(r"_nm2?$", "", name) for name in table.columns}
     assert set(PAGE_COLUMNS) <= stems
-
-
-SCRIPT = """<script>{
-const order = () => [...document.querySelectorAll("#particles tbody tr")].map(
-  (row) => Number(row.cells[2].textContent));
-const heading = document.querySelectorAll("#particles th")[2];
-heading.querySelector("button").click();
-const up = order();
-heading.querySelector("button").click();
-const down = order();
-document.querySelector("#i1-p7").dispatchEvent(new MouseEvent("click", { bubbles: true }));
-const chosen = document.querySelector("tr[aria-selected=true]");
-document.title = JSON.stringify({
-  up, down, sorted: heading.getAttribute("aria-sort"), chosen: chosen.dataset.particle,
-  box: document.getElementById("viewer").getAttribute("viewBox").split(" ").map(Number),
-  marks: document.querySelectorAll("path.mark").length,
-});
-}</script></body>"""
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
-def test_a_browser_sorts_the_table_and_shows_the_chosen_particle(two_images, tmp_path):
-    page, results = two_images
-    probe = tmp_path / "probe.html"
-    probe.write_text(page.read_text().replace("</body>", SCRIPT))
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", probe.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    seen = json.loads(re.search(r"<title>(.*?)</title>", dom).group(1))
-    assert seen["up"] == sorted(seen["up"])
-    assert seen["down"] == seen["up"][::-1]
-    assert len(seen["up"]) == 23
-    assert (seen["sorted"], seen["chosen"], seen["marks"]) == ("descending", "i1-p7", 2)
-    x, y, width, height = seen["box"]
-    rows, columns = np.nonzero(results[1].labels == 7)
-    assert x < columns.min() < columns.max() < x + width
-    assert y < rows.min() < rows.max() < y + height
 
 
 def test_folder_of_another_program_is_not_replaced(tmp_path):
