@@ -20,7 +20,7 @@ class Bar(NamedTuple):
     text: str
 
 
-def scale_bar(width_px: float, pixel_size_nm: float | None) -> Bar:
+def scale_bar(width_px: int, pixel_size_nm: float | None) -> Bar:
     """Choose the longest bar of 1, 2 or 5 times a power of ten within a quarter of the width.
 
     Parameters

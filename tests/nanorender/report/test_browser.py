@@ -159,7 +159,6 @@ def test_the_bars_of_the_histogram_follow(page):
     fallen = np.flatnonzero(~np.isclose(before, after, atol=0.01))
     assert len(fallen) == 1
     assert after[fallen[0]] < before[fallen[0]]
-    strike(page, "i0-p1")
 
 
 def test_rows_and_outlines_lead_to_each_other(page):
