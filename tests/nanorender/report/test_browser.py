@@ -60,7 +60,7 @@ def page(study, chromium):
 
 
 def strike(page, *identifiers):
-    """Clear the boxes of particles, and wait for the intervals."""
+    """Click the boxes of particles, and wait for the intervals."""
     for each in identifiers:
         page.locator(f"tr[data-particle={each}] input").click()
     page.locator("body[data-complete]").wait_for()
@@ -130,12 +130,19 @@ def test_intervals_agree_with_a_report_on_the_same_choice(page, study, tmp_path)
     for key, each in (resampled | exact).items():
         value, low, high = raw(page, key)
         assert value == pytest.approx(each["value"], rel=1e-9)
-        # Resampled limits have errors of their own, and the sizes are few.
-        width = each["high"] - each["low"]
-        near = 0.12 * width if key in resampled else 0.02 * width
+        # Resampled limits have errors of their own; those of quantiles step from size to size.
+        share = {"d10": 0.4, "d50": 0.4, "d90": 0.4, "span": 0.4}.get(key, 0.12)
+        near = (share if key in resampled else 0.02) * (each["high"] - each["low"])
         assert low == pytest.approx(each["low"], abs=near)
         assert high == pytest.approx(each["high"], abs=near)
     assert page.locator(".verdict").inner_text() == summary["nanoscale"][0]["verdict"]
+    # On the page of that report, the particles can be restored.
+    page.goto((tmp_path / "r" / "index.html").as_uri())
+    assert page.locator("tr.struck").count() == 3
+    strike(page, "i0-p3", "i1-p7", "i1-p8")
+    whole = json.loads((study / "report" / "summary.json").read_text())["summary"]
+    assert raw(page, "mean")[0] == pytest.approx(whole["sizes"]["mean"]["value"], rel=1e-9)
+    assert json.loads(exported(page, tmp_path / "none.json").read_text())["images"] == []
 
 
 def test_undoing_gives_back_the_texts_of_the_report(page):
@@ -289,8 +296,16 @@ def test_text_has_contrast_in_light_and_dark(page, scheme):
 
 def test_it_prints_as_a_short_document_without_the_particle_table(page, tmp_path):
     page.emulate_media(media="print")
-    assert page.locator("#particles").is_hidden()
+    table, heading = page.locator("#particles"), page.locator("#particles th").nth(3)
+    assert table.is_hidden()
     assert page.locator(".median strong").is_visible()
+    page.evaluate("document.body.classList.add('print-table')")
+    assert table.is_visible()
+    assert page.locator("h1").is_hidden()
+    # Buttons are missing from headings that repeat on each page.
+    assert heading.locator("button").is_hidden()
+    assert heading.inner_text().replace("\n", "") == "equivalent_diameter_nm"
+    page.evaluate("document.body.classList.remove('print-table')")
     page.pdf(path=tmp_path / "report.pdf", format="A4")
     content = (tmp_path / "report.pdf").read_bytes()
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 4

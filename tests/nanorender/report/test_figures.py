@@ -124,7 +124,7 @@ def test_the_same_figure_gives_the_same_bytes_without_a_date(tmp_path):
     assert imread(tmp_path / "first.png").ndim == 3
 
 
-def test_the_numbered_overlay_is_the_overlay_pixel_for_pixel_but_for_the_numbers(tmp_path):
+def test_the_numbered_overlay_is_the_overlay_but_for_numbers_and_scale_bar(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (123, 211), np.uint8)
     labels = np.zeros(image.shape, np.int32)
     labels[40:80, 60:110] = 1
@@ -133,5 +133,8 @@ def test_the_numbered_overlay_is_the_overlay_pixel_for_pixel_but_for_the_numbers
     expected = overlay(image, labels)
     assert drawn.shape == expected.shape
     differs = (drawn != expected).any(axis=2)
-    assert differs.any()
-    assert not differs[labels == 0].any()
+    corner = np.zeros(labels.shape, bool)
+    corner[100:, :80] = True  # of the scale bar
+    assert differs[corner].any()
+    assert differs[labels == 1].any()
+    assert not differs[(labels == 0) & ~corner].any()
