@@ -33,6 +33,7 @@ _HOMES = {
     "read_segmented": "nanorender.files.segmentation",
     "render": "nanorender.rendering",
     "segment_image": "unet.segment",
+    "segment_micrograph": "unet.segment",
     "write_image": "nanorender.files.tiff",
     "write_labels": "nanorender.files.tiff",
 }

@@ -17,5 +17,6 @@ from nanorender.rendering import render as render
 from nanorender.separation.separate import Separation as Separation
 from unet.predict import load_model as load_model
 from unet.segment import segment_image as segment_image
+from unet.segment import segment_micrograph as segment_micrograph
 
 __version__: str

@@ -213,6 +213,68 @@ def segment_image(
     return FoundParticles(found.labels, found.confidence)
 
 
+class SegmentedMicrograph(NamedTuple):
+    """Particles found in a micrograph, and how.
+
+    Attributes
+    ----------
+    particles : label map, and the confidence of each particle
+    record : model and settings, without the confidences
+    usual_confidence : confidence below which the model discards particles unless asked otherwise
+    """
+
+    particles: FoundParticles
+    record: SegmentationRecord
+    usual_confidence: float
+
+
+def segment_micrograph(
+    micrograph: Micrograph, model_path: Path | None = None, min_confidence: float | None = None
+) -> SegmentedMicrograph:
+    """Find the particles in a micrograph as `segment` does, without writing a file.
+
+    Parameters
+    ----------
+    micrograph : the micrograph
+    model_path : run folder or model file; None for the general model
+    min_confidence : confidence below which particles are discarded; None for that of the model
+
+    Returns
+    -------
+    segmented : particles and record; `nanorender.files.segmentation.write_segmentation` writes both
+
+    Raises
+    ------
+    InputError
+        If the model is not valid, or needs a pixel size that the micrograph lacks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nanorender.files.micrograph import read_micrograph
+    >>> path = getfixture("tmp_path") / "disc.tif"
+    >>> y, x = np.mgrid[:128, :128]
+    >>> write_image(path, np.where(np.hypot(y - 64, x - 64) < 20, 200, 60).astype(np.uint8), 2.0)
+    >>> segmented = segment_micrograph(read_micrograph(path))
+    >>> len(segmented.particles.confidence), segmented.record.pixel_size_nm
+    (1, 2.0)
+    """
+    path = general_model() if model_path is None else model_file(model_path).resolve()
+    model_sha256 = file_sha256(path)
+    model = _cached_model(path, model_sha256)
+    separation = compensate_erosion(Separation(), model.card.training)
+    averaged = averaged_by_default(model, None)
+    least = _min_confidence(model, min_confidence)
+    record = _segmentation_record(micrograph, model, model_sha256, separation, averaged, least)
+    prepared = prepare_search(model, micrograph.image, micrograph.pixel_size_nm)
+    found = segment_prepared(model, prepared, separation, averaged, False, least)
+    if record.marks_discarded:
+        boxes = read_marks(micrograph.path).boxes
+        found = found.without(within_marks(found.labels, boxes, micrograph.crop))
+    usual = _min_confidence(model, None)
+    return SegmentedMicrograph(FoundParticles(found.labels, found.confidence), record, usual)
+
+
 def segment_as_recorded(
     model_path: Path, record: SegmentationRecord
 ) -> Callable[[UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]], Int32[np.ndarray, "h w"]]:

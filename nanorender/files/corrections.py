@@ -10,6 +10,7 @@ from jaxtyping import Int32, Integer
 
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
+from nanorender.files.changes import count_changes
 from nanorender.files.checksums import file_sha256
 from nanorender.files.drawn import DrawnParticle, Patch
 from nanorender.files.imagefile import LARGEST_SPARSE_LABEL
@@ -30,25 +31,6 @@ from nanorender.files.tiff import read_labels, write_labels
 
 SAME_PARTICLE = 0.5
 """Intersection over union above which an outline without number keeps that of a particle."""
-
-
-class Changes(NamedTuple):
-    """Differences of a label map from an earlier one.
-
-    Attributes
-    ----------
-    particles
-        Number of particles in the label map.
-    added, removed
-        Number of particles that only one of the two has.
-    changed
-        Number of particles of other pixels.
-    """
-
-    particles: int
-    added: int
-    removed: int
-    changed: int
 
 
 class CorrectionSummary(NamedTuple):
@@ -73,32 +55,6 @@ class CorrectionSummary(NamedTuple):
     left_out: tuple[str, ...]
     failures: tuple[str, ...]
     images: int
-
-
-def count_changes(before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray, "h w"]) -> Changes:
-    """Count the particles in which two label maps differ.
-
-    Parameters
-    ----------
-    before, after
-        (h, w) label maps.
-
-    Returns
-    -------
-    Changes
-        Their number.
-
-    Examples
-    --------
-    >>> count_changes(np.array([[1, 1, 2, 0]]), np.array([[1, 0, 0, 3]]))
-    Changes(particles=2, added=1, removed=1, changed=1)
-    """
-    old, new = np.unique(before[before > 0]), np.unique(after[after > 0])
-    differ = before != after
-    touched = np.union1d(before[differ], after[differ])
-    changed = np.intersect1d(np.intersect1d(old, new), touched)
-    added, removed = np.setdiff1d(new, old), np.setdiff1d(old, new)
-    return Changes(len(new), len(added), len(removed), len(changed))
 
 
 def draw_labels(

@@ -9,17 +9,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32, Integer
-from pydantic import PositiveFloat, ValidationError, field_validator
+from pydantic import NonNegativeInt, PositiveFloat, ValidationError, field_validator
 from scipy import ndimage
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
+from nanorender.files.changes import count_changes
 from nanorender.files.checksums import file_sha256
 from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Fraction, Settings, StoredPath, read_text
+
+
+class HandCorrections(Settings):
+    """Number of particles by which a label map that was corrected by hand differs."""
+
+    added: NonNegativeInt
+    """Particles that only the corrected label map has."""
+    removed: NonNegativeInt
+    """Particles that it lacks."""
+    changed: NonNegativeInt
+    """Particles of other pixels."""
+    labels_sha256: str
+    """Hash of the corrected labels, by which later changes are noticed."""
+
+    def __str__(self) -> str:
+        return f"{self.added} added, {self.removed} removed, {self.changed} changed"
 
 
 class SegmentationRecord(Settings):
@@ -51,6 +68,8 @@ class SegmentationRecord(Settings):
     """Confidence of particles 1 to n."""
     labels_sha256: str = ""
     """Hash of the labels as written, by which later changes are noticed."""
+    corrections: HandCorrections | None = None
+    """What was corrected by hand; None if nothing was, or if it was not counted."""
     version: str
     """Version of this package."""
 
@@ -76,7 +95,7 @@ class SegmentationRecord(Settings):
         bool
             Whether both were made from the same file with the same settings.
         """
-        found = {"confidence": (), "labels_sha256": ""}
+        found = {"confidence": (), "labels_sha256": "", "corrections": None}
         return self.model_copy(update=found) == other.model_copy(update=found)
 
     def read_micrograph(self) -> Micrograph:
@@ -154,7 +173,7 @@ def write_corrected(
     """Write a label map that was corrected by hand, and its record.
 
     The record keeps the hash of the earlier labels, so that the label map counts as edited unless
-    the two are equal.
+    the two are equal. Corrections are counted unless the earlier map had been edited, too.
 
     Parameters
     ----------
@@ -174,6 +193,13 @@ def write_corrected(
     """
     if not record.labels_sha256:  # of earlier versions, or of a micrograph that was not segmented
         record = record.model_copy(update={"labels_sha256": hash_labels(before)})
+    corrections = None
+    if is_edited(labels, record) and not is_edited(before, record):
+        _, added, removed, changed = count_changes(before, labels)
+        corrections = HandCorrections(
+            added=added, removed=removed, changed=changed, labels_sha256=hash_labels(labels)
+        )
+    record = record.model_copy(update={"corrections": corrections})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
     write_labels(path, labels, record.pixel_size_nm)
 
@@ -369,12 +395,15 @@ class Segmented(NamedTuple):
         was edited, perhaps with other numbers.
     edited
         Whether the label map was changed after it was written.
+    corrections
+        What was changed, None if it is not known.
     """
 
     labels: Int32[np.ndarray, "h w"]
     micrograph: Micrograph
     confidence: Float[np.ndarray, "n"] | None = None
     edited: bool = False
+    corrections: HandCorrections | None = None
 
 
 def read_segmented(path: Path) -> Segmented:
@@ -408,7 +437,11 @@ def read_segmented(path: Path) -> Segmented:
     if micrograph.image.shape != labels.shape:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     if is_edited(labels, record):
-        return Segmented(labels, micrograph, edited=True)
+        corrections = record.corrections
+        known = corrections is not None and corrections.labels_sha256 == hash_labels(labels)
+        return Segmented(
+            labels, micrograph, edited=True, corrections=corrections if known else None
+        )
     known = len(record.confidence) == labels.max(initial=0)  # not in records of earlier versions
     return Segmented(labels, micrograph, np.array(record.confidence, float) if known else None)
 

@@ -179,7 +179,7 @@ def measure_file(path: Path, read: Callable[[Path], Segmented] = read_segmented)
     InputError
         If a file cannot be read, has changed, or the two differ in size.
     """
-    labels, micrograph, confidence, _ = read(path)
+    labels, micrograph, confidence, *_ = read(path)
     table = measure(labels, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
     table.insert(0, "image", path.stem)
     return table

@@ -130,6 +130,8 @@ def _record(
             "particles": len(result.table),
             "edited": result.edited,
             "struck_out": sorted(result.struck_out),
+            "corrections": result.corrections
+            and result.corrections.model_dump(exclude={"labels_sha256"}),
             "width_px": result.image.shape[1],
             "height_px": result.image.shape[0],
             "pixel_size_nm": result.pixel_size_nm,

@@ -12,7 +12,12 @@ from jaxtyping import Float, Integer
 from nanorender.files.acquisition import NO_ACQUISITION, Acquisition
 from nanorender.files.annotation import find_truth
 from nanorender.files.particlechoice import ParticleChoice
-from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
+from nanorender.files.segmentation import (
+    HandCorrections,
+    Segmented,
+    find_label_maps,
+    read_segmented,
+)
 from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import mark_struck_out, measure
 from nanorender.scoring.scores import LabelScores, score_labels
@@ -36,6 +41,7 @@ class ImageResult:
     edited : whether the label map was changed after it was segmented
     struck_out : labels of particles that were struck out by hand
     acquisition : conditions of the micrograph, where its header has them
+    corrections : what was changed, None if it is not known
     """
 
     name: str
@@ -49,6 +55,7 @@ class ImageResult:
     edited: bool = False
     struck_out: frozenset[int] = frozenset()
     acquisition: Acquisition = NO_ACQUISITION
+    corrections: HandCorrections | None = None
 
     @cached_property
     def kept_table(self) -> pd.DataFrame:
@@ -61,7 +68,6 @@ class ImageResult:
         if not self.struck_out:
             return self.labels
         return np.where(np.isin(self.labels, list(self.struck_out)), 0, self.labels)
-
     @cached_property
     def scores(self) -> LabelScores | None:
         """Agreement of the labels with the truth; None without one."""
@@ -114,7 +120,7 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        values, micrograph, confidence, edited = read(path)
+        values, micrograph, confidence, edited, corrections = read(path)
         table = measure(values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
         struck_out = frozenset()
         if choice is not None:
@@ -132,6 +138,7 @@ def read_results(
             edited=edited,
             struck_out=struck_out,
             acquisition=micrograph.acquisition,
+            corrections=corrections,
         )
         results.append(result)
     on_progress(len(results), len(paths))

@@ -11,8 +11,9 @@ from roifile import ImagejRoi
 
 import cli
 from nanorender.errors import InputError
+from nanorender.files.changes import count_changes
 from nanorender.files.checksums import file_sha256
-from nanorender.files.corrections import correct_label_maps, count_changes
+from nanorender.files.corrections import correct_label_maps
 from nanorender.files.export import export
 from nanorender.files.labeled import segmented_images
 from nanorender.files.segmentation import SegmentationRecord, read_segmented, write_segmentation

@@ -1,0 +1,35 @@
+"""Size classes of the histogram."""
+
+import numpy as np
+from jaxtyping import Float
+
+MOST_CLASSES = 40
+"""Largest number of classes, so that a single large particle does not thin out the others."""
+
+
+def size_classes(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
+    """Return the edges of the classes of a histogram.
+
+    The number of classes is the larger one of Sturges and of Freedman and Diaconis.
+
+    Parameters
+    ----------
+    sizes
+        (n,) sizes, at least one.
+
+    Returns
+    -------
+    array
+        (m,) edges in ascending order, at equal distances.
+
+    Examples
+    --------
+    >>> size_classes(np.array([10.0, 20.0, 20.0, 30.0])).tolist()
+    [10.0, 16.666666666666668, 23.333333333333336, 30.0]
+    >>> size_classes(np.array([10.0])).tolist()
+    [9.5, 10.5]
+    """
+    edges = np.histogram_bin_edges(sizes, "auto")
+    if len(edges) <= MOST_CLASSES + 1:
+        return edges
+    return np.histogram_bin_edges(sizes, MOST_CLASSES)
