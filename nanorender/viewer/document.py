@@ -214,11 +214,11 @@ def save_document(
     if record is None:
         raise InputError(f"{name} has no particles yet; segment the image before you save it")
     path = folder / name
-    _refuse_other_file(document, path)
     if folder.resolve() == document.micrograph.path.resolve().parent:
         raise InputError(
             f"{folder} is the folder of the micrographs; give another one for label maps"
         )
+    _refuse_other_file(document, path)
 
     # Number the particles, unless the label map had been edited elsewhere.
     automatic, corrected = document.automatic(), np.asarray(labels, np.int32)

@@ -23,7 +23,7 @@ NECK_PX = 0.75
 FRAGMENT_PX = 4
 """Number of pixels below which what a cut leaves belongs to the part beside it."""
 
-Point = tuple[float, float]
+Point = tuple[float | int, float | int]
 """Row and column in pixels, with the center of the first pixel at (0, 0)."""
 
 
@@ -172,9 +172,9 @@ def split_by_line(
     Examples
     --------
     >>> labels = np.ones((3, 7), np.int32)
-    >>> split_by_line(labels, (-1, 5), (3, 5), first_label=2).apply_to(labels)
-    >>> labels[1].tolist()
-    [1, 1, 1, 1, 1, 1, 2]
+    >>> split_by_line(labels, (-1, 4), (3, 4), first_label=2).apply_to(labels)
+    >>> labels[:, [0, 3, 5, 6]].tolist()
+    [[1, 1, 2, 2], [1, 1, 2, 2], [1, 1, 2, 2]]
     """
     # Find the particles on the line.
     rows, columns = line(*(round(each) for each in (*start, *end)))
@@ -254,7 +254,7 @@ def split_by_seeds(
     >>> labels[1:8, 1:8] = labels[4, 8] = labels[1:8, 9:15] = 1
     >>> split_by_seeds(labels, (4, 2), (4, 13), new_label=2).apply_to(labels)
     >>> np.bincount(labels.ravel())[1:].tolist()
-    [50, 42]
+    [49, 43]
     """
     # Check the points.
     label, other = label_at(labels, first), label_at(labels, second)

@@ -25,7 +25,7 @@ def size_classes(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
     Examples
     --------
     >>> size_classes(np.array([10.0, 20.0, 20.0, 30.0])).tolist()
-    [10.0, 16.666666666666668, 23.333333333333336, 30.0]
+    [10.0, 15.0, 20.0, 25.0, 30.0]
     >>> size_classes(np.array([10.0])).tolist()
     [9.5, 10.5]
     """

@@ -89,14 +89,14 @@ def apply_threshold(
     """
     present = set(np.unique(labels[labels > 0]).tolist())
     low = {int(label) for label in np.flatnonzero(confidence < least) + 1}
-    leave_out = (present & low) - edited_labels(labels, found) - dropped
+    leave_out = frozenset(present & low) - edited_labels(labels, found) - dropped
     occupied = set(np.unique(found[labels > 0]).tolist())
     put_back = dropped - low - present - occupied
     return Thresholded(_set_particles(found, leave_out, put_back), (dropped | leave_out) - put_back)
 
 
 def _set_particles(
-    found: Integer[np.ndarray, "h w"], leave_out: set[int], put_back: set[int]
+    found: Integer[np.ndarray, "h w"], leave_out: frozenset[int], put_back: frozenset[int]
 ) -> Edit:
     """Return the pixels of particles, 0 for those to leave out."""
     change = np.zeros(int(found.max(initial=0)) + 1, bool)

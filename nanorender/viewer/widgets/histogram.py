@@ -5,13 +5,14 @@ from jaxtyping import Float
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from nanorender.viewer.size_classes import size_classes
 
 BAR, MEDIAN = "#56b4e9", "#e69f00"  # Okabe and Ito, legible on light and dark themes
 FONT_PT = 8
-HEIGHT_PX = 150
+WIDTH_PX, HEIGHT_PX = 340, 150
 
 
 class Histogram(FigureCanvasQTAgg):
@@ -25,6 +26,10 @@ class Histogram(FigureCanvasQTAgg):
         self.setStyleSheet("background: transparent;")
         self.figure.patch.set_alpha(0)
         self.axes = self.figure.add_subplot()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (named by Qt)
+        """Return a size that leaves room for the image."""
+        return QSize(WIDTH_PX, HEIGHT_PX)
 
     def show_sizes(self, sizes: Float[np.ndarray, "n"], unit: str) -> None:
         """Draw the histogram of some sizes."""

@@ -10,11 +10,11 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 HEADINGS = {
     "label": "label",
     "equivalent_diameter": "diameter",
+    "confidence": "confidence",
     "area": "area",
     "min_feret": "min. Feret",
     "max_feret": "max. Feret",
     "circularity": "circularity",
-    "confidence": "confidence",
     "touches_frame": "at frame",
 }
 """Columns of the table and their headings, without units."""
@@ -44,15 +44,15 @@ class ParticleModel(QAbstractTableModel):
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 (named by Qt)
-        """Number of particles."""
+        """Return the number of particles."""
         return 0 if parent is not None and parent.isValid() else len(self.labels)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802 (named by Qt)
-        """Number of columns."""
+        """Return the number of columns."""
         return 0 if parent is not None and parent.isValid() else len(self._columns)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Text of a cell, or the value by which it is sorted."""
+        """Return the text of a cell, or the value by which it is sorted."""
         value = self._columns[index.column()][1][index.row()].item()
         if role == Qt.ItemDataRole.DisplayRole:
             return _text(value)
@@ -68,19 +68,19 @@ class ParticleModel(QAbstractTableModel):
         orientation: Qt.Orientation,
         role: int = Qt.ItemDataRole.DisplayRole,
     ) -> Any:
-        """Heading of a column."""
+        """Return the heading of a column."""
         if role != Qt.ItemDataRole.DisplayRole or orientation != Qt.Orientation.Horizontal:
             return None
         return self._columns[section][0]
 
 
-def _text(value: float | bool) -> str:
+def _text(value: float | int | bool) -> str:
     """Format a value with four digits; unknown ones are empty."""
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, int):
         return str(value)
-    return "" if np.isnan(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    return "" if np.isnan(value) else f"{value:#.4g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 class ParticleTable(QTableView):
