@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest docs pictures results clean
+.PHONY: demo test test-lowest test-napari docs pictures results clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/nanorender demo demo
@@ -61,6 +61,17 @@ test-lowest:
 	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python \
 		--resolution lowest-direct -e ".[test]"
 	$(VENV)-lowest/bin/python -m pytest
+
+# The tests of the napari plugin, in an environment of its own, since napari brings pytest plugins.
+# On Linux without a display they run in xvfb.
+ifeq ($(shell uname)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
+XVFB = xvfb-run -a -s "-screen 0 1600x1000x24"
+endif
+test-napari:
+	$(PYTHON) -m venv $(VENV)-napari
+	$(VENV)-napari/bin/python -m pip install --quiet -e ".[napari,test]"
+	$(XVFB) $(VENV)-napari/bin/python -m pytest -n 0 -W ignore::DeprecationWarning \
+		-p no:napari -p no:napari-plugin-engine -p no:npe2 tests/nanorender/viewer
 
 clean:
 	rm -rf $(VENV) demo

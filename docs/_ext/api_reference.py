@@ -23,7 +23,8 @@ def _modules() -> list[str]:
                 not module.ispkg
             ):
                 found.append(module.name)
-    return [name for name in found if not name.startswith("nanorender.commands")]
+    left_out = ("nanorender.commands", "nanorender.viewer.widgets")  # the latter need Qt
+    return [name for name in found if not name.startswith(left_out)]
 
 
 def _pages() -> dict[str, str]:

@@ -8,6 +8,7 @@ from napari.layers import Image, Labels, Layer
 from napari.qt.threading import create_worker
 from napari.viewer import Viewer
 from qtpy.QtCore import QThreadPool, QTimer
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 import nanorender
@@ -60,6 +61,7 @@ class Panel(QWidget):
         self._connect()
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
         self._adopt_open_layers()
 
     def _connect(self) -> None:
@@ -105,13 +107,14 @@ class Panel(QWidget):
         self._adopt(document, images, added[0], added[1] if len(added) > 1 else None)
         self.viewer.reset_view()
 
-    def _adopt_open_layers(self) -> None:
-        """Take over the layers that napari has opened with the reader."""
+    def _adopt_open_layers(self, document: Document | None = None) -> None:
+        """Take over the layers of a document, or the last ones opened with the reader."""
         known = [each for each in self.viewer.layers if DOCUMENT in each.metadata]
         if not known:
             return
-        document, images = (known[-1].metadata[key] for key in (DOCUMENT, IMAGES))
+        document = document or known[-1].metadata[DOCUMENT]
         same = [each for each in known if each.metadata[DOCUMENT] is document]
+        images = same[-1].metadata[IMAGES]
         image = next((each for each in same if isinstance(each, Image)), None)
         labels = next((each for each in same if isinstance(each, Labels)), None)
         if image is not None and (labels is not None or document.labels is None):
@@ -150,7 +153,10 @@ class Panel(QWidget):
         self._use(Tool.SELECT, True)
 
     def _release(self) -> None:
-        """Disconnect the layer of a label map."""
+        """Leave the layers as they are, with what is needed to go on with them."""
+        for layer in (self.layer, self.image_layer):
+            if layer is not None:
+                layer.metadata = layer.metadata | {DOCUMENT: self.document}
         if self._tools is not None:
             self._tools.remove()
         if self._overlay is not None:
@@ -175,6 +181,13 @@ class Panel(QWidget):
     def _on_inserted(self, event: object) -> None:
         if not self._busy and DOCUMENT in event.value.metadata and event.value is not self.layer:
             self._adopt_open_layers()
+
+    def _on_active(self, event: object) -> None:
+        """Go on with another image that is open when one of its layers is selected."""
+        layer = event.value
+        mine = layer is None or layer in (self.layer, self.image_layer)
+        if not (self._busy or mine) and DOCUMENT in layer.metadata:
+            self._adopt_open_layers(layer.metadata[DOCUMENT])
 
     def _on_removed(self, event: object) -> None:
         if not self._busy and event.value in (self.layer, self.image_layer):
@@ -254,12 +267,14 @@ class Panel(QWidget):
 
     def _on_segmented(self, asked: Document, result: object) -> None:
         """Show the particles that were found, unless another image was opened meanwhile."""
-        if self.document is not asked or self.image_layer not in self.viewer.layers:
+        now = self.document
+        if now is None or now.micrograph is not asked.micrograph:
+            self.form.message(f"{asked.micrograph.name} was closed before it was segmented.")
             return
         found, record = result.particles, result.record
         images, image = self.images, self.image_layer
         document = replace(
-            asked,
+            now,
             found=found.labels,
             labels=found.labels,
             confidence=found.confidence,
@@ -340,6 +355,19 @@ class Panel(QWidget):
                 place = np.mean(np.nonzero(mask), axis=1)
                 self.viewer.camera.center = (0, *self.layer.data_to_world(place))
 
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (named by Qt)
+        """Leave the mouse to napari while the tools cannot be seen."""
+        super().hideEvent(event)
+        if self._tools is not None:
+            self._tools.use(None)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (named by Qt)
+        """Use the chosen tool again."""
+        super().showEvent(event)
+        tool = self.form.tool()
+        if tool is not None:
+            self._use(tool, True)
+
     # Results
 
     def measure(self) -> None:
@@ -371,6 +399,8 @@ class Panel(QWidget):
         if self.document is None or self.layer is None:
             return False
         try:
+            if not self.form.folder.text().strip():
+                raise InputError("there is no folder to save in; give one beside the button Save")
             labels = np.array(self.layer.data)
             folder = Path(self.form.folder.text()).expanduser()
             least = self.form.confidence() if self.document.confidence is not None else 0.0
