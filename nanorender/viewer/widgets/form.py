@@ -105,21 +105,47 @@ class Form:
         self.message("Open a micrograph, a folder of micrographs or a study.")
 
     def message(self, text: str) -> None:
-        """Show a line at the bottom."""
+        """Show a line at the bottom.
+
+        Parameters
+        ----------
+        text
+            The line.
+        """
         self.text.setText(text)
 
     def tool(self) -> Tool | None:
-        """Return the tool whose button is down."""
+        """Return the tool whose button is down.
+
+        Returns
+        -------
+        Tool or None
+            None if none is.
+        """
         return next((tool for tool, button in self.tools.items() if button.isChecked()), None)
 
     def release_tools(self, but: Tool | None = None) -> None:
-        """Release the buttons of all tools, or of all but one."""
+        """Release the buttons of all tools, or of all but one.
+
+        Parameters
+        ----------
+        but
+            Tool whose button stays down.
+        """
         for tool, button in self.tools.items():
             if tool is not but:
                 button.setChecked(False)
 
     def set_open(self, is_open: bool, has_particles: bool) -> None:
-        """Enable what can be used."""
+        """Enable what can be used.
+
+        Parameters
+        ----------
+        is_open
+            Whether an image is open.
+        has_particles
+            Whether it has a label map.
+        """
         self.segment.setEnabled(is_open and self.progress.isHidden())
         for each in (*self.tools.values(), self.undo, self.redo, self.save):
             each.setEnabled(has_particles)
@@ -127,12 +153,26 @@ class Form:
             each.setEnabled(is_open)
 
     def set_segmenting(self, on: bool) -> None:
-        """Show that the segmentation runs."""
+        """Show that the segmentation runs.
+
+        Parameters
+        ----------
+        on
+            Whether it does.
+        """
         self.progress.setHidden(not on)
         self.segment.setEnabled(not on)
 
     def show_images(self, names: list[str], current: str) -> None:
-        """List the images of the folder; the list is hidden if there is only one."""
+        """List the images of the folder; the list is hidden if there is only one.
+
+        Parameters
+        ----------
+        names
+            Names of the images.
+        current
+            Name of the one that is open.
+        """
         with QSignalBlocker(self.image):
             self.image.clear()
             self.image.addItems(names)
@@ -140,17 +180,35 @@ class Form:
         self.image.setHidden(len(names) < 2)
 
     def confidence(self) -> float:
-        """Return the least confidence."""
+        """Return the least confidence.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
         return self.least.value() / STEPS
 
     def show_confidence(self, value: float) -> None:
-        """Move the slider of the least confidence without a signal."""
+        """Move the slider of the least confidence without a signal.
+
+        Parameters
+        ----------
+        value
+            From 0 to 1.
+        """
         with QSignalBlocker(self.least):
             self.least.setValue(round(value * STEPS))
         self._show_least()
 
     def enable_confidence(self, known: bool) -> None:
-        """Enable the slider where confidences are known."""
+        """Enable the slider where confidences are known.
+
+        Parameters
+        ----------
+        known
+            Whether they are.
+        """
         self.least.setEnabled(known)
         self.least_value.setEnabled(known)
 
@@ -160,7 +218,19 @@ class Form:
     def show_particles(
         self, table: pd.DataFrame, unit: str, chosen: int | None, changes: Changes
     ) -> None:
-        """Show table, histogram and counts."""
+        """Show table, histogram and counts.
+
+        Parameters
+        ----------
+        table
+            One row per particle.
+        unit
+            "nm" or "px".
+        chosen
+            Label of the particle whose row is selected, None for none.
+        changes
+            Corrections by hand.
+        """
         sizes = table[f"equivalent_diameter_{unit}"].to_numpy()
         text = f"<b>{len(sizes)}</b> particle{'s' if len(sizes) != 1 else ''}"
         if len(sizes):

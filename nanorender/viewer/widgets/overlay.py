@@ -32,7 +32,13 @@ class Overlay:
         self._marks: list[np.ndarray] = []
 
     def outline(self, mask: Bool[np.ndarray, "h w"] | None) -> None:
-        """Outline a particle, or none."""
+        """Outline a particle, or none.
+
+        Parameters
+        ----------
+        mask
+            (h, w) pixels of the particle, None for none.
+        """
         self._outlines = []
         if mask is not None and mask.any():
             rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))

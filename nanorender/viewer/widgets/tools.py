@@ -77,7 +77,13 @@ class MouseTools:
             self._viewer.mouse_drag_callbacks.remove(self._on_drag)
 
     def use(self, tool: Tool | None) -> None:
-        """Choose a tool; None leaves the mouse to napari's own."""
+        """Choose a tool; None leaves the mouse to napari's own.
+
+        Parameters
+        ----------
+        tool
+            The tool.
+        """
         self.tool = tool
         self.cancel()
         if tool is None:
