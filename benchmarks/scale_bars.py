@@ -16,8 +16,8 @@ from pathlib import Path
 from results import write_results
 
 from nanorender.files.collection import Reading, find_collection
-from nanorender.files.marks import read_marks, within_marks
 from nanorender.files.micrograph import read_micrograph
+from nanorender.files.scalebars.marks import read_marks, within_marks
 from unet.confidence import real_particles
 from unet.segment import segment_image
 

@@ -20,9 +20,9 @@ from nanorender.files.collection import (
     note_on_bars,
     read_scaled,
 )
-from nanorender.files.lettering import recognizes_text
-from nanorender.files.marks import read_marks, within_marks
 from nanorender.files.micrograph import Micrograph
+from nanorender.files.scalebars.lettering import recognizes_text
+from nanorender.files.scalebars.marks import read_marks, within_marks
 from nanorender.files.segmentation import (
     SegmentationRecord,
     read_record,

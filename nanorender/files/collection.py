@@ -11,10 +11,10 @@ from jaxtyping import Int32
 from nanorender.errors import InputError
 from nanorender.files.annotation import find_truth
 from nanorender.files.imagefolder import find_micrographs
-from nanorender.files.lettering import recognizes_text
-from nanorender.files.marks import SCALE_BAR_SOURCE, scale_by_bar
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsizetable import PixelSizeTable
+from nanorender.files.scalebars.lettering import recognizes_text
+from nanorender.files.scalebars.marks import SCALE_BAR_SOURCE, scale_by_bar
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import pytest
 from nanorender.errors import InputError, UnwritableError
 from nanorender.files.collection import Reading, find_collection, read_collection
 from nanorender.files.imagefile import read_pixels
-from nanorender.files.lettering import Lettering, Rectangle
-from nanorender.files.marks import Marks
+from nanorender.files.scalebars.lettering import Lettering
+from nanorender.files.scalebars.marks import Marks
+from nanorender.files.scalebars.rectangle import Rectangle
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.table import measure_file

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from nanorender.files.lettering import Lettering, Rectangle
-from nanorender.files.scalebar import find_scale_bar
+from nanorender.files.scalebars.lettering import Lettering
+from nanorender.files.scalebars.rectangle import Rectangle
+from nanorender.files.scalebars.scalebar import find_scale_bar
 from nanorender.imaging.publication import (
     Polygon,
     PublicationSettings,

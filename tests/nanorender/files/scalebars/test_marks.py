@@ -4,8 +4,8 @@ from PIL import Image
 
 from nanorender.errors import InputError
 from nanorender.files.collection import Reading, find_collection, read_collection
-from nanorender.files.lettering import recognizes_text
-from nanorender.files.marks import read_marks, within_marks
+from nanorender.files.scalebars.lettering import recognizes_text
+from nanorender.files.scalebars.marks import read_marks, within_marks
 from nanorender.imaging.publication import WHITE, Polygon, PublicationSettings, Text, publish
 
 NONE = PublicationSettings(panel_label=0, scale_bar=0, caption=0, arrow=0, info_bar=0)
@@ -64,7 +64,7 @@ def test_models_come_with_the_package(published, monkeypatch):
 
 
 def test_without_the_extra_an_unknown_pixel_size_is_refused(published, monkeypatch):
-    monkeypatch.setattr("nanorender.files.marks.recognizes_text", lambda: False)
+    monkeypatch.setattr("nanorender.files.scalebars.marks.recognizes_text", lambda: False)
     monkeypatch.setattr("nanorender.files.collection.recognizes_text", lambda: False)
     with pytest.raises(InputError, match="install the extra 'scalebar'"):
         list(find_collection(published, Reading()))

@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Bool, Integer
 
 from nanorender.files.imagefile import gray_values, read_pixels
-from nanorender.files.lettering import (
+from nanorender.files.micrograph import Micrograph
+from nanorender.files.scalebars.lettering import (
     Lettering,
-    Rectangle,
     recognize_line,
     recognize_text,
     recognizes_text,
 )
-from nanorender.files.micrograph import Micrograph
-from nanorender.files.scalebar import ScaleBar, eight_bits, find_scale_bar, lengths_agree
+from nanorender.files.scalebars.rectangle import Rectangle
+from nanorender.files.scalebars.scalebar import ScaleBar, eight_bits, find_scale_bar, lengths_agree
 
 LOWER_PART = 0.35
 """Part of an image, from below, that is searched again, enlarged, for small text."""

@@ -1,0 +1,1 @@
+"""Text and scale bars burnt into micrographs: recognized, measured and masked."""
