@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from nanorender.errors import InputError
 from nanorender.execution.cluster import check_cluster
+from nanorender.execution.interruptible import interruptible
 from nanorender.execution.workers import run_tasks
 from nanorender.files.atomic import PART_PREFIX
 from nanorender.files.dataset import (
@@ -92,7 +93,7 @@ def generate(
         # Refuse impossible recipes and unreachable clusters before writing any files.
         if scheduler is not None:
             check_cluster(scheduler)
-        sample_scene(
+        interruptible(sample_scene)(
             _recipe(text).for_sample(seed, 0), np.random.default_rng([seed, 0]).spawn(1)[0]
         )
         create_dataset(folder, recipe.description, text, seed, count)
@@ -107,11 +108,13 @@ def generate(
         work = partial(make_sample, text, seed, folder.resolve())
         # The first sample compiles the kernels if necessary; the workers load them from the cache.
         alone = 1 if scheduler is None else 0
-        for tasks, crew in ((missing[:alone], 1), (missing[alone:], workers)):
-            for _ in run_tasks(work, tasks, crew, scheduler):
-                done += 1
-                on_progress(done, len(wanted))
-        _remove_torn_files(folder, shard)  # of killed workers
+        try:
+            for tasks, crew in ((missing[:alone], 1), (missing[alone:], workers)):
+                for _ in run_tasks(work, tasks, crew, scheduler):
+                    done += 1
+                    on_progress(done, len(wanted))
+        finally:
+            _remove_torn_files(folder, shard)  # of killed workers
     return info
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int32, UInt8, UInt16
 
+from nanorender.execution.interruptible import interruptible
 from nanorender.imaging.detector import detect
 from nanorender.imaging.dirt import substrate_texture
 from nanorender.imaging.exposure import expose
@@ -47,13 +48,15 @@ class Sample:
     scene: Scene
 
 
+@interruptible
 def render(
     recipe: Recipe, seed: int, index: int, on_stage: Callable[[str], None] = lambda done: None
 ) -> Sample:
     """Render sample `index` of the unlimited series that a recipe and a seed define.
 
     A sample depends on (recipe, seed, index) alone. Each step draws from its own random stream, so
-    a change in one step leaves the others unchanged; new streams are appended last.
+    a change in one step leaves the others unchanged; new streams are appended last. Ctrl-C and
+    other signals interrupt it at any time.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,8 @@ from nanorender.execution.tasks import Result, Task
 MOST_KILLS = 3
 """Number of killed workers after which a task is given up for lack of memory."""
 
-SHUTDOWN_TIMEOUT_S = 10.0
-"""Time for a worker to finish its task when the run is stopped, before it is killed."""
+SHUTDOWN_TIMEOUT_S = 1.0
+"""Time for workers to finish their tasks when the run is stopped, before they are killed."""
 
 POLL_S = 1.0
 """Time between searches for workers that were killed at their start."""
@@ -200,8 +201,9 @@ def _stop(busy: dict) -> None:
     """Let workers finish their tasks, which may be nearly done; kill those that time out."""
     for connection in busy:
         connection.close()
+    latest = time.monotonic() + SHUTDOWN_TIMEOUT_S
     for process, _ in busy.values():
-        process.join(SHUTDOWN_TIMEOUT_S)
+        process.join(max(0.0, latest - time.monotonic()))
         if process.is_alive():
             process.kill()
 

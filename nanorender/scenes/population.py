@@ -35,6 +35,24 @@ class Population(Settings):
     material: str
     """Name of the material in the recipe."""
 
+    def typical_length_nm(self) -> float:
+        """Return the typical longest dimension of these particles.
+
+        Returns
+        -------
+        length : length, nm
+
+        Examples
+        --------
+        >>> rods = Population(templates=["rod"], diameter_nm=50, aspect=4, material="silver")
+        >>> rods.typical_length_nm()
+        100.0
+        """
+        diameter = self.diameter_nm.typical()
+        if self.length_nm is not None:
+            return max(diameter, self.length_nm.typical())
+        return diameter * max(1.0, self.aspect.typical()) ** 0.5
+
 
 def draw_bodies(population: Population, count: int, rng: np.random.Generator) -> Bodies:
     """Draw the sizes and rotations of particles.

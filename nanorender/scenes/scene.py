@@ -21,11 +21,15 @@ from nanorender.scenes.templates import Template, TemplateTable, template_table
 from nanorender.settings import Settings
 
 _MAX_BYTES = 8 << 30  # memory of one image
+_MAX_HOURS = 0.5  # of one image
 _MAX_TILT_DEG = 60.0
 
 # Measured on sio2 and tio2 with 4e3 to 4e5 particles and 500 to 4000 pixels, one core of a Zen 4.
 _PARTICLE_BYTES, _RENDERED_PIXEL_BYTES, _PIXEL_BYTES = 600, 60, 8
 _PARTICLE_S, _RENDERED_PIXEL_S = 8e-6, 2e-7
+
+# Measured on rods and spheres that lie 10 to 200 deep: a pair of particles in neighboring cells.
+_PAIR_S = 4e-8
 
 
 class Camera(Settings):
@@ -67,7 +71,7 @@ class SceneSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_into_memory(self) -> "SceneSettings":
-        if problem := _excess(self.particle_count.typical(), self.camera):
+        if problem := _excess(self.particle_count.typical(), self):
             raise ValueError(problem)
         return self
 
@@ -102,19 +106,32 @@ class SceneSettings(Settings):
         return {**BUILT_IN, **self.templates}
 
 
-def _excess(particles: float, camera: Camera) -> str:
-    """Return an error text if an image takes more memory than allowed, else an empty one."""
+def _excess(particles: float, settings: SceneSettings) -> str:
+    """Return an error text if an image takes too much memory or time, else an empty one."""
+    camera = settings.camera
     rendered, image = camera.render_px**2, camera.image_px**2
     need = particles * _PARTICLE_BYTES + rendered * _RENDERED_PIXEL_BYTES + image * _PIXEL_BYTES
-    if need <= _MAX_BYTES:
-        return ""
     hours = (particles * _PARTICLE_S + rendered * _RENDERED_PIXEL_S) / 3600
+    hours += _neighbor_pairs(particles, settings) * _PAIR_S / 3600
+    if need <= _MAX_BYTES and hours <= _MAX_HOURS:
+        return ""
     return (
-        f"{particles:.3g} particles rendered at {camera.render_px} x {camera.render_px} pixels "
-        f"need about {need / 2**30:.3g} GiB of memory and {hours:.2g} hours per image, more than "
-        f"the limit of {_MAX_BYTES >> 30} GiB; decrease particle_count and field_nm, render_px or "
-        "image_px"
+        f"{particles:.3g} particles on {settings.field_nm:.4g} nm, rendered at "
+        f"{camera.render_px} x {camera.render_px} pixels, need about {need / 2**30:.3g} GiB of "
+        f"memory and {hours:.2g} hours per image, more than the limit of {_MAX_BYTES >> 30} GiB or "
+        f"{_MAX_HOURS} hours; decrease particle_count, render_px or image_px"
     )
+
+
+def _neighbor_pairs(particles: float, settings: SceneSettings) -> float:
+    """Estimate how many pairs of particles placement looks at: they grow with the square of both.
+
+    A search visits the 3 x 3 cells of the grid around a particle, each as wide as one.
+    """
+    shares = np.array([kind.share for kind in settings.particles])
+    lengths = [kind.typical_length_nm() for kind in settings.particles]
+    visited = (3.0 * float(shares @ lengths) / float(shares.sum()) / settings.field_nm) ** 2
+    return 0.5 * particles**2 * min(1.0, visited) * settings.placement.neighbor_searches()
 
 
 def _check_view(camera: Camera, pixel_size_nm: float, field_nm: float) -> None:
@@ -234,8 +251,8 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
     Raises
     ------
     InputError
-        If the view is larger than the field, the scene takes too much memory, or a distribution map
-        cannot be read.
+        If the view is larger than the field, the scene takes too much memory or time, or a
+        distribution map cannot be read.
 
     Examples
     --------
@@ -251,7 +268,7 @@ def sample_scene(settings: SceneSettings, rng: np.random.Generator) -> Scene:
     """
     view = _draw_view(settings.camera, settings.field_nm, rng)
     drawn = settings.particle_count.draw(rng)
-    if problem := _excess(drawn, settings.camera):
+    if problem := _excess(drawn, settings):
         raise InputError(problem)
     count = round(drawn)
     shares = np.array([kind.share for kind in settings.particles])

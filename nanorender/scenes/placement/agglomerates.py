@@ -50,6 +50,10 @@ class Agglomerates(RandomPlacement):
         xy = _grow(groups, parents, angles, on_top, self.compactness, covered, grid)
         return settle_groups(xy, groups, covered)
 
+    def neighbor_searches(self) -> float:
+        """Count those of the positions tried, too."""
+        return 1.0 + _ATTEMPTS
+
 
 @kernel
 def _grow(groups, parents, angles, on_top, compactness, covered, grid):

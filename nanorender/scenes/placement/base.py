@@ -54,6 +54,15 @@ class PlacementBase(Settings):
             If a map cannot be read or is black.
         """
 
+    def neighbor_searches(self) -> float:
+        """Return how often neighbors are searched for each particle, for estimates of time.
+
+        Returns
+        -------
+        searches : mean number of searches; settling takes one
+        """
+        return 1.0
+
 
 class Grouping(NamedTuple):
     """Particles assigned to groups.

@@ -47,6 +47,10 @@ class Scattered(RandomPlacement):
         z = settle(xy, overlap, covered)
         return Arrangement(np.column_stack([xy, z]), np.arange(count))
 
+    def neighbor_searches(self) -> float:
+        """Count those of the positions tried, too."""
+        return 1.0 + _ATTEMPTS * self.apart
+
 
 @kernel
 def _first_free(order, positions, looks, covered, grid):

@@ -89,6 +89,14 @@ def test_a_zoom_drawn_so_that_the_view_is_larger_than_the_field_is_refused():
         _ = [draw(seed=seed, field_nm=900, camera=camera) for seed in range(20)]
 
 
+def test_placements_that_search_more_neighbors_are_refused_earlier():
+    crowd = {"particle_count": 1e6, "field_nm": 2000}
+    settings(**crowd, placement={"kind": "scattered"})
+    for placement in ({"kind": "scattered", "apart": 1.0}, {"kind": "agglomerates"}):
+        with pytest.raises(ValidationError, match="hours"):
+            settings(**crowd, placement=placement)
+
+
 def test_too_many_particles_are_refused_with_the_cost():
     count = {"kind": "normal", "mean": 10, "sd": 1e12, "minimum": 1}
     with pytest.raises(InputError, match="GiB of memory"):
@@ -99,7 +107,8 @@ def test_too_many_particles_are_refused_with_the_cost():
     ("changes", "said"),
     [
         ({"particles": [kind(templates=["sphear"])]}, "no template 'sphear'"),
-        ({"particle_count": 1e9}, r"about 559 GiB of memory and 2\.2 hours"),
+        ({"particle_count": 1e9}, r"about 559 GiB of memory and 3\.4e\+05 hours"),
+        ({"particle_count": 3e6, "field_nm": 2000}, r"GiB of memory and 19 hours .* 0\.5 hours"),
         ({"field_nm": 900}, "view of 200 pixels, 1000 nm, is larger than the field"),
         ({"particles": [kind(diameter_nm=6000)]}, "particles of 6000 nm are larger than the"),
         ({"particles": []}, "particles"),
