@@ -53,7 +53,9 @@ def measure(
         Reads(),
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Output file, .csv or .parquet."), WritesFile()
+        Path,
+        typer.Option("-o", "--out", help="Output file, .csv, .parquet or .xlsx."),
+        WritesFile(),
     ] = Path("particles.csv"),
     workers: Workers = CORES,
     scheduler: Scheduler = None,

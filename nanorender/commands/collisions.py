@@ -17,7 +17,7 @@ from nanorender.errors import InputError
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
-NEVER_READ = (".csv", ".parquet", ".html")
+NEVER_READ = (".csv", ".parquet", ".xlsx", ".html")
 """Extensions of tables and pages, which no command reads from the top level of a folder."""
 
 NEVER_KEPT = ("recipe.toml", "command.toml")

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,11 @@ from nanorender.files.atomic import atomic_file, write_text
 from nanorender.files.checksums import file_sha256
 from nanorender.files.particlechoice import ParticleChoice, check_choice
 from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
+from nanorender.files.spreadsheet import write_sheet
 from nanorender.measuring.measure import column_descriptions, mark_struck_out, measure
+
+FORMATS = ".csv, .parquet or .xlsx"
+"""Extensions of the tables that `tabulate` writes."""
 
 
 class MeasurementOutcome(NamedTuple):
@@ -89,12 +93,12 @@ def tabulate(
 
     The rows of each image are kept beside `out` until all are complete, so that an interrupted or
     partly failed measurement resumes, and memory holds one image at a time. Only a Parquet file
-    requires the whole table in memory.
+    requires the whole table in memory. An Excel sheet holds at most 1,048,575 particles.
 
     Parameters
     ----------
     labels : folder of label maps
-    out : file of the table, .csv or .parquet
+    out : file of the table, .csv, .parquet or .xlsx
     workers : number of processes
     scheduler : address of a Dask scheduler; None for processes on this machine
     on_progress : called with the number of maps measured so far and their total
@@ -111,7 +115,7 @@ def tabulate(
     ------
     InputError
         If the folder holds no label maps, none can be measured, the choice was made for other label
-        maps, or the table has another extension or cannot be written.
+        maps, or the table has another extension, does not fit an Excel sheet or cannot be written.
     """
     paths = find_label_maps(labels)
     check_table_name(out)
@@ -151,15 +155,23 @@ def check_table_name(out: Path) -> None:
     Raises
     ------
     InputError
-        If it is a folder, has an extension other than .csv and .parquet, or needs a package that is
-        not installed.
+        If it is a folder, has another extension, or needs a package that is not installed.
     """
     if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a .csv or .parquet file")
-    if out.suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"{out} must end in .csv or .parquet; Excel opens .csv files")
-    if _is_parquet(out) and find_spec("pyarrow") is None:
-        raise InputError(f"{out} needs pyarrow: pip install 'nanorender[parquet]', or write a CSV")
+        raise InputError(f"{out} is a folder; give the name of a {FORMATS} file")
+    match out.suffix.lower():
+        case ".csv":
+            return
+        case ".parquet":
+            package, extra = "pyarrow", "parquet"
+        case ".xlsx":
+            package, extra = "openpyxl", "excel"
+        case _:
+            raise InputError(f"{out} must end in {FORMATS}")
+    if find_spec(package) is None:
+        raise InputError(
+            f"{out} needs {package}: pip install 'nanorender[{extra}]', or write a .csv file"
+        )
 
 
 def measure_file(path: Path, read: Callable[[Path], Segmented] = read_segmented) -> pd.DataFrame:
@@ -214,11 +226,6 @@ def measure_into(
     return part, ""
 
 
-def _is_parquet(path: Path) -> bool:
-    """Return whether a table is to be written as Parquet."""
-    return path.suffix.lower() == ".parquet"
-
-
 def _content(path: Path, reader: str, extra: ExtraColumns) -> str:
     """Return a hash of a label map, its record, its reader, the columns and the version."""
     made_by = f"{__version__} {path.stem} {reader} {','.join(column_descriptions(1.0))}"
@@ -240,18 +247,35 @@ def _join(tables: Mapping[Path, Path], out: Path) -> None:
         return
     headers = {path: _header(table) for path, table in tables.items()}
     _refuse_mixed_units(headers)
-    if _is_parquet(out):
-        # Keep names of images such as 000123 from being read as numbers.
-        read = [pd.read_csv(table, dtype={"image": str}) for table in tables.values()]
-        filled = [table for table in read if len(table)]
-        with atomic_file(out) as whole:
-            joined = pd.concat(filled, ignore_index=True) if filled else read[0]
-            joined.to_parquet(whole, engine="pyarrow", index=False)
-        return
-    with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(next(iter(headers.values())))
-        for table in tables.values():
-            file.write(table.read_text(encoding="utf-8").partition("\n")[2])
+    match out.suffix.lower():
+        case ".parquet":
+            _join_parquet(tables.values(), out)
+        case ".xlsx":
+            write_sheet(_records(tables.values()), out)
+        case _:
+            with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(next(iter(headers.values())))
+                for table in tables.values():
+                    file.write(table.read_text(encoding="utf-8").partition("\n")[2])
+
+
+def _join_parquet(tables: Iterable[Path], out: Path) -> None:
+    """Concatenate tables in a Parquet file."""
+    # Keep names of images such as 000123 from being read as numbers.
+    read = [pd.read_csv(table, dtype={"image": str}) for table in tables]
+    filled = [table for table in read if len(table)]
+    with atomic_file(out) as whole:
+        joined = pd.concat(filled, ignore_index=True) if filled else read[0]
+        joined.to_parquet(whole, engine="pyarrow", index=False)
+
+
+def _records(tables: Iterable[Path]) -> Iterator[Sequence[object]]:
+    """Yield the names of the columns, and the row of each particle."""
+    for number, path in enumerate(tables):
+        table = pd.read_csv(path, dtype={"image": str})
+        if number == 0:
+            yield list(table.columns)
+        yield from table.astype(object).where(table.notna(), None).itertuples(index=False)
 
 
 def _header(table: Path) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from nanorender.errors import InputError
 from nanorender.files.segmentation import read_mask
+from nanorender.files.spreadsheet import write_sheet
 from nanorender.files.tiff import write_labels
 from nanorender.measuring import table as module
 from nanorender.measuring.table import tabulate
@@ -109,9 +110,9 @@ def test_a_name_of_digits_stays_a_name_in_parquet(tmp_path):
     assert pd.read_parquet(tmp_path / "a.parquet")["image"].tolist() == ["000123"]
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.txt", "a"])
+@pytest.mark.parametrize("name", ["a.xls", "a.txt", "a"])
 def test_tables_of_other_extensions_are_refused(maps, tmp_path, name):
-    with pytest.raises(InputError, match=r"must end in \.csv or \.parquet"):
+    with pytest.raises(InputError, match=r"must end in \.csv, \.parquet or \.xlsx"):
         tabulate(maps, tmp_path / name, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["maps"]
 
@@ -120,3 +121,42 @@ def test_parquet_without_pyarrow_is_refused_with_the_remedy(maps, tmp_path, monk
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nanorender\[parquet\]"):
         tabulate(maps, tmp_path / "a.parquet", 1)
+
+
+def test_an_excel_file_holds_what_the_csv_file_holds(maps, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra 'excel' is not installed")
+    tabulate(maps, tmp_path / "a.csv", 1)
+    tabulate(maps, tmp_path / "a.xlsx", 1)
+    (sheet,) = openpyxl.load_workbook(tmp_path / "a.xlsx").worksheets
+    names, *rows = sheet.values
+    expected = pd.read_csv(tmp_path / "a.csv", dtype={"image": str})
+    written = pd.DataFrame(rows, columns=names).astype(expected.dtypes)
+    pd.testing.assert_frame_equal(written, expected)
+    assert sheet.freeze_panes == "A2"
+    assert sorted(path.name for path in tmp_path.iterdir() if path != maps) == ["a.csv", "a.xlsx"]
+
+
+def test_names_of_images_stay_texts_in_excel(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra 'excel' is not installed")
+    rows = [["image", "diameter_nm"], ["000123", 1.5], ["=1+1", None]]
+    write_sheet(rows, tmp_path / "a.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    assert [list(row) for row in sheet.values] == rows
+    assert {cell.data_type for cell in sheet["A"]} == {"s"}
+
+
+def test_too_many_particles_for_excel_are_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl", reason="the extra 'excel' is not installed")
+    monkeypatch.setattr("nanorender.files.spreadsheet.MOST_ROWS", 3)
+    write_sheet([["a"], [1], [2]], tmp_path / "full.xlsx")
+    with pytest.raises(InputError, match=r"more than the 2 rows .* write a \.csv"):
+        write_sheet([["a"], [1], [2], [3]], tmp_path / "a.xlsx")
+    with pytest.raises(InputError, match="control characters"):
+        write_sheet([["a"], ["bell \x07"]], tmp_path / "b.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["full.xlsx"]
+
+
+def test_excel_without_openpyxl_is_refused_with_the_remedy(maps, tmp_path, monkeypatch):
+    monkeypatch.setattr("nanorender.measuring.table.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"nanorender\[excel\]"):
+        tabulate(maps, tmp_path / "a.xlsx", 1)
