@@ -15,6 +15,9 @@ _BOTH_WAYS = 0.25  # share of darker particles, and of brighter ones
 _LEAST_CONTRAST = 0.5  # in standard deviations of the surroundings
 _FULL = 0.85  # covered share of an image
 _RAGGED = 0.85  # median solidity
+_SEPARABLE = 0.8  # separability from which a threshold finds objects
+_LEAST_OVERLAP = 0.4  # of particles and objects; 0.6 and more in rendered images
+_MOST_MISSED = 0.3  # share of the objects
 
 
 def doubts(results: Sequence[ImageResult]) -> list[str]:
@@ -77,6 +80,15 @@ def _is_cut_into_pieces(result: ImageResult) -> bool:
     return float(np.median(table["solidity"].to_numpy(float))) < _RAGGED
 
 
+def _is_unlike_threshold(result: ImageResult) -> bool:
+    """Whether a threshold separates another area, or objects where there are no particles."""
+    agreement = result.threshold_agreement
+    if agreement.separability < _SEPARABLE:
+        return False
+    missed = max(_MOST_MISSED * agreement.objects, _LEAST_PARTICLES)
+    return agreement.overlap < _LEAST_OVERLAP or agreement.missed > missed
+
+
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     (
         _is_unsure,
@@ -97,6 +109,11 @@ CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
         _is_cut_into_pieces,
         "In {images}, ragged particles in contact cover nearly the whole image: texture may have "
         "been cut into pieces.",
+    ),
+    (
+        _is_unlike_threshold,
+        "In {images}, a simple threshold separates objects of another area or number than the "
+        "particles: particles may have been missed, or background taken for them.",
     ),
 )
 """Checks of an image, and what is said of the images that they find."""

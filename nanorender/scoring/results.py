@@ -21,6 +21,7 @@ from nanorender.files.segmentation import (
 from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import mark_struck_out, measure
 from nanorender.scoring.scores import LabelScores, score_labels
+from nanorender.scoring.thresholding import ThresholdAgreement, agreement_with_threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,11 @@ class ImageResult:
     def contrasts(self) -> Float[np.ndarray, "n"]:
         """Contrast of particles with their surroundings, see `measuring.contrast`."""
         return contrasts(self.kept_labels, self.image)
+
+    @cached_property
+    def threshold_agreement(self) -> ThresholdAgreement:
+        """Agreement of the particles with a threshold, see `scoring.thresholding`."""
+        return agreement_with_threshold(self.image, self.labels)
 
     @cached_property
     def true_table(self) -> pd.DataFrame | None:

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from nanorender.measuring.measure import measure
+from nanorender.randomization import read_recipe_source
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
 from nanorender.rendering import render
 from nanorender.scoring.plausibility import doubts
 from nanorender.scoring.results import ImageResult
+from nanorender.scoring.thresholding import agreement_with_threshold
 
 GENUINE = [(name, index) for name in preset_names() for index in range(3)]
 
@@ -88,3 +90,56 @@ def test_the_images_are_named():
     found = doubts([fine, *(result(image, labels, name=name) for name in "abcd")])
     only(found, "In 4 images (a, b, c and others), the particles")
     assert doubts([]) == []
+
+
+def bright_squares(count=8):
+    """A label map of squares, and an image in which they are brighter than the noise."""
+    labels = grid(count)
+    image = noise(labels.shape)
+    image[labels > 0] += 90
+    return image, labels
+
+
+def test_missed_particles_are_doubted():
+    image, labels = bright_squares()
+    assert doubts([result(image, labels)]) == []
+    only(doubts([result(image, np.where(labels % 4 == 1, labels, 0))]), "may have been missed")
+    only(doubts([result(image, np.zeros_like(labels))]), "may have been missed")
+    few = np.where(labels % 2 == 1, labels, 0)  # half of the area, but 32 squares are missed
+    only(doubts([result(image, few)]), "may have been missed")
+    assert doubts([result(image, np.where(labels > 5, labels, 0))]) == []
+
+
+def test_missed_dark_particles_are_doubted():
+    image, labels = bright_squares()
+    assert doubts([result(255 - image, labels)]) == []
+    missing = np.where(labels % 4 == 1, labels, 0)
+    only(doubts([result(255 - image, missing)]), "may have been missed")
+
+
+def test_background_in_particles_is_doubted():
+    image, labels = bright_squares()
+    around = np.ones_like(labels)  # one particle around all squares but a strip
+    around[:, -25:] = 0
+    only(doubts([result(image, around)]), "background taken for them")
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_random_rendered_images_agree_with_a_threshold_or_have_none(index):
+    sample = render(read_recipe_source("any").for_sample(0, index), 0, index)
+    agreement = agreement_with_threshold(sample.image, sample.labels)
+    assert agreement.separability < 0.8 or agreement.overlap > 0.6
+    assert agreement.separability < 0.8 or agreement.missed <= 1
+
+
+def test_an_image_of_one_gray_level_has_nothing_to_separate():
+    flat = np.full((30, 30), 7, np.uint8)
+    assert agreement_with_threshold(flat, np.zeros((30, 30), np.int32)) == (0.0, 0.0, 0, 0)
+
+
+def test_large_images_are_compared_in_fewer_pixels(monkeypatch):
+    image, labels = bright_squares()
+    monkeypatch.setattr("nanorender.scoring.thresholding.LARGEST_PX", 100)
+    agreement = agreement_with_threshold(image, labels)
+    assert (agreement.objects, agreement.missed) == (64, 0)
+    assert agreement.overlap > 0.7
