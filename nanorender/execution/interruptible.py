@@ -10,13 +10,13 @@ from typing import Any, ParamSpec, TypeVar
 from nanorender.execution.tasks import Result
 
 Arguments = ParamSpec("Arguments")
-Value = TypeVar("Value")
+Produced = TypeVar("Produced")
 
 POLL_S = 0.2
 """Time between looks for a signal; Windows delivers none while it waits for a thread."""
 
 
-def interruptible(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
+def interruptible(function: Callable[Arguments, Produced]) -> Callable[Arguments, Produced]:
     """Let signals interrupt a function at once, whatever compiled code it is in.
 
     Python calls the handler of a signal in the main thread, between two steps of its interpreter.
@@ -45,7 +45,7 @@ def interruptible(function: Callable[Arguments, Value]) -> Callable[Arguments, V
     """
 
     @functools.wraps(function)
-    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Value:
+    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Produced:
         if threading.current_thread() is not threading.main_thread():
             return function(*arguments, **named)
         return _call_in_thread(lambda: function(*arguments, **named))

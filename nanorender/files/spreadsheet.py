@@ -11,7 +11,7 @@ MOST_ROWS = 1_048_576
 """Rows of a sheet of Excel."""
 
 
-def write_sheet(rows: Iterable[Sequence[object]], out: Path) -> None:
+def write_excel_sheet(rows: Iterable[Sequence[object]], out: Path) -> None:
     """Write an Excel file of one sheet whose first row, the names of the columns, stays in view.
 
     Memory holds one row at a time. The same rows give the same cells, but not the same bytes, since
@@ -34,7 +34,7 @@ def write_sheet(rows: Iterable[Sequence[object]], out: Path) -> None:
     --------
     >>> from openpyxl import load_workbook
     >>> path = getfixture("tmp_path") / "sizes.xlsx"
-    >>> write_sheet([["image", "diameter_nm"], ["000123", 42.5]], path)
+    >>> write_excel_sheet([["image", "diameter_nm"], ["000123", 42.5]], path)
     >>> list(load_workbook(path).active.values)
     [('image', 'diameter_nm'), ('000123', 42.5)]
     """
@@ -58,7 +58,7 @@ def write_sheet(rows: Iterable[Sequence[object]], out: Path) -> None:
         book.save(part)
 
 
-def _cell(sheet: Any, value: object, out: Path) -> Any:
+def _cell(sheet: Any, value: Any, out: Path) -> Any:
     """Return a cell in which a text is a text, not a formula."""
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.utils.exceptions import IllegalCharacterError

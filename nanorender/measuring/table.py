@@ -17,7 +17,7 @@ from nanorender.files.atomic import atomic_file, write_text
 from nanorender.files.checksums import file_sha256
 from nanorender.files.particlechoice import ParticleChoice, check_choice
 from nanorender.files.segmentation import Segmented, find_label_maps, read_segmented
-from nanorender.files.spreadsheet import write_sheet
+from nanorender.files.spreadsheet import write_excel_sheet
 from nanorender.measuring.measure import column_descriptions, mark_struck_out, measure
 
 FORMATS = ".csv, .parquet or .xlsx"
@@ -251,7 +251,7 @@ def _join(tables: Mapping[Path, Path], out: Path) -> None:
         case ".parquet":
             _join_parquet(tables.values(), out)
         case ".xlsx":
-            write_sheet(_records(tables.values()), out)
+            write_excel_sheet(_records(tables.values()), out)
         case _:
             with atomic_file(out) as whole, whole.open("w", encoding="utf-8", newline="\n") as file:
                 file.write(next(iter(headers.values())))

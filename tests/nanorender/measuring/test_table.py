@@ -4,7 +4,7 @@ import pytest
 
 from nanorender.errors import InputError
 from nanorender.files.segmentation import read_mask
-from nanorender.files.spreadsheet import write_sheet
+from nanorender.files.spreadsheet import write_excel_sheet
 from nanorender.files.tiff import write_labels
 from nanorender.measuring import table as module
 from nanorender.measuring.table import tabulate
@@ -139,7 +139,7 @@ def test_an_excel_file_holds_what_the_csv_file_holds(maps, tmp_path):
 def test_names_of_images_stay_texts_in_excel(tmp_path):
     openpyxl = pytest.importorskip("openpyxl", reason="the extra 'excel' is not installed")
     rows = [["image", "diameter_nm"], ["000123", 1.5], ["=1+1", None]]
-    write_sheet(rows, tmp_path / "a.xlsx")
+    write_excel_sheet(rows, tmp_path / "a.xlsx")
     sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
     assert [list(row) for row in sheet.values] == rows
     assert {cell.data_type for cell in sheet["A"]} == {"s"}
@@ -148,11 +148,11 @@ def test_names_of_images_stay_texts_in_excel(tmp_path):
 def test_too_many_particles_for_excel_are_refused_and_nothing_is_left(tmp_path, monkeypatch):
     pytest.importorskip("openpyxl", reason="the extra 'excel' is not installed")
     monkeypatch.setattr("nanorender.files.spreadsheet.MOST_ROWS", 3)
-    write_sheet([["a"], [1], [2]], tmp_path / "full.xlsx")
+    write_excel_sheet([["a"], [1], [2]], tmp_path / "full.xlsx")
     with pytest.raises(InputError, match=r"more than the 2 rows .* write a \.csv"):
-        write_sheet([["a"], [1], [2], [3]], tmp_path / "a.xlsx")
+        write_excel_sheet([["a"], [1], [2], [3]], tmp_path / "a.xlsx")
     with pytest.raises(InputError, match="control characters"):
-        write_sheet([["a"], ["bell \x07"]], tmp_path / "b.xlsx")
+        write_excel_sheet([["a"], ["bell \x07"]], tmp_path / "b.xlsx")
     assert [path.name for path in tmp_path.iterdir()] == ["full.xlsx"]
 
 
