@@ -91,7 +91,7 @@ def agreement_with_threshold(
     # Count the objects, and those without particles
     areas = np.bincount(labels.ravel())[1:]
     typical = float(np.median(areas[areas > 0])) if areas.any() else 0.0
-    components = label_components(separated, connectivity=1)
+    components = np.asarray(label_components(separated, connectivity=1))
     size = np.bincount(components.ravel())
     shared = np.bincount(components[found], minlength=len(size))
     objects = size >= max(_LEAST_RELATIVE_AREA * typical, SMALLEST_OBJECT_PX / step**2)
