@@ -7,7 +7,7 @@ LARGEST_SHARE = 0.25  # of the width of the picture
 UNITS = ((1e6, "mm"), (1e3, "µm"), (1.0, "nm"))  # nm per unit, from the largest
 
 
-class Bar(NamedTuple):
+class DrawnBar(NamedTuple):
     """A scale bar.
 
     Attributes
@@ -20,7 +20,7 @@ class Bar(NamedTuple):
     text: str
 
 
-def scale_bar(width_px: int, pixel_size_nm: float | None) -> Bar:
+def scale_bar(width_px: int, pixel_size_nm: float | None) -> DrawnBar:
     """Choose the longest bar of 1, 2 or 5 times a power of ten within a quarter of the width.
 
     Parameters
@@ -35,7 +35,7 @@ def scale_bar(width_px: int, pixel_size_nm: float | None) -> Bar:
     Examples
     --------
     >>> scale_bar(1000, 2.5), scale_bar(1000, None)
-    (Bar(length_px=200.0, text='500 nm'), Bar(length_px=200.0, text='200 px'))
+    (DrawnBar(length_px=200.0, text='500 nm'), DrawnBar(length_px=200.0, text='200 px'))
     >>> scale_bar(1000, 50.0).text
     '10 µm'
     """
@@ -44,6 +44,6 @@ def scale_bar(width_px: int, pixel_size_nm: float | None) -> Bar:
     power = 10.0 ** math.floor(math.log10(longest))
     length = power * max(step for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9))
     if pixel_size_nm is None:
-        return Bar(length, f"{length:g} px")
+        return DrawnBar(length, f"{length:g} px")
     factor, unit = next((each for each in UNITS if length >= each[0] * (1 - 1e-9)), UNITS[-1])
-    return Bar(length / edge, f"{length / factor:g} {unit}")
+    return DrawnBar(length / edge, f"{length / factor:g} {unit}")

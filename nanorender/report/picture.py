@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int, Integer
 
-from nanorender.report.bar import Bar, scale_bar
+from nanorender.report.bar import DrawnBar, scale_bar
 from nanorender.report.overlay import neighbor_colors, number_places, to_uint8
 from nanorender.report.rois import outlines, svg_path
 
@@ -62,7 +62,7 @@ class Picture:
     uri: str
     is_reduced: bool
     font_size: float
-    bar: Bar
+    bar: DrawnBar
     outlines: Sequence[ParticleOutline]
 
 

@@ -69,6 +69,7 @@ class ImageResult:
         if not self.struck_out:
             return self.labels
         return np.where(np.isin(self.labels, list(self.struck_out)), 0, self.labels)
+
     @cached_property
     def scores(self) -> LabelScores | None:
         """Agreement of the labels with the truth; None without one."""

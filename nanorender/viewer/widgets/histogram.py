@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from nanorender.viewer.size_classes import size_classes
+from nanorender.viewer.histogram_classes import histogram_edges
 
 BAR, MEDIAN = "#56b4e9", "#e69f00"  # Okabe and Ito, legible on light and dark themes
 FONT_PT = 8
@@ -44,7 +44,9 @@ class Histogram(FigureCanvasQTAgg):
         axes.set_ylabel("particles", color=ink, fontsize=FONT_PT)
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         if len(sizes):
-            axes.hist(sizes, size_classes(sizes).tolist(), color=BAR, edgecolor=ink, linewidth=0.4)
+            axes.hist(
+                sizes, histogram_edges(sizes).tolist(), color=BAR, edgecolor=ink, linewidth=0.4
+            )
             axes.axvline(float(np.median(sizes)), color=MEDIAN, linewidth=1.5)
         else:
             axes.set_ylim(0, 1)

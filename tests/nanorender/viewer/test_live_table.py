@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from nanorender.measuring.measure import measure
+from nanorender.viewer.histogram_classes import MOST_CLASSES, histogram_edges
 from nanorender.viewer.live_table import SHOWN, measure_again
-from nanorender.viewer.size_classes import MOST_CLASSES, size_classes
 
 LABEL_MAPS = arrays.arrays(np.int32, (8, 10), elements=st.sampled_from([0, 1, 2, 5, 2**31 - 1]))
 IMAGE = np.zeros((8, 10), np.uint8)
@@ -32,7 +32,7 @@ def test_the_columns_are_those_of_the_particle_table():
 
 @given(arrays.arrays(float, st.integers(1, 200), elements=st.floats(0.1, 1e5)))
 def test_size_classes_contain_all_sizes_and_are_not_too_many(sizes):
-    edges = size_classes(sizes)
+    edges = histogram_edges(sizes)
     assert edges[0] <= sizes.min()
     assert edges[-1] >= sizes.max()
     assert 2 <= len(edges) <= MOST_CLASSES + 1

@@ -7,7 +7,7 @@ MOST_CLASSES = 40
 """Largest number of classes, so that a single large particle does not thin out the others."""
 
 
-def size_classes(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
+def histogram_edges(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
     """Return the edges of the classes of a histogram.
 
     The number of classes is the larger one of Sturges and of Freedman and Diaconis.
@@ -24,9 +24,9 @@ def size_classes(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "m"]:
 
     Examples
     --------
-    >>> size_classes(np.array([10.0, 20.0, 20.0, 30.0])).tolist()
+    >>> histogram_edges(np.array([10.0, 20.0, 20.0, 30.0])).tolist()
     [10.0, 15.0, 20.0, 25.0, 30.0]
-    >>> size_classes(np.array([10.0])).tolist()
+    >>> histogram_edges(np.array([10.0])).tolist()
     [9.5, 10.5]
     """
     edges = np.histogram_bin_edges(sizes, "auto")
