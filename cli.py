@@ -91,7 +91,9 @@ def options(
 @recorded("out")
 def run(
     micrographs: Micrographs,
-    out: Annotated[OutFolder, WritesFolder((".", "labels", "report"), replaced=("report",))],
+    out: Annotated[
+        OutFolder, WritesFolder((".", "labels", "twins", "report"), replaced=("report",))
+    ],
     model: ModelFile = None,
     recipe: Annotated[
         str | None,
@@ -110,11 +112,16 @@ def run(
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
     pixel_size_uncertainty: PixelSizeUncertainty = None,
+    twin_recipe: Annotated[
+        str | None,
+        typer.Option("--twins", help=f"Correct the sizes by twins of this recipe. {RECIPE_HELP}"),
+        Reads(folders=False),
+    ] = None,
 ) -> None:
     """Run all stages from micrographs to the report; run again to resume.
 
     The general model segments the micrographs. With --recipe, synthetic images of that recipe are
-    generated first, and a network is trained on them.
+    generated first, and a network is trained on them. With --twins, the sizes are corrected, too.
 
     Example: nanorender run micrographs -o study
     """
@@ -139,8 +146,18 @@ def run(
         **reading,
     )
     measure(labels, out / "particles.csv", pixel_size_uncertainty=pixel_size_uncertainty)
-    title = f"Particles of {micrographs}"
-    report(labels, out / "report", truth, title, pixel_size_uncertainty=pixel_size_uncertainty)
+    twin_folder = None
+    if twin_recipe is not None:
+        twin_folder = out / "twins"
+        twins(labels, twin_folder, twin_recipe, model)
+    report(
+        labels,
+        out / "report",
+        truth,
+        title=f"Particles of {micrographs}",
+        pixel_size_uncertainty=pixel_size_uncertainty,
+        twins=twin_folder,
+    )
 
 
 @app.command(rich_help_panel="All stages")

@@ -169,6 +169,11 @@ def report(
     binary: Binary = False,
     choice: ChoiceFile = None,
     pixel_size_uncertainty: PixelSizeUncertainty = None,
+    twins: Annotated[
+        Path | None,
+        typer.Option(help="Folder written by 'twins', to correct the sizes by."),
+        Reads(),
+    ] = None,
 ) -> None:
     """Write a report on a folder of label maps: distributions, overlays, tables.
 
@@ -192,7 +197,7 @@ def report(
     with progress("measuring") as show:
         results = read_results(labels, truth, show, read_mask if binary else read_segmented, chosen)
     with progress("drawing") as show:
-        page = write_report(labels, results, out, settings, title, command, samples, show)
+        page = write_report(labels, results, out, settings, title, command, samples, show, twins)
     for doubt in doubts(results):
         note(doubt)
     print(*format_scores(results), page, sep="\n")

@@ -1,5 +1,6 @@
 """Corrected statistics as text and as CSV files."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,8 @@ from nanorender.correction.correction import CONFIDENCE
 from nanorender.correction.record import CORRECTIONS, DETECTION
 from nanorender.correction.study import SHARE, CorrectedStudy
 from nanorender.files.atomic import write_text
+
+_SMALL_BIAS = 0.005  # of sizes, not worth a sentence
 
 TITLES = {
     "d10": "D10",
@@ -88,7 +91,9 @@ def sentences(corrected: CorrectedStudy) -> list[str]:
     for one in _examples(corrected):
         size = f"{one.typical:.3g} {corrected.unit}"
         text = f"Of particles of about {size}, {one.found:.0%} are found"
-        if one.bias == one.bias:
+        if abs(one.bias) < _SMALL_BIAS:
+            text += "; their sizes are right on average"
+        elif not math.isnan(one.bias):
             way = "large" if one.bias > 0 else "small"
             text += f"; their sizes are {abs(one.bias):.1%} too {way} on average"
         lines.append(f"{text}.")

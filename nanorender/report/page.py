@@ -11,9 +11,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from nanorender.correction.correction_table import TITLES, unit_of
 from nanorender.measuring.measure import column_descriptions
 from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.report.browserdata import browser_data
+from nanorender.report.corrected import CorrectedSection
 from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
 from nanorender.report.overlay import palette
@@ -70,6 +72,7 @@ class Section(NamedTuple):
 # To add a section, write its template, add a line, and pass what it shows in `render_page`.
 SECTIONS = (
     Section("answer", "Result"),
+    Section("corrected", "Corrected sizes"),
     Section("images", "Images"),
     Section("particles", "Particles"),
     Section("sizes", "All quantities"),
@@ -165,6 +168,7 @@ def render_page(
     groups: Sequence[Group],
     provenance: Provenance,
     figures: Mapping[str, Markup],
+    corrected: CorrectedSection | None = None,
 ) -> str:
     """Render the page of a report.
 
@@ -173,7 +177,8 @@ def render_page(
     results : images, label maps and particle tables
     groups : size statistics of every image, sample and all images
     provenance : title, command and parameters
-    figures : <svg> elements "size_histogram" and "cumulative_curve"
+    figures : <svg> elements "size_histogram" and "cumulative_curve"; "detection_curve" with twins
+    corrected : corrections by twins, if there are any
 
     Returns
     -------
@@ -201,8 +206,13 @@ def render_page(
     most = max((each.color for shown in pictures for each in shown.outlines), default=0)
     kept = np.concatenate([result.kept_table["confidence"].to_numpy(float) for result in results])
     score_rows = _score_rows(results)
+    absent = {"scores"} if not score_rows else set()
+    absent |= {"corrected"} if corrected is None else set()
     return page_template(TEMPLATES / "report.html.jinja").render(
-        sections=[each for each in SECTIONS if each.name != "scores" or score_rows],
+        sections=[each for each in SECTIONS if each.name not in absent],
+        corrected=corrected,
+        corrected_titles=TITLES,
+        unit_of=unit_of,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=_script(),
         data=browser_data(results, summary),

@@ -108,7 +108,7 @@ def picture(
     font_size = round(max(width, height) / 90, 1)
     is_reduced = max(height, width) > LARGEST_PX
     bar = scale_bar(width, pixel_size_nm)
-    return Picture(width, height, _jpeg_uri(image), is_reduced, font_size, bar, particles)
+    return Picture(width, height, jpeg_uri(image), is_reduced, font_size, bar, particles)
 
 
 def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> tuple[int, int, int, int]:
@@ -118,8 +118,17 @@ def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> tuple[int, int, int, int]:
     return left, top, right - left, bottom - top
 
 
-def _jpeg_uri(image: Integer[np.ndarray, "h w"]) -> str:
-    """Gray image as a data URI, reduced to LARGEST_PX."""
+def jpeg_uri(image: Integer[np.ndarray, "h w"]) -> str:
+    """Encode a gray image as a data URI, reduced to LARGEST_PX.
+
+    Parameters
+    ----------
+    image : (h, w) gray image
+
+    Returns
+    -------
+    URI of a JPEG image
+    """
     gray = to_uint8(image)
     reduction = LARGEST_PX / max(gray.shape)
     if reduction < 1:

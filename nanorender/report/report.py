@@ -13,6 +13,7 @@ import numpy as np
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
+from nanorender.report.corrected import CorrectedSection, detection_curve
 from nanorender.report.figures import (
     comparable_true_sizes,
     cumulative_curve,
@@ -38,6 +39,7 @@ def report(
     groups: Sequence[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    corrected: CorrectedSection | None = None,
 ) -> Path:
     """Write a report: index.html, tables, figures and outlines for ImageJ.
 
@@ -50,6 +52,7 @@ def report(
     groups : size statistics of every image, sample and all images, in this order
     provenance : title, command and parameters
     on_progress : called with the number of images drawn and their total
+    corrected : corrections by twins, if there are any
 
     Returns
     -------
@@ -62,7 +65,7 @@ def report(
     """
     _check(folder, results)
     with atomic_folder(folder) as part:
-        _write(part, results, groups, provenance, on_progress)
+        _write(part, results, groups, provenance, on_progress, corrected)
     return folder / "index.html"
 
 
@@ -89,6 +92,7 @@ def _write(
     groups: Sequence[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None],
+    corrected: CorrectedSection | None,
 ) -> None:
     """Write all files of the report into a new folder."""
     # Draw the figures.
@@ -98,8 +102,12 @@ def _write(
     rois.mkdir()
     true_sizes = comparable_true_sizes(results, summary)
     elements = {}
-    for name, plot in PLOTS.items():
-        save(plot(summary, true_sizes), drawings / name)
+    plots = {name: plot(summary, true_sizes) for name, plot in PLOTS.items()}
+    if corrected is not None and corrected.study.detection:
+        study = corrected.study
+        plots["detection_curve"] = detection_curve(study.detection, study.unit)
+    for name, figure in plots.items():
+        save(figure, drawings / name)
         svg = (drawings / f"{name}.svg").read_text(encoding="utf-8")
         elements[name] = inline_svg(name, svg)
     # Draw the particles of each image.
@@ -113,15 +121,19 @@ def _write(
     # Write the tables and the page.
     particle_table(results).to_csv(folder / "particles.csv", index=False, lineterminator="\n")
     statistics_table(groups).to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
-    record = json.dumps(_record(results, groups, provenance), indent=2, allow_nan=False)
+    content = _record(results, groups, provenance, corrected)
+    record = json.dumps(content, indent=2, allow_nan=False)
     (folder / "summary.json").write_text(record + "\n", encoding="utf-8", newline="\n")
-    page = render_page(results, groups, provenance, elements)
+    page = render_page(results, groups, provenance, elements, corrected)
     (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
 
 
 def _record(
-    results: Sequence[ImageResult], groups: Sequence[Group], provenance: Provenance
+    results: Sequence[ImageResult],
+    groups: Sequence[Group],
+    provenance: Provenance,
+    corrected: CorrectedSection | None,
 ) -> dict[str, object]:
     """Content of summary.json; unknown numbers are null."""
     images = [
@@ -145,6 +157,7 @@ def _record(
     record = {
         "title": provenance.title,
         "summary": groups[-1].summary.to_dict(),
+        "corrected": corrected and asdict(corrected.study),
         "doubts": doubts(results),
         "images": images,
         "parameters": provenance.parameters,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nanorender.files.segmentation import find_label_maps, read_record
+from nanorender.report.corrected import corrected_section
 from nanorender.report.page import Provenance
 from nanorender.report.report import report
 from nanorender.scoring.results import ImageResult, particle_table
@@ -21,6 +22,7 @@ def write_report(
     command: str,
     samples: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    twins: Path | None = None,
 ) -> Path:
     """Summarize the particles of a folder of label maps and write the report.
 
@@ -34,6 +36,7 @@ def write_report(
     command : command line to show on the page
     samples : regular expression that finds the sample in an image's name; None for no samples
     on_progress : called with the number of images drawn and their total
+    twins : folder of twins, to correct the sizes by
 
     Returns
     -------
@@ -54,7 +57,8 @@ def write_report(
     groups = summarize_groups(table, fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
     provenance = Provenance(title, command, parameters)
-    return report(folder, results, groups, provenance, on_progress)
+    corrected = None if twins is None else corrected_section(twins, results, settings)
+    return report(folder, results, groups, provenance, on_progress, corrected)
 
 
 def _floor(labels: Path) -> SizeFloor | None:
