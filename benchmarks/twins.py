@@ -142,6 +142,7 @@ def synthetic_study(number: int, folder: Path) -> dict[str, Any]:
         "kind": kind,
         "images": images,
         "particles": int((sizes >= LEAST_PX).sum()),
+        "limit_px": limit,
         "shown": values(sizes, images * EDGE_PX**2, limit),
         "population": values(all_sizes, POPULATION * EDGE_PX**2, limit),
         **result,
