@@ -37,7 +37,7 @@ class Study(NamedTuple):
 
 
 def read_study(folder: Path) -> Study:
-    """Read a folder of label maps, corrected by hand or not, and their micrographs.
+    """Read a folder of label maps and their micrographs.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def read_study(folder: Path) -> Study:
     Raises
     ------
     InputError
-        If a label map has no record, or was made in another way than the first one.
+        If a label map has no record, was made in another way than the first one, or was edited.
     """
     paths = find_label_maps(folder)
     records = []
@@ -69,6 +69,12 @@ def read_study(folder: Path) -> Study:
                 "micrographs with the same settings"
             )
     segmented = [read_segmented(path) for path in paths]
+    edited = [path for path, one in zip(paths, segmented, strict=True) if one.edited]
+    if edited:
+        raise InputError(
+            f"{edited[0]} was edited by hand, so its errors are no longer those of the "
+            "segmentation that twins show; use the label maps as segmented"
+        )
     return Study(
         tuple(path.stem for path in paths),
         tuple(one.micrograph for one in segmented),

@@ -1,12 +1,18 @@
 import numpy as np
 import pytest
 
+from nanorender.correction import correction
 from nanorender.correction.correction import STATISTICS, StudySizes, correct, share_below
 from nanorender.correction.detection import detection_by_size
 from nanorender.correction.response import TwinResponse
 from nanorender.correction.unfolding import WeightedSizes, unfold
 
 LEAST = 5.0
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(correction, "RESAMPLES", 30)
 
 
 def observe(true, rng):
