@@ -140,9 +140,9 @@ def unfold(
     folded += ratio * np.bincount(np.digitize(response.false, edges), count.false, classes)
     counts = np.bincount(np.digitize(measured, edges), count.measured, classes)
     share = np.where(folded > 0, counts / np.maximum(folded, 1e-9), 1.0)
-    weights = smooth.copy()
-    weights[found] *= share[class_of]
-    return WeightedSizes(response.true, weights)
+    agreeing = smooth.copy()
+    agreeing[found] *= share[class_of]
+    return WeightedSizes(response.true, agreeing)
 
 
 def _tilt_terms(sizes: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n terms"]:

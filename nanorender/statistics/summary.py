@@ -210,7 +210,9 @@ def summarize(
             "out, or segment again with --pixel-size-nm"
         )
     image_of = _image_of(table, fields)
-    struck = table.get("struck_out", pd.Series(False, table.index)).to_numpy(bool)
+    struck = np.zeros(len(table), bool)
+    if "struck_out" in table:
+        struck = table["struck_out"].to_numpy(bool)
     weights = np.zeros(len(table))
     for index, field in enumerate(fields):
         here = image_of == index

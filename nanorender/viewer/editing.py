@@ -135,7 +135,7 @@ def merge_particles(labels: Integer[np.ndarray, "h w"], kept: int, other: int) -
     window = labels[place]
     square = np.ones((3, 3), bool)
     beside = [ndimage.binary_dilation(window == each, square) for each in (kept, other)]
-    gap = beside[0] & beside[1] & (window == 0)
+    gap = np.all([*beside, window == 0], axis=0)
     # Keep only the gap between the particles, not the pixels around its two ends.
     closed = ndimage.binary_closing(np.pad(np.isin(window, (kept, other)), 2), square)[2:-2, 2:-2]
     rows, columns = np.nonzero((window == other) | (gap & closed))

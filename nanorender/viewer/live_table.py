@@ -68,7 +68,7 @@ def measure_again(
     anew = _measured(labels, np.isin(labels, touched), image, pixel_size_nm)
     kept = table[~table["label"].isin(touched)]
     parts = [each for each in (kept, anew) if len(each)]
-    joined = pd.concat(parts) if parts else anew
+    joined: pd.DataFrame = pd.concat(parts) if parts else anew
     return joined.sort_values("label", ignore_index=True)
 
 
