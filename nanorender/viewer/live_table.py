@@ -66,9 +66,9 @@ def measure_again(
     if not touched:
         return table
     anew = _measured(labels, np.isin(labels, touched), image, pixel_size_nm)
-    kept = table[~table["label"].isin(touched)]
+    kept = table.loc[~table["label"].isin(touched)]
     parts = [each for each in (kept, anew) if len(each)]
-    joined: pd.DataFrame = pd.concat(parts) if parts else anew
+    joined = pd.concat(parts) if parts else anew
     return joined.sort_values("label", ignore_index=True)
 
 
