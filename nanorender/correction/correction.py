@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 
 MODEL_SHARE = 0.25
 """Standard uncertainty of a correction, as a share of the correction: how far twins may differ from
-the micrographs. Chosen on synthetic studies, see docs/accuracy."""
+the micrographs. Chosen on synthetic studies, see docs/twins.md."""
 
 MODEL_FLOOR = 0.01
 """Standard uncertainty of the correction where twins say that there is nothing to correct."""

