@@ -146,10 +146,13 @@ def run(
         **reading,
     )
     measure(labels, out / "particles.csv", pixel_size_uncertainty=pixel_size_uncertainty)
-    twin_folder = None
+    twin_folder, refusal = None, None
     if twin_recipe is not None:
-        twin_folder = out / "twins"
-        twins(labels, twin_folder, twin_recipe, model)
+        try:
+            twins(labels, out / "twins", twin_recipe, model)
+            twin_folder = out / "twins"
+        except InputError as error:  # the report without corrections is still of use
+            refusal = error
     report(
         labels,
         out / "report",
@@ -158,6 +161,8 @@ def run(
         pixel_size_uncertainty=pixel_size_uncertainty,
         twins=twin_folder,
     )
+    if refusal is not None:
+        raise InputError(f"the report is written, but its sizes are not corrected: {refusal}")
 
 
 @app.command(rich_help_panel="All stages")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, UInt8, UInt16
+from pydantic import ValidationError
 
 from nanorender import __version__
 from nanorender.errors import InputError, UnwritableError
@@ -292,7 +293,7 @@ def segment_as_recorded(
     Raises
     ------
     InputError
-        If the label map was made with another model.
+        If the label map was made with another model, or its settings are not valid.
     """
     path = model_file(model_path).resolve()
     if file_sha256(path) != record.model_sha256:
@@ -302,8 +303,14 @@ def segment_as_recorded(
         )
     model = _cached_model(path, record.model_sha256)
     settings = dict(record.separation)
-    averaged = bool(settings.pop("averaged_over_flips_and_zooms"))
-    separation = Separation.model_validate(settings)
+    try:
+        averaged = bool(settings.pop("averaged_over_flips_and_zooms"))
+        separation = Separation.model_validate(settings)
+    except (KeyError, ValidationError):
+        raise InputError(
+            f"the record of {record.image.name} has no valid settings of the separation; segment "
+            "it again"
+        ) from None
 
     def find(image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]) -> np.ndarray:
         prepared = prepare_search(model, image, record.pixel_size_nm)

@@ -24,7 +24,8 @@ CONFIDENCE = 0.95
 
 MODEL_SHARE = 0.25
 """Standard uncertainty of a correction, as a share of the correction: how far twins may differ from
-the micrographs. Chosen on synthetic studies, see docs/twins.md."""
+the micrographs. A judgment (GUM, type B): on synthetic studies, 0.1 to 0.25 gave the same coverage,
+but the twins of real micrographs are less alike."""
 
 MODEL_FLOOR = 0.01
 """Standard uncertainty of the correction where twins say that there is nothing to correct."""
@@ -95,13 +96,11 @@ class CorrectedStatistic(NamedTuple):
 
     Attributes
     ----------
-    compute : from sizes with weights, and the area
-    powers : power of the pixel size in the statistic
-    is_share : whether it lies between 0 and 1
+    compute : function of sizes with weights, and the area
+    is_share : whether it lies between 0 and 1, else it is positive
     """
 
     compute: Callable[[WeightedSizes, float], float]
-    power: float
     is_share: bool = False
 
 
@@ -140,7 +139,7 @@ def share_below(limit: float) -> CorrectedStatistic:
 
     Returns
     -------
-    CorrectedStatistic.
+    The statistic.
 
     Examples
     --------
@@ -151,7 +150,7 @@ def share_below(limit: float) -> CorrectedStatistic:
     def compute(of: WeightedSizes, area: float) -> float:
         return float(np.average(of.sizes < limit, weights=of.weights))
 
-    return CorrectedStatistic(compute, 0.0, True)
+    return CorrectedStatistic(compute, is_share=True)
 
 
 def _mean(of: WeightedSizes, area: float) -> float:
@@ -163,15 +162,11 @@ def _number_density(of: WeightedSizes, area: float) -> float:
 
 
 STATISTICS = {
-    "d10": CorrectedStatistic(quantile_of(0.1), 1.0),
-    "d50": CorrectedStatistic(quantile_of(0.5), 1.0),
-    "d90": CorrectedStatistic(quantile_of(0.9), 1.0),
-    "mean": CorrectedStatistic(
-        lambda of, area: float(np.average(of.sizes, weights=of.weights)), 1.0
-    ),
-    "number_density": CorrectedStatistic(
-        lambda of, area: 1e6 * float(of.weights.sum()) / area, -2.0
-    ),
+    "d10": CorrectedStatistic(quantile_of(0.1)),
+    "d50": CorrectedStatistic(quantile_of(0.5)),
+    "d90": CorrectedStatistic(quantile_of(0.9)),
+    "mean": CorrectedStatistic(_mean),
+    "number_density": CorrectedStatistic(_number_density),
 }
 """Statistics that are always corrected; the number is per um2, or per million pixels."""
 
@@ -188,8 +183,8 @@ def correct(
 
     Parameters
     ----------
-    study : sizes measured in the micrographs
-    response : of the segmentation to their twins
+    study : sizes measured in the micrographs, some of them at least `least`
+    response : of the segmentation to their twins, with found particles of at least `least`
     least : size of the smallest particles that count, before and after the correction
     statistics : to correct, by name
     pixel_size_uncertainty : relative standard uncertainty of the pixel size
@@ -199,114 +194,119 @@ def correct(
     -------
     Corrections by name.
     """
+    scales = _Scales(statistics, least)
     area = float(study.areas.sum())
-    images = len(study.areas)
-
-    def evaluate(sizes: WeightedSizes, of_area: float) -> Float[np.ndarray, "s"]:
-        counted = sizes.sizes >= least
-        some = WeightedSizes(sizes.sizes[counted], sizes.weights[counted])
-        values = [one.compute(some, of_area) for one in statistics.values()]
-        return np.array(
-            [
-                _log_odds(value, some.weights.sum()) if one.is_share else math.log(value)
-                for one, value in zip(statistics.values(), values, strict=True)
-            ]
-        )
-
-    raw = evaluate(WeightedSizes(study.sizes, np.ones(len(study.sizes))), area)
-    corrected = evaluate(unfold(study.sizes, area, response), area)
-
-    # Sampling, from other draws of the same micrographs and from draws of as many twins.
-    counts = [_draw(rng, images) for _ in range(RESAMPLES if images > 1 else 0)]
-    of_images = _variance(
-        [
-            _of_study(
-                study, response, number[study.image_of], float(number @ study.areas), evaluate
-            )
-            for number in counts
-        ],
-        len(raw),
+    measured = WeightedSizes(study.sizes, np.ones(len(study.sizes)))
+    unfolded = unfold(study.sizes, area, response)
+    before, after = scales.transform(measured, area), scales.transform(unfolded, area)
+    raw, corrected = scales.values(measured, area), scales.values(unfolded, area)
+    # Evaluate the contributions to the uncertainty.
+    sampling = np.sqrt(_sampling_variance(study, response, scales, rng))
+    of_response = np.sqrt(_response_variance(study, response, scales, rng))
+    larger, smaller = (
+        scales.transform(unfolded, area, factor)
+        for factor in (1 + pixel_size_uncertainty, 1 / (1 + pixel_size_uncertainty))
     )
-    scale = float(study.areas.sum()) / response.area * response.twins / images
-    of_twins = _variance(
-        [
-            _of_twins(response, rng.integers(0, response.twins, images), evaluate)
-            for _ in range(RESAMPLES)
-        ],
-        len(raw),
-    ) / max(scale, 1e-9)
-    degrees = max(images - 1, 0)
-    unbiased = of_images * (images / degrees if degrees else 0.0)
-    sampling = (degrees * unbiased + TWIN_DEGREES * of_twins) / (degrees + TWIN_DEGREES)
-
-    # Number of twins.
-    drawn = [
-        _with_other_twins(study, response, area, _draw(rng, response.twins), evaluate)
-        for _ in range(RESAMPLES)
-    ]
-    of_response = _variance(drawn, len(raw))
-
+    degrees = len(study.areas) - 1 + TWIN_DEGREES
     result = {}
     for index, (name, statistic) in enumerate(statistics.items()):
-        change = float(corrected[index] - raw[index])
         budget = _budget(
-            math.sqrt(float(sampling[index])),
-            math.sqrt(float(of_response[index])),
-            math.hypot(MODEL_SHARE * change, MODEL_FLOOR),
-            abs(statistic.power) * pixel_size_uncertainty,
-            degrees + TWIN_DEGREES,
+            float(sampling[index]),
+            float(of_response[index]),
+            math.hypot(MODEL_SHARE * float(after[index] - before[index]), MODEL_FLOOR),
+            abs(float(larger[index] - smaller[index])) / 2,
+            degrees,
         )
         half = float(t.ppf((1 + CONFIDENCE) / 2, budget.degrees)) * budget.combined
         back = _from_log_odds if statistic.is_share else math.exp
-        low, middle, high = (back(float(corrected[index]) + by) for by in (-half, 0.0, half))
-        result[name] = Correction(back(float(raw[index])), Estimate(middle, low, high), budget)
+        low, high = back(float(after[index]) - half), back(float(after[index]) + half)
+        value = float(corrected[index])
+        # Shares of 0 and 1 have no log odds: their interval begins or ends with them.
+        interval = Estimate(value, min(low, value), max(high, value))
+        result[name] = Correction(float(raw[index]), interval, budget)
     return result
 
 
-Evaluate = Callable[[WeightedSizes, float], Float[np.ndarray, "s"]]
+class _Scales(NamedTuple):
+    """Statistics on the scales of their uncertainties: logarithms, and log odds of shares."""
+
+    statistics: Mapping[str, CorrectedStatistic]
+    least: float
+
+    def values(self, sizes: WeightedSizes, area: float) -> Float[np.ndarray, "s"]:
+        """Return the statistics of the particles that count."""
+        some = self._counted(sizes)
+        return np.array([one.compute(some, area) for one in self.statistics.values()])
+
+    def transform(
+        self, sizes: WeightedSizes, area: float, factor: float = 1.0
+    ) -> Float[np.ndarray, "s"]:
+        """Return the transformed statistics, for pixels larger by a factor."""
+        some = self._counted(sizes)
+        scaled = WeightedSizes(some.sizes * factor, some.weights)
+        number = float(some.weights.sum())
+        transformed = []
+        for one in self.statistics.values():
+            value = one.compute(scaled, area * factor**2)
+            transformed.append(_log_odds(value, number) if one.is_share else math.log(value))
+        return np.array(transformed)
+
+    def some_count(self, sizes: WeightedSizes) -> bool:
+        """Return whether there are particles that count."""
+        return float(self._counted(sizes).weights.sum()) > 0
+
+    def _counted(self, sizes: WeightedSizes) -> WeightedSizes:
+        large = sizes.sizes >= self.least
+        return WeightedSizes(sizes.sizes[large], sizes.weights[large])
 
 
-def _of_study(
-    study: StudySizes,
-    response: TwinResponse,
-    weights: Float[np.ndarray, "m"],
-    area: float,
-    evaluate: Evaluate,
-) -> Float[np.ndarray, "s"] | None:
-    """Evaluate a resample of the micrographs; None without particles."""
-    if not weights.any():
-        return None
-    full = ResampledWeights.equal(study.sizes, response)
-    return evaluate(unfold(study.sizes, area, response, full._replace(measured=weights)), area)
+def _sampling_variance(
+    study: StudySizes, response: TwinResponse, scales: _Scales, rng: np.random.Generator
+) -> Float[np.ndarray, "s"]:
+    """Return the variance between studies of the same sample.
 
-
-def _of_twins(
-    response: TwinResponse, chosen: Int[np.ndarray, "images"], evaluate: Evaluate
-) -> Float[np.ndarray, "s"] | None:
-    """Evaluate a study of twins in place of the micrographs; None without particles."""
-    number = np.bincount(chosen, minlength=response.twins).astype(float)
+    It is that of resampled micrographs, unbiased for their number, and that of as many twins in
+    their place, for the area of the micrographs, weighted by their degrees of freedom.
+    """
+    images = len(study.areas)
+    weights = ResampledWeights.equal(study.sizes, response)
+    of_images = []
+    for _ in range(RESAMPLES if images > 1 else 0):
+        number = _draw(rng, images)
+        area = float(number @ study.areas)
+        drawn = weights._replace(measured=number[study.image_of])
+        of_images.append((unfold(study.sizes, area, response, drawn), area))
+    # Let twins stand for the micrographs.
     found = response.found
     sizes = np.concatenate([response.measured[found], response.false])
-    weights = np.concatenate([number[response.true_twin[found]], number[response.false_twin]])
-    if not weights.any():
-        return None
-    area = response.area * len(chosen) / response.twins
-    full = ResampledWeights.equal(sizes, response)
-    return evaluate(unfold(sizes, area, response, full._replace(measured=weights)), area)
+    twin_of = np.concatenate([response.true_twin[found], response.false_twin])
+    weights = ResampledWeights.equal(sizes, response)
+    area = response.area * images / response.twins
+    of_twins = []
+    for _ in range(RESAMPLES):
+        chosen = rng.integers(0, response.twins, images)
+        number = np.bincount(chosen, minlength=response.twins).astype(float)
+        drawn = weights._replace(measured=number[twin_of])
+        of_twins.append((unfold(sizes, area, response, drawn), area))
+    degrees = images - 1
+    unbiased = _variance(of_images, scales) * (images / degrees if degrees else 0.0)
+    of_same_area = _variance(of_twins, scales) * area / float(study.areas.sum())
+    return (degrees * unbiased + TWIN_DEGREES * of_same_area) / (degrees + TWIN_DEGREES)
 
 
-def _with_other_twins(
-    study: StudySizes,
-    response: TwinResponse,
-    area: float,
-    number: Float[np.ndarray, "twins"],
-    evaluate: Evaluate,
+def _response_variance(
+    study: StudySizes, response: TwinResponse, scales: _Scales, rng: np.random.Generator
 ) -> Float[np.ndarray, "s"]:
-    """Evaluate the study with a resample of the twins."""
-    weights = ResampledWeights(
-        np.ones(len(study.sizes)), number[response.true_twin], number[response.false_twin]
-    )
-    return evaluate(unfold(study.sizes, area, response, weights), area)
+    """Return the variance between sets of as many twins."""
+    area = float(study.areas.sum())
+    drawn = []
+    for _ in range(RESAMPLES):
+        number = _draw(rng, response.twins)
+        weights = ResampledWeights(
+            np.ones(len(study.sizes)), number[response.true_twin], number[response.false_twin]
+        )
+        drawn.append((unfold(study.sizes, area, response, weights), area))
+    return _variance(drawn, scales)
 
 
 def _draw(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count"]:
@@ -314,12 +314,14 @@ def _draw(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count"]:
     return np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
 
 
-def _variance(rows: Sequence[Float[np.ndarray, "s"] | None], width: int) -> Float[np.ndarray, "s"]:
-    """Return the variance of each column, 0 where there are fewer than two rows."""
-    known = [row for row in rows if row is not None]
-    if len(known) < 2:
-        return np.zeros(width)
-    return np.var(np.array(known), axis=0, ddof=1)
+def _variance(
+    drawn: Sequence[tuple[WeightedSizes, float]], scales: _Scales
+) -> Float[np.ndarray, "s"]:
+    """Return the variance of transformed statistics, leaving out draws without particles."""
+    rows = [scales.transform(sizes, area) for sizes, area in drawn if scales.some_count(sizes)]
+    if len(rows) < 2:
+        return np.zeros(len(scales.statistics))
+    return np.var(np.array(rows), axis=0, ddof=1)
 
 
 def _budget(
@@ -333,7 +335,7 @@ def _budget(
 
 def _log_odds(share: float, number: float) -> float:
     """Return the log odds of a share of a number of particles, finite at 0 and 1."""
-    least = 0.5 / max(float(number), 1.0)
+    least = 0.5 / max(number, 1.0)
     share = min(max(share, least), 1 - least)
     return math.log(share / (1 - share))
 

@@ -1,11 +1,13 @@
 """Corrected statistics as text and as CSV files."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from nanorender.correction.correction import CONFIDENCE
+from nanorender.correction.detection import DetectionClass
 from nanorender.correction.record import CORRECTIONS, DETECTION
 from nanorender.correction.study import SHARE, CorrectedStudy
 from nanorender.files.atomic import write_text
@@ -144,16 +146,13 @@ def write_corrections(folder: Path, corrected: CorrectedStudy) -> None:
     UnwritableError
         If a file cannot be written.
     """
-    detection = pd.DataFrame([one._asdict() for one in corrected.detection])
+    detection = pd.DataFrame([asdict(one) for one in corrected.detection])
     for name, table in ((DETECTION, detection), (CORRECTIONS, correction_frame(corrected))):
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
 
 
-def _examples(corrected: CorrectedStudy) -> list:
-    """Return a small, a medium and a large class of sizes."""
+def _examples(corrected: CorrectedStudy) -> list[DetectionClass]:
+    """Return the smallest, the middle and the largest class of sizes."""
     classes = corrected.detection
-    return (
-        [classes[row] for row in sorted({0, len(classes) // 2, len(classes) - 1})]
-        if classes
-        else []
-    )
+    rows = {0, len(classes) // 2, len(classes) - 1} if classes else set()
+    return [classes[row] for row in sorted(rows)]

@@ -1,6 +1,6 @@
 """Detection by size: which particles are found, and how wrong their sizes are."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,8 @@ _MOST_CLASSES = 10
 _CONFIDENCE = 0.95
 
 
-class DetectionClass(NamedTuple):
+@dataclass(frozen=True)
+class DetectionClass:
     """Particles of a range of true sizes in the twins; lengths in the unit of the response.
 
     Attributes

@@ -11,15 +11,40 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.provenance.record import RECORD_NAME
-from nanorender.settings import Settings, read_text
+from nanorender.settings import Fraction, Settings, read_text
 
 RECORD = "twins.json"
 CORRECTIONS, DETECTION = "corrections.csv", "detection.csv"
 OUTPUTS = (RECORD, CORRECTIONS, DETECTION, RECORD_NAME)
 """Files of a twins folder beside its folders."""
 
-LARGEST_LIKENESS = 3.0
+LARGEST_RELATIVE_LOSS = 3.0
 """Loss of twins against micrographs, in noise floors, above which nothing is corrected."""
+
+
+def assigned_micrograph(twin: int, twins: int, micrographs: int) -> int:
+    """Assign twins to micrographs: in turn, or to some that are spread evenly over a large study.
+
+    Parameters
+    ----------
+    twin
+        Index of the twin.
+    twins, micrographs
+        Their numbers.
+
+    Returns
+    -------
+    int
+        Index of the micrograph.
+
+    Examples
+    --------
+    >>> [assigned_micrograph(twin, 4, 3) for twin in range(4)]
+    [0, 1, 2, 0]
+    >>> [assigned_micrograph(twin, 4, 20) for twin in range(4)]
+    [0, 5, 10, 15]
+    """
+    return twin % micrographs if twins >= micrographs else twin * micrographs // twins
 
 
 class TwinnedImage(Settings):
@@ -28,7 +53,7 @@ class TwinnedImage(Settings):
     name: str
     """Name of the label map, without extension."""
     labels_sha256: str
-    """Hash of its labels, edited or not."""
+    """Hash of its labels."""
     pixel_size_nm: PixelSizeNm | None
     """Edge length of a pixel, None if unknown."""
     micrograph_px: PositiveInt
@@ -60,8 +85,12 @@ class TwinsRecord(Settings):
     """Whether particles are darker than the substrate."""
     model_sha256: str
     """SHA-256 of the model that segmented micrographs and twins."""
+    separation: dict[str, str | bool | int | float]
+    """Parameters of the separation of particles."""
+    min_confidence: Fraction
+    """Confidence below which particles were discarded."""
     images: tuple[TwinnedImage, ...] = Field(min_length=1)
-    """Micrographs; twin k belongs to number k modulo their number."""
+    """Micrographs, in the order of their names."""
     loss: float
     """Difference of the fitted recipe's images from the micrographs, see `calibrate`."""
     noise_floor: float | None
@@ -70,7 +99,7 @@ class TwinsRecord(Settings):
     """Version of this package."""
 
     @property
-    def likeness(self) -> float | None:
+    def relative_loss(self) -> float | None:
         """Loss in noise floors, None if that is unknown."""
         return None if self.noise_floor is None else self.loss / self.noise_floor
 
@@ -87,7 +116,7 @@ class TwinsRecord(Settings):
         int
             Index in `images`.
         """
-        return twin % len(self.images)
+        return assigned_micrograph(twin, self.count, len(self.images))
 
     def twin_name(self, twin: int) -> str:
         """Return the name of a twin's files, without extension.
@@ -102,8 +131,8 @@ class TwinsRecord(Settings):
         str
             Name of the micrograph, and a number from 1.
         """
-        number, image = divmod(twin, len(self.images))
-        return f"{self.images[image].name}_{number + 1}"
+        name = self.images[self.micrograph_of(twin)].name
+        return f"{name}_{twin // len(self.images) + 1}"
 
 
 def write_record(folder: Path, record: TwinsRecord) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from nanorender.correction.correction import (
     STATISTICS,
@@ -16,7 +17,7 @@ from nanorender.correction.correction import (
 )
 from nanorender.correction.detection import DetectionClass, detection_by_size
 from nanorender.correction.record import (
-    LARGEST_LIKENESS,
+    LARGEST_RELATIVE_LOSS,
     TwinsRecord,
     read_twins,
     read_twins_record,
@@ -30,6 +31,9 @@ LEAST_PX = 8.0
 
 NANOSCALE_QUANTITY = "min_feret"
 """Size that is compared with the limit of nanomaterials."""
+
+_FEWEST_PARTICLES = 20  # large enough to count: of fewer, chance decides
+_HIDDEN = 0.9  # visible part of an outline, below which a particle is partly hidden
 
 SHARE = f"share_below_{LIMIT_NM:.0f}_nm"
 
@@ -47,8 +51,8 @@ class CorrectedStudy:
     detection : by size
     false_share : share of the found particles that match no true one
     merged_share : share of the true particles that were found together with others
-    hidden_share : share of the true particles of which less than 0.9 is visible
-    likeness : loss of the twins against the micrographs in noise floors, None if unknown
+    hidden_share : share of the true particles that others hide by more than a tenth
+    relative_loss : loss of the twins against the micrographs in noise floors, None if unknown
     refusal : why nothing is corrected, None if it is
     twins : number of twins
     base : recipe that the fit began with
@@ -62,7 +66,7 @@ class CorrectedStudy:
     false_share: float
     merged_share: float
     hidden_share: float
-    likeness: float | None
+    relative_loss: float | None
     refusal: str | None
     twins: int
     base: str
@@ -105,25 +109,19 @@ def correct_study(
     sizes_nm = [image.pixel_size_nm for image in record.images]
     unit = "px" if any(size is None for size in sizes_nm) else "nm"
     edges = [1.0 if unit == "px" or size is None else size for size in sizes_nm]
-    least = LEAST_PX * float(np.median(edges))
+    least = LEAST_PX * max(edges)  # resolved in all micrographs
     response = pool_twins(twins, quantity, edges)
-    refusal = _refusal(record)
+    sizes = _study_sizes(record, tables, quantity, unit, edges)
+    refusal = _refusal(record, sizes, response, least)
     corrections: dict[str, Correction] = {}
     if refusal is None:
         rng = np.random.default_rng(seed)
-        sizes = _study_sizes(record, tables, quantity, unit, edges)
         corrections = correct(sizes, response, least, STATISTICS, pixel_size_uncertainty, rng)
-        if unit == "nm":
-            ferets = _study_sizes(record, tables, NANOSCALE_QUANTITY, unit, edges)
-            shares = correct(
-                ferets,
-                pool_twins(twins, NANOSCALE_QUANTITY, edges),
-                least,
-                {SHARE: share_below(LIMIT_NM)},
-                pixel_size_uncertainty,
-                rng,
-            )
-            corrections |= shares
+        widths = _study_sizes(record, tables, NANOSCALE_QUANTITY, unit, edges)
+        of_widths = pool_twins(twins, NANOSCALE_QUANTITY, edges)
+        if unit == "nm" and _fewest_found(widths, of_widths, least) >= _FEWEST_PARTICLES:
+            share = {SHARE: share_below(LIMIT_NM)}
+            corrections |= correct(widths, of_widths, least, share, pixel_size_uncertainty, rng)
     return CorrectedStudy(
         unit=unit,
         quantity=quantity,
@@ -131,9 +129,9 @@ def correct_study(
         corrections=corrections,
         detection=detection_by_size(response, least),
         false_share=_false_share(response, least),
-        merged_share=_share(twins, "shared", lambda column: column),
-        hidden_share=_share(twins, "visible_fraction", lambda column: column < 0.9),
-        likeness=record.likeness,
+        merged_share=_share(twins, lambda true: true["shared"].to_numpy(bool)),
+        hidden_share=_share(twins, _is_hidden),
+        relative_loss=record.relative_loss,
         refusal=refusal,
         twins=len(twins),
         base=record.base,
@@ -162,15 +160,29 @@ def _study_sizes(
     return StudySizes(np.concatenate(columns), image_of, np.array(areas, float))
 
 
-def _refusal(record: TwinsRecord) -> str | None:
+def _refusal(
+    record: TwinsRecord, study: StudySizes, response: TwinResponse, least: float
+) -> str | None:
     """Return why nothing is corrected; None where the twins are like the micrographs."""
-    if record.likeness is None or record.likeness <= LARGEST_LIKENESS:
-        return None
-    return (
-        f"the twins differ from the micrographs by {record.likeness:.1f} noise floors, more than "
-        f"{LARGEST_LIKENESS:g}, so sizes are not corrected; choose a recipe with --recipe that is "
-        "more like the sample"
-    )
+    loss = record.relative_loss
+    if loss is not None and loss > LARGEST_RELATIVE_LOSS:
+        return (
+            f"the twins differ from the micrographs by {loss:.1f} noise floors, more than "
+            f"{LARGEST_RELATIVE_LOSS:g}, so sizes are not corrected; choose a recipe with "
+            "--recipe that is more like the sample"
+        )
+    found = _fewest_found(study, response, least)
+    if found < _FEWEST_PARTICLES:
+        return (
+            f"only {found} particles of at least {LEAST_PX:g} px are found in the micrographs or "
+            f"their twins, so sizes are not corrected; {_FEWEST_PARTICLES} are needed"
+        )
+    return None
+
+
+def _fewest_found(study: StudySizes, response: TwinResponse, least: float) -> int:
+    """Return how many particles that count are found in the micrographs or in their twins."""
+    return min(int((study.sizes >= least).sum()), int((response.measured >= least).sum()))
 
 
 def _false_share(response: TwinResponse, least: float) -> float:
@@ -180,13 +192,17 @@ def _false_share(response: TwinResponse, least: float) -> float:
     return false / found if found else 0.0
 
 
+def _is_hidden(true: pd.DataFrame) -> Bool[np.ndarray, "n"]:
+    """Return which particles others hide in part."""
+    little = true["visible_fraction"].to_numpy(float) < _HIDDEN
+    return little & ~true["touches_frame"].to_numpy(bool)  # the frame cuts these
+
+
 def _share(
-    twins: Sequence[SegmentedTwin], column: str, holds: Callable[[np.ndarray], np.ndarray]
+    twins: Sequence[SegmentedTwin], holds: Callable[[pd.DataFrame], Bool[np.ndarray, "n"]]
 ) -> float:
     """Return the share of the twins' particles, large enough to count, of which something holds."""
-    values = []
-    for one in twins:
-        large = one.true["equivalent_diameter_px"].to_numpy(float) >= LEAST_PX
-        values.append(holds(one.true[column].to_numpy()[large]).astype(bool))
+    large = [one.true["equivalent_diameter_px"].to_numpy(float) >= LEAST_PX for one in twins]
+    values = [holds(one.true)[counts] for one, counts in zip(twins, large, strict=True)]
     joined = np.concatenate(values)
     return float(joined.mean()) if len(joined) else 0.0

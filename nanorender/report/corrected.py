@@ -83,16 +83,16 @@ def corrected_section(
         [hash_labels(result.labels) for result in results],
         [result.table for result in results],
         settings.quantity,
-        (settings.pixel_size_uncertainty_percent or 0.0) / 100,
+        settings.pixel_size_uncertainty,
     )
     record = read_twins_record(folder)
     pairs = []
-    for index, result in enumerate(results[:_PAIRS]):
-        image = record.images[index]
-        path = folder / "images" / f"{record.twin_name(index)}.tif"
+    for twin in range(min(_PAIRS, len(results), record.count)):
+        index = record.micrograph_of(twin)
+        image, result = record.images[index], results[index]
         part = result.image[: image.height_px, : image.width_px]
-        twin = read_pixels(path).array
-        pairs.append(TwinPair(result.name, jpeg_uri(part), jpeg_uri(twin)))
+        pixels = read_pixels(folder / "images" / f"{record.twin_name(twin)}.tif").array
+        pairs.append(TwinPair(result.name, jpeg_uri(part), jpeg_uri(pixels)))
     return CorrectedSection(study, sentences(study), pairs)
 
 

@@ -24,6 +24,7 @@ from nanorender.recipe import Recipe
 from nanorender.rendering import render
 
 _RAYS_PER_PX = 2.0  # as in `Recipe.at_scale`
+_MOST_CALIBRATED = 10  # micrographs that the look is fitted to; more look the same
 _LARGEST_EDGE_PX = 1024  # of a twin; larger micrographs have twins of a part
 
 
@@ -53,7 +54,7 @@ def fit_look(
 
     Parameters
     ----------
-    micrographs : images of a series
+    micrographs : images of a series; the look is that of ten of them, sizes are those of each
     base : recipe to start from
     settings : of the calibration
     on_progress : called with the number of steps done and their total
@@ -67,7 +68,8 @@ def fit_look(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    calibration = calibrate(micrographs, base, settings, on_progress)
+    some = np.unique(np.linspace(0, len(micrographs) - 1, _MOST_CALIBRATED).round().astype(int))
+    calibration = calibrate([micrographs[k] for k in some], base, settings, on_progress)
     images = [gray_levels(micrograph) for micrograph in micrographs]
     tones = estimate_tones(images, settings.dark_particles)  # fewer where images are alike
     recipes = [

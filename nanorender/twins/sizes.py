@@ -61,7 +61,7 @@ class SeriesSizes(NamedTuple):
 
         Returns
         -------
-        spread : half the distance of the 16 % and 84 % quantiles
+        spread : half the distance of the 16 % and 84 % quantiles, NaN without enough particles
         """
         medians = self.medians()
         apart = [
@@ -69,6 +69,8 @@ class SeriesSizes(NamedTuple):
             for sizes, median in zip(self.log_diameters, medians, strict=True)
             if not math.isnan(median)
         ]
+        if not apart:
+            return math.nan
         low, high = np.quantile(np.concatenate(apart), (0.16, 0.84))
         return max(float(high - low) / 2, 0.01)
 
@@ -109,7 +111,8 @@ def match_sizes(rounds: Sequence[FoundInTwins], real: SeriesSizes) -> list[TwinR
         numbers = _matched(free.DENSITY, last, real.log_densities(), twins.log_densities())
     else:
         numbers = np.exp(_logarithms(free.DENSITY, rounds[0].recipes))
-    wider = min(max(real.spread() / twins.spread(), 1 / _LARGEST_FACTOR), _LARGEST_FACTOR)
+    ratio = real.spread() / twins.spread()
+    wider = 1.0 if math.isnan(ratio) else min(max(ratio, 1 / _LARGEST_FACTOR), _LARGEST_FACTOR)
     changed = []
     for one, size, number in zip(last.recipes, sizes, numbers, strict=True):
         recipe = free.DENSITY.write(free.DIAMETER.write(one.recipe, size), number)
@@ -119,7 +122,7 @@ def match_sizes(rounds: Sequence[FoundInTwins], real: SeriesSizes) -> list[TwinR
 
 
 def _number_follows(rounds: Sequence[FoundInTwins]) -> bool:
-    """Whether more is found where more particles are, by the first and the last round."""
+    """Return whether more is found where more particles are, by the first and last round."""
     first, last = rounds[0], rounds[-1]
     more = float(np.mean(_logarithms(free.DENSITY, last.recipes)))
     more -= float(np.mean(_logarithms(free.DENSITY, first.recipes)))

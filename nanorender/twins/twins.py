@@ -19,6 +19,7 @@ from nanorender.correction.record import (
     RECORD,
     TwinnedImage,
     TwinsRecord,
+    assigned_micrograph,
     read_twins_record,
     twin_tables,
     write_record,
@@ -37,7 +38,7 @@ from nanorender.twins.study import Study
 
 FOLDERS = ("images", "truth", "labels", "particles", "recipes")
 _FEWEST_PARTICLES = 20  # of a study: fewer say nothing of sizes
-_FEWEST_TWINS_A_ROUND = 8
+_FEWEST_TWINS_A_ROUND, _MOST_TWINS_A_ROUND = 8, 24
 _SEEDS = 100_000  # for each seed of the user
 _ROUNDS_SEED, _TWINS_SEED = 1000, 7
 
@@ -124,13 +125,21 @@ def make_twins(
         real = _series(study.tables, [one.image.size for one in study.micrographs])
         done: list[FoundInTwins] = []
         for turn in range(settings.rounds):
-            on_progress(fitting + turn * _twins_a_round(study), total, "matching sizes")
             first_seed = _SEEDS * settings.seed + _ROUNDS_SEED + turn
-            done.append(_find_in_twins(recipes, _twins_a_round(study), first_seed, find))
+            first = fitting + turn * _twins_a_round(study)
+            found_in_twins = _find_in_twins(
+                recipes,
+                _twins_a_round(study),
+                first_seed,
+                find,
+                lambda twin, first=first: on_progress(first + twin, total, "matching sizes"),
+            )
+            done.append(found_in_twins)
             recipes = match_sizes(done, real)
         record = _record(study, base, settings, calibration, recipes)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_record(folder, record)  # first, since only a folder with a record is cleared
         _write_recipes(folder, record, recipes)
-        write_record(folder, record)
     else:
         record, recipes = earlier
 
@@ -144,7 +153,7 @@ def make_twins(
 
 
 def _twins_a_round(study: Study) -> int:
-    return max(_FEWEST_TWINS_A_ROUND, len(study.micrographs))
+    return min(max(_FEWEST_TWINS_A_ROUND, len(study.micrographs)), _MOST_TWINS_A_ROUND)
 
 
 def _calibration_settings(settings: TwinSettings) -> CalibrationSettings:
@@ -159,12 +168,17 @@ def _calibration_settings(settings: TwinSettings) -> CalibrationSettings:
 
 
 def _find_in_twins(
-    recipes: Sequence[TwinRecipe], count: int, seed: int, find: FindParticles
+    recipes: Sequence[TwinRecipe],
+    count: int,
+    seed: int,
+    find: FindParticles,
+    on_twin: Callable[[int], None],
 ) -> FoundInTwins:
     """Render and segment twins of which only the sizes are kept."""
-    micrograph_of = [index % len(recipes) for index in range(count)]
+    micrograph_of = [assigned_micrograph(index, count, len(recipes)) for index in range(count)]
     tables, areas = [], []
     for index, micrograph in enumerate(micrograph_of):
+        on_twin(index)
         twin = render_twin(recipes[micrograph], seed, index)
         tables.append(measure(find(twin.image), None))
         areas.append(twin.image.size)
@@ -212,6 +226,8 @@ def _record(
         count=settings.count,
         dark_particles=settings.dark_particles,
         model_sha256=study.record.model_sha256,
+        separation=study.record.separation,
+        min_confidence=study.record.min_confidence,
         images=tuple(
             TwinnedImage(
                 name=name,
@@ -249,17 +265,22 @@ def _earlier(
     """Read record and recipes of an earlier run with the same study and settings, if any."""
     try:
         record = read_twins_record(folder)
-        same = (
-            record.base_toml == recipe_text(base)
-            and (record.seed, record.dark_particles) == (settings.seed, settings.dark_particles)
-            and record.model_sha256 == study.record.model_sha256
-            and record.version == __version__
-            and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
-            and tuple(image.name for image in record.images) == study.names
-        )
         recipes = [Recipe.read(path) for path in _recipe_paths(folder, record)]
     except InputError:  # none, or damaged
         return None
+    fewer = min(settings.count, record.count)
+    same = (
+        record.base_toml == recipe_text(base)
+        and (record.seed, record.dark_particles) == (settings.seed, settings.dark_particles)
+        and record.model_sha256 == study.record.model_sha256
+        and record.separation == study.record.separation
+        and record.min_confidence == study.record.min_confidence
+        and record.version == __version__
+        and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
+        and tuple(image.name for image in record.images) == study.names
+        # Which micrographs have twins depends on the number of twins in large studies only.
+        and (settings.count == record.count or len(record.images) <= fewer)
+    )
     if not same:
         return None
     record = record.model_copy(update={"count": settings.count})
@@ -273,10 +294,9 @@ def _earlier(
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder with other files, so that none is lost."""
-    if not folder.is_dir():
-        return
-    others = {path.name for path in folder.iterdir()} - {*FOLDERS, *OUTPUTS}
+    """Refuse a folder that is not one of twins, so that no other file is lost."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = names if RECORD not in names else names - {*FOLDERS, *OUTPUTS}
     if others:
         raise InputError(
             f"{folder} contains {min(others)}, which is not part of twins; choose a new folder or "
@@ -285,8 +305,8 @@ def _check_folder(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove earlier twins, their record first."""
-    (folder / RECORD).unlink(missing_ok=True)
+    """Remove earlier twins, their record, which marks the folder, last."""
     for name in FOLDERS:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
+    (folder / RECORD).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ def test_recipes_are_listed_with_their_use_and_printed_as_they_are(capsys):
         assert use in told
     recipes("any")
     assert capsys.readouterr().out == preset_text("any")
-    with pytest.raises(InputError, match="no recipe 'gold'; choose one of ag, facets, layers, powder"):
+    with pytest.raises(InputError, match="'gold'; choose one of ag, facets, layers, powder"):
         recipes("gold")
 
 

@@ -34,18 +34,18 @@ STUDY = CorrectedStudy(
         SHARE: Correction(0.1, Estimate(0.18, 0.12, 0.26), BUDGET),
     },
     detection=[
-        DetectionClass(40, 60.4, 80, 100, 0.71, 0.62, 0.79, 0.04, 0.1),
-        DetectionClass(80, 200.0, 400, 100, 0.98, 0.93, 0.99, 0.001, 0.02),
+        DetectionClass(40.0, 60.4, 80.0, 100, 0.71, 0.62, 0.79, 0.04, 0.1),
+        DetectionClass(80.0, 200.0, 400.0, 100, 0.98, 0.93, 0.99, 0.001, 0.02),
     ],
     false_share=0.036,
     merged_share=0.156,
     hidden_share=0.57,
-    likeness=0.8,
+    relative_loss=0.8,
     refusal=None,
     twins=32,
     base="tio2",
 )
-REFUSED = replace(STUDY, corrections={}, refusal="the twins differ too much", likeness=4.0)
+REFUSED = replace(STUDY, corrections={}, refusal="the twins differ too much", relative_loss=4.0)
 
 
 def result_of(struck_out=frozenset()):

@@ -72,6 +72,13 @@ def test_images_without_particles_get_the_series():
     assert changes(free.DIAMETER, before, after)[2] == pytest.approx(1.2, rel=0.05)
 
 
+def test_the_spread_stays_where_too_little_is_found():
+    before = recipes(2)
+    twins = FoundInTwins(before, [0, 1] * 4, series([20] * 8, [2] * 8))
+    after = match_sizes([twins], series([20] * 2, [300] * 2, seed=1))
+    assert changes(free.SIZE_SPREAD, before, after) == pytest.approx([1.0, 1.0])
+
+
 def test_twins_have_the_size_asked_for_and_repeat():
     twin = recipes(1)[0]
     first, second = render_twin(twin, 0, 1), render_twin(twin, 0, 1)

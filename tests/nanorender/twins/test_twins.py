@@ -1,3 +1,4 @@
+from shutil import copytree
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,7 +40,7 @@ def study(tmp_path_factory):
         tuple(Micrograph(one, 3.0, "known", whole, (256, 256), path) for one in images),
         tuple(measure(Threshold()(one), None) for one in images),
         ("1", "2"),
-        SimpleNamespace(model_sha256="m"),
+        SimpleNamespace(model_sha256="m", separation={"watershed": True}, min_confidence=0.7),
     )
 
 
@@ -94,11 +95,48 @@ def test_changed_label_maps_have_new_twins(study, made):
         correct_study(folder, study.labels_sha256, study.tables, "equivalent_diameter")
 
 
-def test_other_files_are_not_lost(study, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"notes\.txt, which is not part of twins"):
+@pytest.mark.parametrize("name", ["notes.txt", "labels/a.tif", "images/a.tif", "recipes/mine.toml"])
+def test_other_files_are_not_lost(study, tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(InputError, match="which is not part of twins"):
         make_twins(study, "facets", SETTINGS, Threshold(), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert path.read_text() == "mine"
+
+
+def test_other_settings_of_the_segmentation_have_new_twins(study, made, tmp_path):
+    folder = tmp_path / "twins"
+    copytree(made[0], folder)
+    changed = SimpleNamespace(**{**vars(study.record), "min_confidence": 0.9})
+    find = Threshold()
+    record = make_twins(study._replace(record=changed), "facets", SETTINGS, find, folder)
+    assert record.min_confidence == 0.9
+    assert find.calls > 8
+
+
+def test_images_without_particles_do_not_disturb(study, tmp_path):
+    found_in = iter(range(1000))
+
+    def find(image):
+        """Find nothing in the twins of the first round."""
+        return Threshold()(image) if next(found_in) >= 8 else np.zeros(image.shape, np.int32)
+
+    record = make_twins(study, "facets", SETTINGS, find, tmp_path / "twins")
+    assert len(read_twins(tmp_path / "twins", record)) == 8
+
+
+def test_twins_in_which_too_little_is_found_correct_nothing(study, tmp_path):
+    def find(image):
+        return np.zeros(image.shape, np.int32)
+
+    make_twins(study, "facets", SETTINGS, find, tmp_path / "twins")
+    found = correct_study(
+        tmp_path / "twins", study.labels_sha256, study.tables, "equivalent_diameter"
+    )
+    assert found.corrections == {}
+    assert found.refusal is not None
+    assert "only 0 particles of at least 8 px" in found.refusal
 
 
 def test_few_particles_are_refused(study, tmp_path):
