@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from recovery import PIXEL_SIZES_NM, hidden_recipe
 from results import cpu_seconds, write_results
+from scipy.special import logit
 
 from nanorender.correction.correction import STATISTICS, StudySizes, correct, share_below
 from nanorender.correction.record import read_twins
@@ -196,8 +197,9 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             raw.append(abs(one["raw"] / shown - 1))
             after.append(abs(one["corrected"] / shown - 1))
             covered.append(one["low"] <= row["population"][name] <= one["high"])
-            half = 1.96 * one["sampling"]
-            covered_raw.append(abs(np.log(one["raw"] / row["population"][name])) <= half)
+            scale = logit if name == "share" else np.log
+            away = abs(scale(one["raw"]) - scale(row["population"][name]))
+            covered_raw.append(away <= 1.96 * one["sampling"])
         result[name] = {
             "raw_error": float(np.median(raw)),
             "corrected_error": float(np.median(after)),

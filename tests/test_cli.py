@@ -168,6 +168,39 @@ def test_segmentation_on_a_cluster_equals_local_segmentation(study, folder, tmp_
         assert there.read_bytes() == here.read_bytes()
 
 
+def test_a_refused_correction_keeps_the_report(tmp_path):
+    image = np.full((96, 96), 40, np.uint8)
+    image[30:60, 30:60] = 180
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "square.tif", image, 7.0)
+    out = tmp_path / "study"
+    done = nanorender("run", tmp_path / "images", "--twins", "tio2", "-o", out)
+    assert done.returncode == 2
+    assert "the report is written, but its sizes are not corrected: twins need at least 20 " in (
+        done.stderr
+    )
+    assert "Corrected sizes" not in (out / "report" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_twins_correct_a_study_and_are_reproduced(tmp_path):
+    recipe = read_recipe("tio2").at_scale(7.0, 512)
+    (tmp_path / "images").mkdir()
+    for index in range(3):
+        sample = render(recipe, 5, index)
+        write_image(tmp_path / "images" / f"{index}.tif", sample.image, sample.pixel_size_nm)
+    out = tmp_path / "study"
+    done = nanorender("run", tmp_path / "images", "--twins", "tio2", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "median, D50, nm" in done.stdout
+    table = pd.read_csv(out / "twins" / "corrections.csv").set_index("statistic")
+    assert (table["low"] < table["corrected"]).all()
+    assert (table["corrected"] < table["high"]).all()
+    assert "Corrected median" in (out / "report" / "index.html").read_text(encoding="utf-8")
+    done = nanorender("reproduce", out / "twins")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["dataset", "run", "labels", "."])
 def test_reproduced_study_folders_have_identical_files(study, part):

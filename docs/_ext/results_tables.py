@@ -92,6 +92,16 @@ def _spread(deviation: float, beside: str) -> str:
     return f"{deviation:.1%}" if beside.endswith("%") else f"{deviation:.3f}"
 
 
+def _real_error(one: Results, true: float) -> str:
+    raw, after = (100 * (one[name] / true - 1) for name in ("raw", "corrected"))
+    inside = "within" if one["low"] <= true <= one["high"] else "outside"
+    return f"{raw:+.1f} to {after:+.1f} %, truth {inside} the interval"
+
+
+def _refused(studies: Sequence[Results]) -> int:
+    return sum(row["loss"] > 3 * row["noise_floor"] for row in studies)
+
+
 def twins(results: Results) -> Iterator[Part]:
     """Errors before and after the correction by twins, and coverage of its intervals."""
     kinds = {"all": results["all"], **results["by_kind"]}
@@ -101,7 +111,10 @@ def twins(results: Results) -> Iterator[Part]:
         f"{counts['all']} synthetic studies of 3 to 10 images, with settings hidden from the fit. "
         "Errors are medians of absolute errors against the particles shown; coverage is the share "
         "of 95 % intervals that contain the truth of the sample, that of raw intervals (sampling "
-        "only) in parentheses."
+        "only) in parentheses. "
+        f"Twins of {_refused(results['studies'])} of the studies differ from their images by more "
+        "than three noise floors, so that the command would refuse to correct them; they are "
+        "included."
     )
     rows: list[Row] = [["studies", *(TWIN_STATISTICS.values())]]
     for kind, found in kinds.items():
@@ -127,8 +140,7 @@ def twins(results: Results) -> Iterator[Part]:
             [
                 f"{name}, {row['images']} images",
                 *(
-                    f"{100 * (row['statistics'][key]['raw'] / row['shown'][key] - 1):+.1f} to "
-                    f"{100 * (row['statistics'][key]['corrected'] / row['shown'][key] - 1):+.1f} %"
+                    _real_error(row["statistics"][key], row["shown"][key])
                     for key in TWIN_STATISTICS
                 ),
                 f"{row['loss'] / row['noise_floor']:.1f}" if row["noise_floor"] else "",

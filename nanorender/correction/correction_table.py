@@ -12,6 +12,7 @@ from nanorender.correction.record import CORRECTIONS, DETECTION
 from nanorender.correction.study import SHARE, CorrectedStudy
 from nanorender.files.atomic import write_text
 
+_FEW_FOUND = 0.7  # share of the particles, below which corrections rest on what is not seen
 _SMALL_BIAS = 0.005  # of sizes, not worth a sentence
 
 TITLES = {
@@ -107,9 +108,29 @@ def sentences(corrected: CorrectedStudy) -> list[str]:
         f"{corrected.hidden_share:.0%} of the particles are partly hidden by others: their sizes, "
         "raw and corrected, are those of the visible part, a lower bound."
     )
-    if corrected.refusal is not None:
-        lines.append(corrected.refusal[0].upper() + corrected.refusal[1:] + ".")
     return lines
+
+
+def caution(corrected: CorrectedStudy) -> str | None:
+    """Say why corrected values are missing or to be taken with care.
+
+    Parameters
+    ----------
+    corrected : corrections of a study
+
+    Returns
+    -------
+    sentence : None where there is no such reason
+    """
+    if corrected.refusal is not None:
+        return corrected.refusal[0].upper() + corrected.refusal[1:] + "."
+    if corrected.found_share >= _FEW_FOUND:
+        return None
+    return (
+        f"Only {corrected.found_share:.0%} of the particles in the twins are found, so the "
+        "corrected values rest on particles that the micrographs hardly show: rely on the "
+        "intervals, and check whether the sample has as many such particles as the twins."
+    )
 
 
 def format_corrections(corrected: CorrectedStudy) -> list[str]:
@@ -121,7 +142,7 @@ def format_corrections(corrected: CorrectedStudy) -> list[str]:
 
     Returns
     -------
-    lines : one per statistic, then plain sentences
+    lines : one per statistic, then plain sentences, and a caution if there is a reason
     """
     lines = []
     for name, one in corrected.corrections.items():
@@ -130,7 +151,8 @@ def format_corrections(corrected: CorrectedStudy) -> list[str]:
             f"{TITLES[name] + (f', {unit}' if unit else ''):<36} raw {one.raw:<8.4g} corrected "
             f"{value.value:<8.4g} {CONFIDENCE:.0%} interval {value.low:.4g} to {value.high:.4g}"
         )
-    return lines + sentences(corrected)
+    warning = caution(corrected)
+    return [*lines, *sentences(corrected), *([warning] if warning else [])]
 
 
 def write_corrections(folder: Path, corrected: CorrectedStudy) -> None:

@@ -49,6 +49,7 @@ class CorrectedStudy:
     least : size of the smallest particles that count
     corrections : by name of the statistic; empty if refused
     detection : by size
+    found_share : share of the true particles that are found
     false_share : share of the found particles that match no true one
     merged_share : share of the true particles that were found together with others
     hidden_share : share of the true particles that others hide by more than a tenth
@@ -63,6 +64,7 @@ class CorrectedStudy:
     least: float
     corrections: dict[str, Correction]
     detection: list[DetectionClass]
+    found_share: float
     false_share: float
     merged_share: float
     hidden_share: float
@@ -128,6 +130,7 @@ def correct_study(
         least=least,
         corrections=corrections,
         detection=detection_by_size(response, least),
+        found_share=_found_share(response, least),
         false_share=_false_share(response, least),
         merged_share=_share(twins, lambda true: true["shared"].to_numpy(bool)),
         hidden_share=_share(twins, _is_hidden),
@@ -183,6 +186,12 @@ def _refusal(
 def _fewest_found(study: StudySizes, response: TwinResponse, least: float) -> int:
     """Return how many particles that count are found in the micrographs or in their twins."""
     return min(int((study.sizes >= least).sum()), int((response.measured >= least).sum()))
+
+
+def _found_share(response: TwinResponse, least: float) -> float:
+    """Return the share of true particles that are found."""
+    counted = response.true >= least
+    return float(response.found[counted].mean()) if counted.any() else 0.0
 
 
 def _false_share(response: TwinResponse, least: float) -> float:

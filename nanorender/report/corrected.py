@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from nanorender.correction.correction_table import sentences
+from nanorender.correction.correction_table import caution, sentences
 from nanorender.correction.detection import DetectionClass
 from nanorender.correction.record import read_twins_record
 from nanorender.correction.study import CorrectedStudy, correct_study
@@ -45,11 +45,13 @@ class CorrectedSection(NamedTuple):
     ----------
     study : corrections
     sentences : what the twins say in plain words
+    caution : why values are missing or to be taken with care, None without a reason
     pairs : micrographs beside twins
     """
 
     study: CorrectedStudy
     sentences: Sequence[str]
+    caution: str | None
     pairs: Sequence[TwinPair]
 
 
@@ -93,7 +95,7 @@ def corrected_section(
         part = result.image[: image.height_px, : image.width_px]
         pixels = read_pixels(folder / "images" / f"{record.twin_name(twin)}.tif").array
         pairs.append(TwinPair(result.name, jpeg_uri(part), jpeg_uri(pixels)))
-    return CorrectedSection(study, sentences(study), pairs)
+    return CorrectedSection(study, sentences(study), caution(study), pairs)
 
 
 @matplotlib.rc_context(STYLE)

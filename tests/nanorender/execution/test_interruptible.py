@@ -1,7 +1,7 @@
 import signal
 import subprocess
 import sys
-import threading
+import textwrap
 import time
 
 import pytest
@@ -31,8 +31,30 @@ material = "silver"
 [materials.silver]
 kind = "diffuse"
 """
+SETUP = """
+import signal, threading, time
+from nanorender.execution.interruptible import interruptible
+
+def interrupt():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+"""
 IN_THE_MIDDLE_S = 8.0
 SERVED_WITHIN_S = 10.0  # 2 s on a machine without other work
+
+ENDED_WITHIN_S = 60.0
+
+
+def python(script: str) -> list[str]:
+    """Return what a script prints in a process of its own, which no other test has touched."""
+    done = subprocess.run(
+        [sys.executable, "-c", SETUP + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=ENDED_WITHIN_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_a_function_returns_and_raises_as_it_is():
@@ -42,40 +64,40 @@ def test_a_function_returns_and_raises_as_it_is():
 
 
 def test_an_interrupt_is_served_before_the_function_ends():
-    ended = threading.Event()
+    assert python(
+        """
+        def work():
+            time.sleep(1000)
 
-    def work():
-        time.sleep(30)
-        ended.set()
-
-    began = time.monotonic()
-    main = threading.main_thread().ident
-    timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(work)()
-    assert time.monotonic() - began < SERVED_WITHIN_S
-    assert not ended.is_set()
+        threading.Timer(0.3, interrupt).start()
+        try:
+            interruptible(work)()
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        """
+    ) == ["interrupted"]
 
 
 def test_a_function_that_was_left_ends_at_its_next_step():
-    started, steps = threading.Event(), []
+    assert python(
+        """
+        started, ended = threading.Event(), threading.Event()
 
-    def work():
-        steps.append(threading.current_thread())
-        started.set()
-        while True:
-            time.sleep(0.01)
+        def work():
+            started.set()
+            try:
+                while True:
+                    time.sleep(0.01)
+            finally:
+                ended.set()
 
-    def interrupt():
-        started.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(work)()
-    steps[0].join(SERVED_WITHIN_S)
-    assert not steps[0].is_alive()
+        threading.Thread(target=lambda: started.wait() and interrupt()).start()
+        try:
+            interruptible(work)()
+        except KeyboardInterrupt:
+            print("interrupted", ended.wait(), flush=True)
+        """
+    ) == ["interrupted True"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from nanorender.correction.correction import Budget, Correction
 from nanorender.correction.correction_table import (
+    caution,
     correction_frame,
     format_corrections,
     sentences,
@@ -37,6 +38,7 @@ STUDY = CorrectedStudy(
         DetectionClass(40.0, 60.4, 80.0, 100, 0.71, 0.62, 0.79, 0.04, 0.1),
         DetectionClass(80.0, 200.0, 400.0, 100, 0.98, 0.93, 0.99, 0.001, 0.02),
     ],
+    found_share=0.85,
     false_share=0.036,
     merged_share=0.156,
     hidden_share=0.57,
@@ -62,7 +64,7 @@ def page_of(study):
     summary = summarize(result.table, [field], Statistics(resamples=20), np.random.default_rng(0))
     names = ("size_histogram", "cumulative_curve", "detection_curve")
     plots = dict.fromkeys(names, Markup("<svg></svg>"))
-    section = study and CorrectedSection(study, sentences(study), [])
+    section = study and CorrectedSection(study, sentences(study), caution(study), [])
     groups = [Group("all", "all images", summary)]
     provenance = Provenance("Squares", "", {})
     return html.unescape(render_page([result], groups, provenance, plots, section))
@@ -97,6 +99,13 @@ def test_sentences_say_what_is_found_and_how_wrong_sizes_are():
     )
     assert lines[1].endswith("98% are found; their sizes are right on average.")
     assert "15.6% of the particles are found together with a neighbor" in lines[2]
+
+
+def test_few_found_particles_are_a_reason_for_caution():
+    assert caution(STUDY) is None
+    few = replace(STUDY, found_share=0.55)
+    assert "Only 55% of the particles in the twins are found" in format_corrections(few)[-1]
+    assert '<p class="doubt">Only 55%' in page_of(few)
 
 
 def test_the_terminal_shows_value_unit_and_interval():
