@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from nanorender.errors import InputError
 from nanorender.files.pixelsize import check_pixel_size
@@ -29,6 +29,9 @@ class Recipe(SceneSettings):
 
     description: str = ""
     """One line that describes the sample; it names the dataset."""
+    relative_loss: PositiveFloat | None = None
+    """Loss of the calibration that fitted the recipe, relative to its noise floor, about 1 for a
+    good fit; written by `nanorender calibrate`; left out: not fitted."""
     materials: dict[str, Material] = Field(min_length=1)
     """Materials by the names that the populations refer to."""
     substrate: Substrate = Substrate()

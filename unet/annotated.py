@@ -9,7 +9,7 @@ from nanorender.errors import InputError
 from nanorender.files.collection import Collection
 from nanorender.files.labeled import LabeledImage
 from nanorender.files.micrograph import Micrograph
-from unet.data import PixelSizes, Samples, make_samples, to_trained_scale
+from unet.data import PixelSizes, Samples, TrainedDiameters, make_samples, to_trained_scale
 from unet.presets import TrainSettings
 from unet.targets import close_gaps
 
@@ -55,15 +55,17 @@ def add_annotated(synthetic: Samples, micrographs: Collection, settings: TrainSe
         If the collection has no annotations, or a pixel size is unknown.
     """
     images = _at_scale(micrographs, synthetic.pixel_sizes)
-    real = make_samples(images, len(micrographs), settings)
+    scaled = synthetic.pixel_sizes is not None
+    real = make_samples(images, len(micrographs), settings, scaled)
     both = (synthetic, real)
     edges = [max(samples.pixels.shape[axis] for samples in both) for axis in (1, 2)]
-    least = [samples.least_trained_nm for samples in both if samples.least_trained_nm is not None]
+    ranges = [samples.diameters for samples in both if samples.diameters is not None]
     return Samples(
         pixels=np.concatenate([_padded(samples.pixels, edges) for samples in both]),
         sizes=np.concatenate([samples.sizes for samples in both]),
         pixel_sizes=_joined(synthetic.pixel_sizes, real.pixel_sizes),
-        least_trained_nm=min(least, default=None),
+        diameters=_joined_diameters(ranges) if ranges else None,
+        relative_loss=synthetic.relative_loss,
         annotated=len(micrographs),
     )
 
@@ -89,6 +91,13 @@ def _joined(synthetic: PixelSizes | None, real: PixelSizes | None) -> PixelSizes
         lowest_nm=min(synthetic.lowest_nm, real.lowest_nm),
         median_nm=synthetic.median_nm,
         highest_nm=max(synthetic.highest_nm, real.highest_nm),
+    )
+
+
+def _joined_diameters(ranges: Sequence[TrainedDiameters]) -> TrainedDiameters:
+    """Return the range that contains all ranges."""
+    return TrainedDiameters(
+        lowest=min(each.lowest for each in ranges), highest=max(each.highest for each in ranges)
     )
 
 

@@ -20,9 +20,9 @@ from safetensors.numpy import save
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import move, write_bytes
-from nanorender.settings import Settings
+from nanorender.settings import Fraction, Settings
 from unet.confidence import Confidence
-from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes
+from unet.data import CLAHE_CLIP, CLAHE_TILE_PX, PERCENTILES, PixelSizes, TrainedDiameters
 from unet.model import Weights, abstract_model, weight_shapes
 from unet.presets import TrainSettings
 from unet.run_folder import LAST_NAME, MODEL_NAME, PREVIOUS_NAME
@@ -51,8 +51,13 @@ class ModelCard(Settings):
     """Training settings, which include the architecture."""
     pixel_sizes: PixelSizes | None
     """Pixel sizes seen in training; None if it learned particles of any size in pixels."""
-    least_trained_nm: PositiveFloat | None = None
-    """Equivalent diameter of the smallest particles seen in training, in nm."""
+    trained_diameters: TrainedDiameters | None = None
+    """Diameters of the particles seen in training; None if unknown."""
+    relative_loss: PositiveFloat | None = None
+    """How well the recipe was fitted to micrographs; None if it was not."""
+    epoch_agreement: Fraction | None = None
+    """Agreement of the epoch with its neighbors, see `unet.select.epoch_agreement`; None unless it
+    was selected on micrographs."""
     annotated_images: NonNegativeInt = 0
     """Number of annotated micrographs among the training images."""
     preprocessing: Preprocessing = Preprocessing()

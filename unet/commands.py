@@ -149,7 +149,12 @@ def select(
     """
     from unet.choice import format_choices, read_choices, summarize_choices
     from unet.choice_page import write_choice_page
-    from unet.select import rank_by_truth, rank_without_truth, select_epoch
+    from unet.select import (
+        epoch_agreement,
+        rank_by_truth,
+        rank_without_truth,
+        select_epoch,
+    )
     from unet.validation import validation_images
 
     images = []
@@ -171,8 +176,9 @@ def select(
             else:
                 ranked = rank_by_truth(run, images, by, on_progress=show)
             lines = [str(item) for item in ranked[:5]]
-    print(*lines, sep="\n")
-    print(select_epoch(run, ranked[0].epoch))
+        best = ranked[0].epoch
+        agreement = epoch_agreement(run, images, best) if images else None
+    print(*lines, select_epoch(run, best, agreement), sep="\n")
 
 
 @app.command(rich_help_panel=PANEL)

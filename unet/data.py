@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, UInt8, UInt16
 from pydantic import PositiveFloat
 
 from nanorender.errors import InputError
-from nanorender.files.dataset import complete_samples, has_drawn_recipes
+from nanorender.files.dataset import complete_samples, has_drawn_recipes, relative_loss_of_recipe
 from nanorender.files.imagefile import LARGEST_IMAGE_BYTES
 from nanorender.files.labeled import LabeledImage, dataset_images
 from nanorender.settings import Settings
@@ -52,6 +52,18 @@ class PixelSizes(Settings):
     """Largest pixel size, in nm."""
 
 
+class TrainedDiameters(Settings):
+    """Equivalent diameters of the particles seen in training, with the zoom of the augmentation.
+
+    They are in nm, or in px for a network that learns particles of any size.
+    """
+
+    lowest: PositiveFloat
+    """Diameter of the smallest particles that are not mostly hidden, at the strongest reduction."""
+    highest: PositiveFloat
+    """Diameter of the largest particle, at the strongest magnification."""
+
+
 class Samples(NamedTuple):
     """Images of a dataset with their targets, as read by the training step.
 
@@ -62,16 +74,18 @@ class Samples(NamedTuple):
     sizes : (n, 2) height and width of each image in px
     pixel_sizes : pixel sizes seen in training, including the zoom of the augmentation; None if
         the images have no scale in common, so that a network learns particles of any size
-    least_trained_nm : equivalent diameter of the smallest particles, at the strongest reduction;
-        None without any particle or common scale
+    diameters : diameters of the particles; None if there are none
     annotated : number of annotated micrographs, which come last
+    relative_loss : how well the recipe was fitted to micrographs, see `Recipe.relative_loss`; None
+        if it was not
     """
 
     pixels: UInt8[np.ndarray, "n h w c"]
     sizes: Int[np.ndarray, "n 2"]
     pixel_sizes: PixelSizes | None
-    least_trained_nm: float | None
+    diameters: TrainedDiameters | None
     annotated: int = 0
+    relative_loss: float | None = None
 
 
 def equalize(
@@ -134,10 +148,10 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     if not count:
         raise InputError(f"{folder} has no complete sample; make some with `nanorender generate`")
     if not has_drawn_recipes(folder):
-        return make_samples(dataset_images(folder), count, settings)
+        samples = make_samples(dataset_images(folder), count, settings)
+        return samples._replace(relative_loss=relative_loss_of_recipe(folder))
     images = (_at_search_zoom(image, k) for k, image in enumerate(dataset_images(folder)))
-    samples = make_samples(images, count, settings)
-    return samples._replace(pixel_sizes=None, least_trained_nm=None)
+    return make_samples(images, count, settings, scaled=False)
 
 
 def reduce_image(
@@ -194,7 +208,9 @@ def _at_search_zoom(sample: LabeledImage, index: int) -> LabeledImage:
     )
 
 
-def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSettings) -> Samples:
+def make_samples(
+    images: Iterable[LabeledImage], count: int, settings: TrainSettings, scaled: bool = True
+) -> Samples:
     """Compute the training samples of labeled images.
 
     Parameters
@@ -202,6 +218,7 @@ def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSett
     images : images with their label maps, read one at a time
     count : number of images
     settings : training settings
+    scaled : whether the images have a scale in common
 
     Returns
     -------
@@ -214,18 +231,19 @@ def make_samples(images: Iterable[LabeledImage], count: int, settings: TrainSett
     """
     pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
-    pixel_sizes_nm, diameters_nm = [], []
+    pixel_sizes_nm, diameters = [], []
     for row, sample in enumerate(_in_threads(partial(_sample, settings=settings), images)):
         height, width = sizes[row] = sample.pixels.shape[:2]
         pixels = _enlarged(pixels, height, width)
         pixels[row, :height, :width] = sample.pixels
-        diameters_nm.append(sample.diameters_nm)
+        diameters.append(sample.diameters_px * (sample.pixel_size_nm if scaled else 1.0))
         pixel_sizes_nm.append(sample.pixel_size_nm)
+    zoom = settings.augmentation.zoom
     return Samples(
         pixels,
         sizes,
-        _trained_pixel_sizes(pixel_sizes_nm, settings.augmentation.zoom),
-        _least_trained_nm(np.concatenate(diameters_nm), settings.augmentation.zoom),
+        _trained_pixel_sizes(pixel_sizes_nm, zoom) if scaled else None,
+        _trained_diameters(np.concatenate(diameters), zoom),
     )
 
 
@@ -233,7 +251,7 @@ class _Sample(NamedTuple):
     """One image: (h, w, 1 + targets) pixels as in `Samples`, equivalent diameters, pixel size."""
 
     pixels: UInt8[np.ndarray, "h w c"]
-    diameters_nm: Float[np.ndarray, "n"]
+    diameters_px: Float[np.ndarray, "n"]
     pixel_size_nm: float
 
 
@@ -245,8 +263,8 @@ def _sample(image: LabeledImage, settings: TrainSettings) -> _Sample:
     pixels[..., 0] = equalize(image.image)
     pixels[..., 1:] = targets(image.labels.astype(np.int32), settings)
     areas_px = np.bincount(image.labels.ravel())[1:]
-    diameters_nm = np.sqrt(4 / np.pi * areas_px[areas_px > 0]) * image.pixel_size_nm
-    return _Sample(pixels, diameters_nm, image.pixel_size_nm)
+    diameters_px = np.sqrt(4 / np.pi * areas_px[areas_px > 0])
+    return _Sample(pixels, diameters_px, image.pixel_size_nm)
 
 
 def _in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
@@ -322,11 +340,12 @@ def _trained_pixel_sizes(pixel_sizes_nm: list[float], zoom: float) -> PixelSizes
     return PixelSizes(lowest_nm=lowest / zoom, median_nm=median, highest_nm=highest * zoom)
 
 
-def _least_trained_nm(diameters_nm: Float[np.ndarray, "n"], zoom: float) -> float | None:
-    """Equivalent diameter of the smallest particles learned, at the strongest reduction."""
-    if not len(diameters_nm):
+def _trained_diameters(diameters: Float[np.ndarray, "n"], zoom: float) -> TrainedDiameters | None:
+    """Range of the diameters, extended by the zoom of the augmentation."""
+    if not len(diameters):
         return None
-    return float(np.quantile(diameters_nm, _SMALLEST_QUANTILE)) / zoom
+    lowest, highest = np.quantile(diameters, (_SMALLEST_QUANTILE, 1.0)).tolist()
+    return TrainedDiameters(lowest=lowest / zoom, highest=highest * zoom)
 
 
 def _enlarged(pixels: UInt8[np.ndarray, "n a b c"], height: int, width: int) -> np.ndarray:

@@ -35,9 +35,11 @@ from nanorender.files.tiff import write_image
 from nanorender.models import general_model
 from nanorender.separation.separate import Separation
 from unet.candidates import FoundParticles
-from unet.checkpoint import model_file
+from unet.checkpoint import ModelCard, model_file
+from unet.data import SEARCH_ZOOMS
 from unet.predict import Model, averaged_by_default, load_model, prepare_search
 from unet.presets import TrainSettings
+from unet.repeatability import checked_part, repeatability
 from unet.windows import segment_prepared
 
 
@@ -397,8 +399,10 @@ def _segment_micrograph(
         refuse_edited_map(label_path)
 
         # Predict and separate; large images are released as soon as possible
-        prepared = prepare_search(model, micrograph.image, micrograph.pixel_size_nm)
-        crop = micrograph.crop
+        pixel_size_nm, crop = micrograph.pixel_size_nm, micrograph.crop
+        prepared = prepare_search(model, micrograph.image, pixel_size_nm)
+        part = checked_part(micrograph.image.shape)
+        image_part = micrograph.image[part].copy()
         del micrograph
 
         def on_window(part: int, parts: int) -> None:
@@ -408,6 +412,10 @@ def _segment_micrograph(
             model, prepared, separation, averaged, keep_probability, min_confidence, on_window
         )
         del prepared
+        labels_part = found.labels[part].copy()
+        repeated = repeatability(
+            model, image_part, pixel_size_nm, labels_part, separation, min_confidence
+        )
 
         # Discard text and scale bars, then write probability and label map
         if record.marks_discarded:
@@ -417,7 +425,7 @@ def _segment_micrograph(
             probability.parent.mkdir(parents=True, exist_ok=True)
             write_image(probability, found.foreground, record.pixel_size_nm)
         confidence = tuple(round(float(value), 4) for value in found.confidence)
-        complete = record.model_copy(update={"confidence": confidence})
+        complete = record.model_copy(update={"confidence": confidence, "repeatability": repeated})
         write_segmentation(folder, found.labels, complete)
     except UnwritableError:
         raise
@@ -435,6 +443,19 @@ def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> 
         return before is not None and before.is_of_same_settings(record)
     except InputError:  # a damaged record: the label map is made again
         return False
+
+
+def _trained_diameters_px(
+    card: ModelCard, pixel_size_nm: float | None
+) -> tuple[float, float] | None:
+    """Return the diameters of the particles that the model can know, in px of a micrograph."""
+    trained, sizes = card.trained_diameters, card.pixel_sizes
+    if trained is None:
+        return None
+    if sizes is None:
+        return trained.lowest / max(SEARCH_ZOOMS), trained.highest / min(SEARCH_ZOOMS)
+    edge_nm = sizes.median_nm if pixel_size_nm is None else pixel_size_nm
+    return trained.lowest / edge_nm, trained.highest / edge_nm
 
 
 def _segmentation_record(
@@ -455,7 +476,9 @@ def _segmentation_record(
         pixel_size_source=micrograph.pixel_size_source,
         model_sha256=model_sha256,
         training_pixel_sizes_nm=sizes and (sizes.lowest_nm, sizes.highest_nm),
-        least_trained_nm=model.card.least_trained_nm,
+        trained_diameters_px=_trained_diameters_px(model.card, micrograph.pixel_size_nm),
+        relative_loss=model.card.relative_loss,
+        epoch_agreement=model.card.epoch_agreement,
         separation={
             **separation.model_dump(mode="json"),
             "averaged_over_flips_and_zooms": averaged,

@@ -140,13 +140,49 @@ def rank_without_truth(
     return _best_first(ranked)
 
 
-def select_epoch(run_folder: Path, epoch: int) -> Path:
+def epoch_agreement(
+    run_folder: Path, validation: Sequence[ValidationImage], epoch: int
+) -> float | None:
+    """Compare the particles that an epoch and its neighbors find in the validation images.
+
+    Parameters
+    ----------
+    run_folder : folder of the training
+    validation : validation images of the training
+    epoch : number of the epoch
+
+    Returns
+    -------
+    f1 : mean F1 score of the particles at an IoU of 0.5; None for a training of one epoch
+
+    Raises
+    ------
+    InputError
+        As `kept_epochs`.
+    """
+    kept = kept_epochs(run_folder, validation)
+    epochs = list(kept)
+    index = epochs.index(epoch)
+    neighbors = epochs[max(0, index - 1) : index] + epochs[index + 1 : index + 2]
+    separation = compensate_erosion(Separation(), kept[epoch])
+    scores = []
+    for image in validation:
+        labels, *others = (
+            separate(read_prediction(run_folder, each, image, kept[each].targets), separation)
+            for each in (epoch, *neighbors)
+        )
+        scores += [score_labels(other, labels).objects.f1 for other in others]
+    return float(np.mean(scores)) if scores else None
+
+
+def select_epoch(run_folder: Path, epoch: int, agreement: float | None = None) -> Path:
     """Make the weights of an epoch the model of the run.
 
     Parameters
     ----------
     run_folder : folder of the training
     epoch : number of the epoch
+    agreement : agreement with its neighbors, for the header of the model; None if unknown
 
     Returns
     -------
@@ -161,7 +197,9 @@ def select_epoch(run_folder: Path, epoch: int) -> Path:
     if not path.is_file():
         kept = ", ".join(map(str, epochs_with_weights(run_folder))) or "none"
         raise InputError(f"weights of epoch {epoch} were not kept in {run_folder}; kept: {kept}")
-    write_model(run_folder / MODEL_NAME, *read_model(path))
+    card, weights = read_model(path)
+    card = card.model_copy(update={"epoch_agreement": agreement})
+    write_model(run_folder / MODEL_NAME, card, weights)
     return run_folder / MODEL_NAME
 
 

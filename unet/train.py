@@ -241,7 +241,8 @@ def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
     return ModelCard(
         training=settings,
         pixel_sizes=samples.pixel_sizes,
-        least_trained_nm=samples.least_trained_nm,
+        trained_diameters=samples.diameters,
+        relative_loss=samples.relative_loss,
         annotated_images=samples.annotated,
         dataset_sha256=digest.hexdigest(),
         epoch=0,

@@ -240,12 +240,14 @@ def calibrate(
     )
     before, after = ([observe_like(real, view) for view in some] for some in (views_before, views))
     synthetic = pool_observations(after)
+    terms, floor = real.loss_terms(synthetic.features), noise_floor(after, len(close_views))
+    relative_loss = None if floor is None else terms.loss() / floor
     on_progress(total, total)
     return Calibration(
-        recipe=recipe,
+        recipe=recipe.model_copy(update={"relative_loss": relative_loss}),
         before=real.loss_terms(pool_observations(before).features),
-        after=real.loss_terms(synthetic.features),
-        noise_floor=noise_floor(after, len(close_views)),
+        after=terms,
+        noise_floor=floor,
         fitted=_changes(start, recipe),
         evaluations=found.evaluations,
         real=real,

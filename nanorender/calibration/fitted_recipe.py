@@ -107,7 +107,11 @@ def fitted_toml(calibration: Calibration, base_name: str, names: list[str]) -> s
     """
     document = tomlkit.parse(recipe_text(base_name))
     before = _plain(Recipe.from_toml(tomlkit.dumps(document), base_name))
-    _mark_changes(document, before, _rounded(_plain(calibration.recipe)))
+    after = _rounded(_plain(calibration.recipe))
+    relative_loss = after.pop("relative_loss", None)
+    _mark_changes(document, before, after)
+    if relative_loss is not None:
+        document["relative_loss"] = tomlkit.item(relative_loss).comment("1 for a perfect fit")
     return _header(calibration, base_name, names) + "\n" + tomlkit.dumps(document)
 
 

@@ -24,6 +24,7 @@ from nanorender.correction.record import (
 )
 from nanorender.correction.response import SegmentedTwin, TwinResponse, pool_twins
 from nanorender.errors import InputError
+from nanorender.scoring.limit import LimitDetection, count_detected
 from nanorender.statistics.nanoscale import LIMIT_NM
 
 LEAST_PX = 8.0
@@ -53,6 +54,7 @@ class CorrectedStudy:
     false_share : share of the found particles that match no true one
     merged_share : share of the true particles that were found together with others
     hidden_share : share of the true particles that others hide by more than a tenth
+    nanoscale : particles of the twins below and above the limit of nanomaterials; None in px
     relative_loss : loss of the twins against the micrographs in noise floors, None if unknown
     refusal : why nothing is corrected, None if it is
     twins : number of twins
@@ -68,6 +70,7 @@ class CorrectedStudy:
     false_share: float
     merged_share: float
     hidden_share: float
+    nanoscale: LimitDetection | None
     relative_loss: float | None
     refusal: str | None
     twins: int
@@ -114,13 +117,13 @@ def correct_study(
     least = LEAST_PX * max(edges)  # resolved in all micrographs
     response = pool_twins(twins, quantity, edges)
     sizes = _study_sizes(record, tables, quantity, unit, edges)
+    of_widths = pool_twins(twins, NANOSCALE_QUANTITY, edges)
     refusal = _refusal(record, sizes, response, least)
     corrections: dict[str, Correction] = {}
     if refusal is None:
         rng = np.random.default_rng(seed)
         corrections = correct(sizes, response, least, STATISTICS, pixel_size_uncertainty, rng)
         widths = _study_sizes(record, tables, NANOSCALE_QUANTITY, unit, edges)
-        of_widths = pool_twins(twins, NANOSCALE_QUANTITY, edges)
         if unit == "nm" and _fewest_found(widths, of_widths, least) >= _FEWEST_PARTICLES:
             share = {SHARE: share_below(LIMIT_NM)}
             corrections |= correct(widths, of_widths, least, share, pixel_size_uncertainty, rng)
@@ -134,6 +137,7 @@ def correct_study(
         false_share=_false_share(response, least),
         merged_share=_share(twins, lambda true: true["shared"].to_numpy(bool)),
         hidden_share=_share(twins, _is_hidden),
+        nanoscale=_nanoscale(of_widths, least) if unit == "nm" else None,
         relative_loss=record.relative_loss,
         refusal=refusal,
         twins=len(twins),
@@ -199,6 +203,20 @@ def _false_share(response: TwinResponse, least: float) -> float:
     false = int((response.false >= least).sum())
     found = false + int((response.measured[response.found] >= least).sum())
     return false / found if found else 0.0
+
+
+def _nanoscale(response: TwinResponse, least: float) -> LimitDetection:
+    """Count the particles of the twins below and above the limit of nanomaterials."""
+    counted = response.true >= least
+    found = response.measured[response.found & (response.measured >= least)]
+    false = response.false[response.false >= least]
+    return count_detected(
+        response.true[counted],
+        response.found[counted],
+        np.concatenate([found, false]),
+        np.repeat([False, True], [len(found), len(false)]),
+        LIMIT_NM,
+    )
 
 
 def _is_hidden(true: pd.DataFrame) -> Bool[np.ndarray, "n"]:

@@ -124,6 +124,32 @@ def has_drawn_recipes(folder: Path) -> bool:
     return (folder / RECIPES_FOLDER).is_dir()
 
 
+def relative_loss_of_recipe(folder: Path) -> float | None:
+    """Return how well the recipe of a dataset was fitted to micrographs.
+
+    Parameters
+    ----------
+    folder
+        The dataset.
+
+    Returns
+    -------
+    float or None
+        `Recipe.relative_loss`; None if the recipe was not fitted.
+
+    Raises
+    ------
+    InputError
+        If the recipe cannot be read.
+    """
+    path = folder / "recipe.toml"
+    try:
+        found = tomllib.loads(read_text(path)).get("relative_loss")
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged; generate the dataset again") from None
+    return found if isinstance(found, float) and found > 0 else None
+
+
 def create_dataset(folder: Path, name: str, recipe_toml: str, seed: int, count: int) -> DatasetInfo:
     """Create a dataset folder, or continue one of the same recipe and seed.
 

@@ -56,8 +56,13 @@ class SegmentationRecord(Settings):
     """SHA-256 of the model file."""
     training_pixel_sizes_nm: tuple[PositiveFloat, PositiveFloat] | None
     """Smallest and largest pixel size of the training images; None for a model without a scale."""
-    least_trained_nm: PositiveFloat | None = None
-    """Diameter of the smallest particles in the training images, None if unknown."""
+    trained_diameters_px: tuple[PositiveFloat, PositiveFloat] | None = None
+    """Diameters of the smallest and largest particles of the training, in px of the micrograph;
+    None if unknown."""
+    relative_loss: PositiveFloat | None = None
+    """How well the recipe of the training was fitted to micrographs, see `Recipe.relative_loss`."""
+    epoch_agreement: Fraction | None = None
+    """Agreement of the epoch with its neighbors, if it was selected on micrographs."""
     separation: dict[str, str | bool | int | float]
     """Parameters of the separation of particles."""
     min_confidence: Fraction = 0.0
@@ -66,6 +71,9 @@ class SegmentationRecord(Settings):
     """Whether particles within recognized text and scale bars were discarded."""
     confidence: tuple[Fraction, ...] = ()
     """Confidence of particles 1 to n."""
+    repeatability: Fraction | None = None
+    """Agreement with the particles found in the image turned and magnified, see
+    `unet.repeatability`; None with too few particles."""
     labels_sha256: str = ""
     """Hash of the labels as written, by which later changes are noticed."""
     corrections: HandCorrections | None = None
@@ -95,7 +103,12 @@ class SegmentationRecord(Settings):
         bool
             Whether both were made from the same file with the same settings.
         """
-        found = {"confidence": (), "labels_sha256": "", "corrections": None}
+        found = {
+            "confidence": (),
+            "repeatability": None,
+            "labels_sha256": "",
+            "corrections": None,
+        }
         return self.model_copy(update=found) == other.model_copy(update=found)
 
     def read_micrograph(self) -> Micrograph:
@@ -397,6 +410,8 @@ class Segmented(NamedTuple):
         Whether the label map was changed after it was written.
     corrections
         What was changed, None if it is not known.
+    record
+        How the label map was made, None if it has no record or was edited.
     """
 
     labels: Int32[np.ndarray, "h w"]
@@ -404,6 +419,7 @@ class Segmented(NamedTuple):
     confidence: Float[np.ndarray, "n"] | None = None
     edited: bool = False
     corrections: HandCorrections | None = None
+    record: SegmentationRecord | None = None
 
 
 def read_segmented(path: Path) -> Segmented:
@@ -443,7 +459,8 @@ def read_segmented(path: Path) -> Segmented:
             labels, micrograph, edited=True, corrections=corrections if known else None
         )
     known = len(record.confidence) == labels.max(initial=0)  # not in records of earlier versions
-    return Segmented(labels, micrograph, np.array(record.confidence, float) if known else None)
+    confidence = np.array(record.confidence, float) if known else None
+    return Segmented(labels, micrograph, confidence, record=record)
 
 
 def read_mask(path: Path) -> Segmented:

@@ -20,6 +20,7 @@ from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
 from nanorender.report.overlay import palette
 from nanorender.report.picture import picture
+from nanorender.report.recall import recall_sentences
 from nanorender.scoring.plausibility import UNSURE, doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.scoring.scores import MIN_TRUE_AREA_PX
@@ -27,6 +28,7 @@ from nanorender.statistics.bootstrap import STATISTICS
 from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
+from nanorender.statistics.summary import SHARE_QUANTITIES
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("formatting.js", "statistics.js", "pictures.js", "particles.js", "main.js")
@@ -226,6 +228,9 @@ def render_page(
         fit=shown_fit(summary),
         columns=columns,
         doubts=doubts(results),
+        recall=recall_sentences(results, SHARE_QUANTITIES[0], corrected)
+        if summary.nanoscale
+        else [],
         conditions=[
             condition
             for condition in CONDITIONS

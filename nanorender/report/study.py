@@ -69,7 +69,7 @@ def _floor(labels: Path) -> SizeFloor | None:
             record.pixel_size_nm,
             int(record.separation.get("area_opening_px", 0)),
             float(record.separation.get("grow_px", 0.0)),
-            record.least_trained_nm,
+            None if record.trained_diameters_px is None else record.trained_diameters_px[0],
         )
         for record in records
         if record is not None

@@ -18,6 +18,10 @@ _RAGGED = 0.85  # median solidity
 _SEPARABLE = 0.8  # separability from which a threshold finds objects
 _LEAST_OVERLAP = 0.4  # of particles and objects; 0.6 and more in rendered images
 _MOST_MISSED = 0.3  # share of the objects
+_REPEATABLE = 0.7  # repeatability, see unet.repeatability
+_SETTLED = 0.7  # agreement of an epoch with its neighbors
+_FITTED = 3.0  # loss of a calibration in noise floors, as of twins that are refused
+_MOST_UNKNOWN = 0.1  # share of particles of other sizes than those of the training
 
 
 def doubts(results: Sequence[ImageResult]) -> list[str]:
@@ -89,6 +93,35 @@ def _is_unlike_threshold(result: ImageResult) -> bool:
     return agreement.overlap < _LEAST_OVERLAP or agreement.missed > missed
 
 
+def _is_not_repeatable(result: ImageResult) -> bool:
+    """Whether other particles are found where the image is turned and magnified."""
+    repeatability = None if result.record is None else result.record.repeatability
+    return repeatability is not None and repeatability < _REPEATABLE
+
+
+def _is_of_other_sizes(result: ImageResult) -> bool:
+    """Whether many particles are smaller or larger than those that the network learned."""
+    trained = None if result.record is None else result.record.trained_diameters_px
+    areas_px = np.bincount(result.kept_labels.ravel())[1:]
+    if trained is None or not areas_px.any():
+        return False
+    diameters_px = np.sqrt(4 / np.pi * areas_px[areas_px > 0])
+    unknown = (diameters_px < trained[0]) | (diameters_px > trained[1])
+    return float(unknown.mean()) > _MOST_UNKNOWN
+
+
+def _is_of_unsettled_training(result: ImageResult) -> bool:
+    """Whether the epoch of the network and its neighbors find other particles."""
+    agreement = None if result.record is None else result.record.epoch_agreement
+    return agreement is not None and agreement < _SETTLED
+
+
+def _is_of_unfitted_recipe(result: ImageResult) -> bool:
+    """Whether the recipe of the training was fitted badly to micrographs."""
+    loss = None if result.record is None else result.record.relative_loss
+    return loss is not None and loss > _FITTED
+
+
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     (
         _is_unsure,
@@ -114,6 +147,26 @@ CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
         _is_unlike_threshold,
         "In {images}, a simple threshold separates objects of another area or number than the "
         "particles: particles may have been missed, or background taken for them.",
+    ),
+    (
+        _is_not_repeatable,
+        "In {images}, other particles are found when the image is turned and magnified: the "
+        "network does not know such images well. Compare the outlines with the image.",
+    ),
+    (
+        _is_of_other_sizes,
+        "In {images}, many particles are smaller or larger than those that the network learned: "
+        "give the pixel size if it is missing, or train on a recipe of this size.",
+    ),
+    (
+        _is_of_unsettled_training,
+        "In {images}, consecutive epochs of the training find other particles: train longer, or "
+        "on a recipe that is more like the sample.",
+    ),
+    (
+        _is_of_unfitted_recipe,
+        "In {images}, the particles were found by a network that was trained on a badly fitted "
+        "recipe (more than three noise floors from its micrographs): fit another recipe.",
     ),
 )
 """Checks of an image, and what is said of the images that they find."""

@@ -14,6 +14,7 @@ from nanorender.files.annotation import find_truth
 from nanorender.files.particlechoice import ParticleChoice
 from nanorender.files.segmentation import (
     HandCorrections,
+    SegmentationRecord,
     Segmented,
     find_label_maps,
     read_segmented,
@@ -43,6 +44,7 @@ class ImageResult:
     struck_out : labels of particles that were struck out by hand
     acquisition : conditions of the micrograph, where its header has them
     corrections : what was changed, None if it is not known
+    record : how the label map was made, None if it has no record or was edited
     """
 
     name: str
@@ -57,6 +59,7 @@ class ImageResult:
     struck_out: frozenset[int] = frozenset()
     acquisition: Acquisition = NO_ACQUISITION
     corrections: HandCorrections | None = None
+    record: SegmentationRecord | None = None
 
     @cached_property
     def kept_table(self) -> pd.DataFrame:
@@ -127,7 +130,7 @@ def read_results(
     results = []
     for path in paths:
         on_progress(len(results), len(paths))
-        values, micrograph, confidence, edited, corrections = read(path)
+        values, micrograph, confidence, edited, corrections, record = read(path)
         table = measure(values, micrograph.pixel_size_nm, micrograph.image, confidence=confidence)
         struck_out = frozenset()
         if choice is not None:
@@ -146,6 +149,7 @@ def read_results(
             struck_out=struck_out,
             acquisition=micrograph.acquisition,
             corrections=corrections,
+            record=record,
         )
         results.append(result)
     on_progress(len(results), len(paths))

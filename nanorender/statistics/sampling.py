@@ -81,16 +81,16 @@ def size_floor(
     pixel_size_nm: float | None,
     area_opening_px: float | int,
     erosion_px: float | int,
-    least_trained_nm: float | None,
+    least_trained_px: float | None,
 ) -> SizeFloor:
     """Find the smallest detectable particle size and what limits it.
 
     Parameters
     ----------
-    pixel_size_nm : edge of a pixel; if None, the size is in px and training is ignored
+    pixel_size_nm : edge of a pixel; if None, the size is in px
     area_opening_px : area below which regions were removed
     erosion_px : erosion of the labels in training; particles up to twice as wide vanish
-    least_trained_nm : diameter of the smallest particle in the training data, if known
+    least_trained_px : diameter of the smallest particle in the training data, if known
 
     Returns
     -------
@@ -98,7 +98,7 @@ def size_floor(
 
     Examples
     --------
-    >>> size_floor(2.0, area_opening_px=0, erosion_px=3, least_trained_nm=10.0).value
+    >>> size_floor(2.0, area_opening_px=0, erosion_px=3, least_trained_px=5.0).value
     12.0
     """
     edge = 1.0 if pixel_size_nm is None else pixel_size_nm
@@ -107,6 +107,6 @@ def size_floor(
         "area opening": float(np.sqrt(4 * area_opening_px / np.pi)) * edge,
         "label erosion": 2 * erosion_px * edge,
     }
-    if least_trained_nm is not None and pixel_size_nm is not None:
-        causes["training range"] = least_trained_nm
+    if least_trained_px is not None:
+        causes["training range"] = least_trained_px * edge
     return SizeFloor(max(causes.values()), "px" if pixel_size_nm is None else "nm", causes)

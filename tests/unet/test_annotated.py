@@ -65,7 +65,8 @@ def test_mixed_in_they_come_last_and_extend_what_is_known_of_scale(
     np.testing.assert_array_equal(samples.pixels[4, ..., 1] > 0, annotation > 0)
     assert samples.pixel_sizes.median_nm == synthetic.pixel_sizes.median_nm
     assert samples.pixel_sizes.highest_nm == 8.5 * small.augmentation.zoom
-    assert samples.least_trained_nm <= synthetic.least_trained_nm
+    assert samples.diameters.lowest <= synthetic.diameters.lowest
+    assert samples.diameters.highest >= synthetic.diameters.highest
 
 
 def test_micrographs_of_another_scale_are_resampled_with_their_annotation(

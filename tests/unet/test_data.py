@@ -65,7 +65,9 @@ def test_images_without_a_common_scale_are_learned_at_the_zooms_of_the_search(tm
     loaded = load_dataset(tmp_path, CPU)
     np.testing.assert_array_equal(loaded.sizes[:, 0], [128, 64, 32, 64])
     assert loaded.pixel_sizes is None
-    assert loaded.least_trained_nm is None
+    zoom = CPU.augmentation.zoom
+    assert loaded.diameters.lowest == pytest.approx(12 / zoom, rel=0.05)
+    assert loaded.diameters.highest == pytest.approx(80 * zoom, rel=0.05)
     for row, diameter_px in enumerate((80, 40, 20, 12)):
         area = np.count_nonzero(loaded.pixels[row, ..., 1])
         assert np.sqrt(4 / np.pi * area) == pytest.approx(diameter_px, rel=0.05)
@@ -91,11 +93,18 @@ def test_smallest_trained_particles_exclude_slivers():
     image = np.zeros(labels.shape, np.uint8)
     samples = make_samples([LabeledImage(image, labels, 5.0, Path("squares"))], 1, CPU)
     four_px = np.sqrt(4 * 4 / np.pi) * 5.0 / CPU.augmentation.zoom
-    assert samples.least_trained_nm == pytest.approx(four_px, rel=0.01)
-    assert (
-        make_samples([LabeledImage(image, 0 * labels, 5.0, Path())], 1, CPU).least_trained_nm
-        is None
-    )
+    assert samples.diameters.lowest == pytest.approx(four_px, rel=0.01)
+    empty = make_samples([LabeledImage(image, 0 * labels, 5.0, Path())], 1, CPU)
+    assert empty.diameters is None
+
+
+def test_the_fit_of_the_recipe_is_known_to_the_training(tmp_path):
+    for name, text, expected in (("fitted", "relative_loss = 2.5", 2.5), ("preset", "", None)):
+        folder = tmp_path / name
+        create_dataset(folder, "discs", text, seed=0, count=1)
+        labels = disc(20, 64)
+        write_sample(folder, 0, (200 * labels).astype(np.uint8), labels, {}, 1.0)
+        assert load_dataset(folder, CPU).relative_loss == expected
 
 
 def test_a_dataset_without_samples_is_refused(tmp_path):

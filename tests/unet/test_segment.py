@@ -10,6 +10,9 @@ from nanorender.files.scalebars.rectangle import Rectangle
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.table import measure_file
+from nanorender.models import general_model
+from nanorender.recipe import read_recipe
+from nanorender.rendering import render
 from nanorender.scoring.results import read_results
 from nanorender.separation.separate import Separation
 from unet import candidates
@@ -34,6 +37,7 @@ def square(tmp_path, monkeypatch):
         return {"foreground": foreground}
 
     monkeypatch.setattr(candidates, "predict_window", predicted)
+    monkeypatch.setattr("unet.segment.repeatability", lambda *_: None)
     return read_collection(tmp_path / "square.tif", Reading()), predictions
 
 
@@ -196,3 +200,16 @@ def test_a_json_file_of_another_program_is_not_replaced(square, card, tmp_path):
     with pytest.raises(InputError, match="is not a record"):
         segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
     assert shapes.read_text() == '{"shapes": []}'
+
+
+def test_the_record_tells_what_the_model_knows_and_whether_particles_are_found_again(tmp_path):
+    sample = render(read_recipe("sio2").at_scale(10.0, 320), 0, 0)
+    write_image(tmp_path / "a.tif", sample.image, 10.0)
+    collection = read_collection(tmp_path / "a.tif", Reading())
+    (path,) = segment(general_model(), collection, Separation(), tmp_path / "labels", ONCE).paths
+    record = read_record(path)
+    assert record.repeatability > 0.8
+    lowest, highest = record.trained_diameters_px
+    assert lowest < 5
+    assert highest > 1000
+    assert record.relative_loss is record.epoch_agreement is None

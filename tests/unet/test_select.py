@@ -10,7 +10,7 @@ from unet.checkpoint import read_model, write_model
 from unet.data import load_dataset
 from unet.model import initial_weights
 from unet.run_folder import MODEL_NAME, epoch_path, prediction_path
-from unet.select import rank_by_truth, rank_without_truth, select_epoch
+from unet.select import epoch_agreement, rank_by_truth, rank_without_truth, select_epoch
 from unet.targets import close_gaps
 from unet.train import train
 from unet.validation import ValidationImage
@@ -122,3 +122,23 @@ def test_a_prediction_of_another_image_is_refused(run, annotated):
 def test_files_other_than_epochs_are_ignored(run, annotated, name):
     shutil.copy(epoch_path(run, 2), run / "epochs" / f"{name}.safetensors")
     assert sorted(item.epoch for item in rank_by_truth(run, [annotated])) == [1, 2, 3]
+
+
+def test_epochs_agree_as_far_as_they_find_the_same_particles(run, annotated):
+    assert epoch_agreement(run, [annotated], 1) == 0
+    assert 0 < epoch_agreement(run, [annotated], 3) < 1
+    maps = prediction_path(run, 2, "real").read_bytes()
+    for epoch in (1, 3):
+        prediction_path(run, epoch, "real").write_bytes(maps)
+    assert epoch_agreement(run, [annotated], 2) == 1
+
+
+def test_a_training_of_one_epoch_agrees_with_none(run, annotated):
+    for epoch in (1, 2):
+        epoch_path(run, epoch).unlink()
+    assert epoch_agreement(run, [annotated], 3) is None
+
+
+def test_the_agreement_is_kept_in_the_model(run):
+    select_epoch(run, 2, 0.75)
+    assert read_model(run)[0].epoch_agreement == 0.75

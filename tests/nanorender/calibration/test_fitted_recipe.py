@@ -33,7 +33,7 @@ def calibration(name):
     before, after = LossTerms(*[0.4] * 7), LossTerms(*[0.1] * 7)
     fitted = {"diameter_nm": (DIAMETER.read(base), DIAMETER.read(recipe))}
     return Calibration(
-        recipe=recipe,
+        recipe=recipe.model_copy(update={"relative_loss": 0.095 / 0.07}),
         before=before,
         after=after,
         noise_floor=0.07,
@@ -54,6 +54,7 @@ def test_the_file_reads_back_as_the_fitted_recipe(name, tmp_path):
     read = read_recipe(tmp_path / "mine.toml")
     for parameter in (DIAMETER, ALBEDO, BLUR, RINGS):
         assert parameter.read(read) == pytest.approx(parameter.read(fitted.recipe), rel=1e-3)
+    assert read.relative_loss == pytest.approx(fitted.recipe.relative_loss, rel=1e-3)
     wanted = fitted.recipe.camera.pixel_size_nm.typical()
     assert read.camera.pixel_size_nm.typical() == pytest.approx(wanted, rel=1e-3)
     assert [kind.templates for kind in read.particles] == [

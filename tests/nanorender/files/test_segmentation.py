@@ -78,7 +78,7 @@ def test_a_folder_without_label_maps_is_refused(folder, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("pixel_size_nm", 1e308), ("pixel_size_nm", -1), ("least_trained_nm", 1e308)),
+        *(("pixel_size_nm", 1e308), ("pixel_size_nm", -1), ("trained_diameters_px", [-1, 2])),
         *(("separation", {"area_opening_px": "x"}), ("separation", {"grow_px": 10**400})),
     ],
 )

@@ -18,6 +18,8 @@ from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
 from nanorender.report.corrected import CorrectedSection, corrected_section, detection_curve
 from nanorender.report.page import Provenance, render_page
+from nanorender.report.recall import recall_sentences
+from nanorender.scoring.limit import LimitDetection
 from nanorender.scoring.results import ImageResult
 from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.groups import Group
@@ -42,6 +44,7 @@ STUDY = CorrectedStudy(
     false_share=0.036,
     merged_share=0.156,
     hidden_share=0.57,
+    nanoscale=LimitDetection(40, 160, 30, 158, 33, 3),
     relative_loss=0.8,
     refusal=None,
     twins=32,
@@ -137,3 +140,9 @@ def test_the_curve_shows_every_class():
 def test_particles_struck_out_by_hand_are_not_corrected(tmp_path):
     with pytest.raises(InputError, match="leave out the choice or the twins"):
         corrected_section(tmp_path, [result_of(frozenset([1]))], Statistics())
+
+
+def test_the_recall_in_the_twins_stands_beside_the_verdict():
+    assert "In the twins, 30 of 40 particles below 100 nm are found (75%)" in page_of(STUDY)
+    section = CorrectedSection(replace(STUDY, nanoscale=None), [], None, [])
+    assert "not known" in recall_sentences([result_of()], "min_feret", section)[0]

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from nanorender.files.segmentation import SegmentationRecord
 from nanorender.measuring.measure import measure
 from nanorender.randomization import read_recipe_source
 from nanorender.recipe import read_recipe
@@ -13,9 +16,20 @@ from nanorender.scoring.thresholding import agreement_with_threshold
 GENUINE = [(name, index) for name in preset_names() for index in range(3)]
 
 
-def result(image, labels, confidence=None, name="image"):
+def result(image, labels, confidence=None, name="image", **found):
     table = measure(labels, None, image, confidence=confidence)
-    return ImageResult(name, image, labels, None, "", table)
+    record = SegmentationRecord(
+        image=Path("image.tif"),
+        image_sha256="",
+        crop=(0, *image.shape[:1], 0, *image.shape[1:]),
+        pixel_size_source="unknown",
+        model_sha256="",
+        training_pixel_sizes_nm=None,
+        separation={},
+        version="",
+        **found,
+    )
+    return ImageResult(name, image, labels, None, "", table, record=record)
 
 
 def grid(count=5, edge=10, gap=5):
@@ -37,7 +51,28 @@ def only(found, text):
 def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index):
     sample = render(read_recipe(name).at_scale(7.0, 256), 0, index)
     confidence = np.full(int(sample.labels.max()), 0.95)
-    assert doubts([result(sample.image, sample.labels, confidence)]) == []
+    found = {
+        "repeatability": 0.8,
+        "trained_diameters_px": (4.0, 400.0),
+        "epoch_agreement": 0.85,
+        "relative_loss": 2.0,
+    }
+    assert doubts([result(sample.image, sample.labels, confidence, **found)]) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ({"repeatability": 0.5}, "turned and magnified"),
+        ({"trained_diameters_px": (15.0, 400.0)}, "than those that the network learned"),
+        ({"trained_diameters_px": (2.0, 8.0)}, "than those that the network learned"),
+        ({"epoch_agreement": 0.4}, "consecutive epochs"),
+        ({"relative_loss": 4.0}, "badly fitted recipe"),
+    ],
+)
+def test_what_the_segmentation_knows_of_itself_is_doubted(found, text):
+    image, labels = bright_squares()
+    only(doubts([result(image, labels, **found)]), text)
 
 
 def test_particles_brighter_than_noise_are_not_doubted():

@@ -46,7 +46,7 @@ def test_corrected_numbers_per_area_are_those_of_the_whole_plane():
 
 
 def test_the_size_floor_is_the_largest_of_its_causes():
-    floor = size_floor(2.0, 100, 3.0, 15.0)
+    floor = size_floor(2.0, 100, 3.0, 7.5)
     assert floor.causes["pixel size"] == 4
     assert floor.causes["area opening"] == pytest.approx(2 * np.sqrt(400 / np.pi))
     assert floor.causes["label erosion"] == 12
@@ -56,5 +56,6 @@ def test_the_size_floor_is_the_largest_of_its_causes():
         "pixel size",
         "area opening",
         "label erosion",
+        "training range",
     }
     assert size_floor(None, 0, 0.0, None).unit == "px"

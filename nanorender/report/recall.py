@@ -1,0 +1,84 @@
+"""Sentences beside the share below 100 nm: which particles of this size are found at all."""
+
+from collections.abc import Sequence
+
+from nanorender.report.corrected import CorrectedSection
+from nanorender.scoring.limit import LimitDetection, annotated_detection
+from nanorender.scoring.results import ImageResult
+from nanorender.statistics.nanoscale import LIMIT_NM
+
+
+def recall_sentences(
+    results: Sequence[ImageResult], quantity: str, corrected: CorrectedSection | None
+) -> list[str]:
+    """Say how many particles below the limit of nanomaterials are found, and how many are false.
+
+    Annotations tell it of these images, twins of images like them. Without both, the confidence of
+    the particles tells how many of those found are expected to be real.
+
+    Parameters
+    ----------
+    results : images with their particles
+    quantity : name of the size that is compared with the limit
+    corrected : corrections by twins, if there are any
+
+    Returns
+    -------
+    sentences : at least one
+    """
+    sentences = []
+    annotated = annotated_detection(results, quantity, LIMIT_NM)
+    if annotated is not None:
+        sentences.append(_of_annotated(annotated))
+    if corrected is not None and corrected.study.nanoscale is not None:
+        sentences.append(_of_twins(corrected.study.nanoscale))
+    if not sentences:
+        sentences.append(
+            f"How many particles below {LIMIT_NM:g} nm are missed is not known without annotations "
+            "or twins."
+        )
+        sentences += _of_confidence(results, quantity)
+    return sentences
+
+
+def _of_annotated(counts: LimitDetection) -> str:
+    return (
+        f"Of {counts.true_below} annotated particles below {LIMIT_NM:g} nm, "
+        f"{counts.recalled_below}{_percent(counts.recalled_below, counts.true_below)} are found, "
+        f"of {counts.true_above} larger ones {counts.recalled_above}"
+        f"{_percent(counts.recalled_above, counts.true_above)}. {counts.false_below} of the "
+        f"{counts.found_below} found below {LIMIT_NM:g} nm match no annotated particle."
+    )
+
+
+def _of_twins(counts: LimitDetection) -> str:
+    return (
+        f"In the twins, {counts.recalled_below} of {counts.true_below} particles below "
+        f"{LIMIT_NM:g} nm are found{_percent(counts.recalled_below, counts.true_below)}, and "
+        f"{counts.recalled_above} of {counts.true_above} larger ones"
+        f"{_percent(counts.recalled_above, counts.true_above)}; {counts.false_below} of the "
+        f"{counts.found_below} found below {LIMIT_NM:g} nm are false."
+    )
+
+
+def _of_confidence(results: Sequence[ImageResult], quantity: str) -> list[str]:
+    """Say how many of the particles are expected to be real; nothing if no confidence is known."""
+    count, expected = 0, 0.0
+    for result in results:
+        table = result.kept_table
+        column = f"{quantity}_nm"
+        if column not in table:
+            continue
+        known = table.loc[(table[column] < LIMIT_NM) & table["confidence"].notna()]
+        count += len(known)
+        expected += float(known["confidence"].sum())
+    if count == 0:
+        return []
+    return [
+        f"By their confidence, about {expected:.0f} of the {count} found below {LIMIT_NM:g} nm "
+        "are real."
+    ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f" ({part / whole:.0%})" if whole else ""

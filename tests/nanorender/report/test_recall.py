@@ -1,0 +1,31 @@
+import numpy as np
+
+from nanorender.measuring.measure import measure
+from nanorender.report.recall import recall_sentences
+from nanorender.scoring.results import ImageResult
+
+LABELS = np.zeros((60, 100), np.int32)
+LABELS[10:20, 10:20], LABELS[10:20, 60:70], LABELS[30:55, 30:55] = 1, 2, 3
+
+
+def result(confidence=None, truth=None):
+    image = np.zeros(LABELS.shape, np.uint8)
+    table = measure(LABELS, 5.0, image, confidence=confidence)
+    return ImageResult("a", image, LABELS, 5.0, "header", table, truth)
+
+
+def test_without_truth_the_confidence_tells_how_many_are_real():
+    unknown, expected = recall_sentences([result(np.array([0.9, 0.6, 0.5]))], "min_feret", None)
+    assert "is not known without annotations or twins" in unknown
+    assert expected == "By their confidence, about 2 of the 2 found below 100 nm are real."
+    assert len(recall_sentences([result()], "min_feret", None)) == 1
+
+
+def test_with_truth_the_recall_on_both_sides_is_told():
+    truth = LABELS.copy()
+    truth[40:50, 80:90] = 4
+    truth[truth == 2] = 0
+    (sentence,) = recall_sentences([result(truth=truth)], "min_feret", None)
+    assert "Of 2 annotated particles below 100 nm, 1 (50%) are found" in sentence
+    assert "of 1 larger ones 1 (100%)" in sentence
+    assert "1 of the 2 found below 100 nm match no annotated particle" in sentence
