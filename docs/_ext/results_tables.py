@@ -402,6 +402,22 @@ def scale_bars(results: Results) -> Iterator[Part]:
         )
 
 
+def repeatability(results: Results) -> Iterator[Part]:
+    """F1 of the particles by class of repeatability."""
+    rows: list[Row] = [["images", "repeatability", "number", "object F1: median (quartiles)"]]
+    for each in results["classes"]:
+        found = each["quartiles"]
+        rows.append(
+            [
+                f"{each['kind']} (rank correlation {each['spearman']:.2f})",
+                f"{each['low']:.2f} to {each['high']:.2f}",
+                f"{each['images']}",
+                f"{found[1]:.2f} ({found[0]:.2f} to {found[2]:.2f})" if found else "",
+            ]
+        )
+    yield rows
+
+
 def recall_by_diameter(results: Results) -> Iterator[Part]:
     """Recall of held-out synthetic particles by diameter."""
     rows: list[Row] = [["diameter, px", "particles", "recall"]]
@@ -443,6 +459,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "general_model": ("general_model", general_model),
     "scale_bars": ("scale_bars", scale_bars),
     "twins": ("twins", twins),
+    "repeatability": ("repeatability", repeatability),
     "recall_by_diameter": ("general_model", recall_by_diameter),
     "confidence": ("general_model", confidence),
 }
