@@ -14,6 +14,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
 from nanorender.report.corrected import CorrectedSection, detection_curve
+from nanorender.report.excerpt import pictured_images
 from nanorender.report.figures import (
     comparable_true_sizes,
     cumulative_curve,
@@ -22,7 +23,14 @@ from nanorender.report.figures import (
     save_pixels,
     size_histogram,
 )
-from nanorender.report.page import Provenance, inline_svg, library_versions, render_page
+from nanorender.report.page import (
+    Provenance,
+    inline_svg,
+    library_versions,
+    render_page,
+    unsure_labels,
+)
+from nanorender.report.picture import Picture, picture
 from nanorender.report.rois import write_rois
 from nanorender.scoring.plausibility import doubts
 from nanorender.scoring.results import ImageResult, particle_table
@@ -48,7 +56,7 @@ def report(
     Parameters
     ----------
     folder : of the report
-    results : images, label maps and particle tables
+    results : images with their particle tables; the pixels are read one image at a time
     groups : size statistics of every image, sample and all images, in this order
     provenance : title, command and parameters
     on_progress : called with the number of images drawn and their total
@@ -61,7 +69,8 @@ def report(
     Raises
     ------
     InputError
-        If there is no image, two images have the same name, or `folder` holds other files.
+        If there is no image, two images have the same name, a label map has changed since it was
+        measured, or `folder` holds other files.
     """
     _check(folder, results)
     with atomic_folder(folder) as part:
@@ -110,21 +119,27 @@ def _write(
         save(figure, drawings / name)
         svg = (drawings / f"{name}.svg").read_text(encoding="utf-8")
         elements[name] = inline_svg(name, svg)
-    # Draw the particles of each image.
-    for done, result in enumerate(results):
-        on_progress(done, len(results))
-        figure = numbered_overlay(
-            result.image, result.labels, result.pixel_size_nm, result.struck_out
-        )
+    # Draw the particles of each image, one at a time.
+    pictured = frozenset(pictured_images(results))
+    pictures: dict[int, Picture] = {}
+    for index, result in enumerate(results):
+        on_progress(index, len(results))
+        image, labels = result.read_pixels()
+        figure = numbered_overlay(image, labels, result.pixel_size_nm, result.struck_out)
         save_pixels(figure, drawings / f"{result.name}_overlay.png")
-        write_rois(rois / f"{result.name}.zip", result.labels, result.origin_px)
+        write_rois(rois / f"{result.name}.zip", labels, result.origin_px)
+        if index in pictured:
+            unsure = unsure_labels(result)
+            pictures[index] = picture(
+                image, labels, result.pixel_size_nm, unsure, result.struck_out
+            )
     # Write the tables and the page.
     particle_table(results).to_csv(folder / "particles.csv", index=False, lineterminator="\n")
     statistics_table(groups).to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
     content = _record(results, groups, provenance, corrected)
     record = json.dumps(content, indent=2, allow_nan=False)
     (folder / "summary.json").write_text(record + "\n", encoding="utf-8", newline="\n")
-    page = render_page(results, groups, provenance, elements, corrected)
+    page = render_page(results, groups, provenance, elements, pictures, corrected)
     (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
 
@@ -144,8 +159,8 @@ def _record(
             "struck_out": sorted(result.struck_out),
             "corrections": result.corrections
             and result.corrections.model_dump(exclude={"labels_sha256"}),
-            "width_px": result.image.shape[1],
-            "height_px": result.image.shape[0],
+            "width_px": result.shape[1],
+            "height_px": result.shape[0],
             "pixel_size_nm": result.pixel_size_nm,
             "pixel_size_source": result.pixel_size_source,
             "acquisition": result.acquisition._asdict(),

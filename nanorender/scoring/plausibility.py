@@ -34,10 +34,11 @@ def doubts(results: Sequence[ImageResult]) -> list[str]:
     Examples
     --------
     >>> from nanorender.measuring.measure import measure
+    >>> from nanorender.scoring.results import image_result
     >>> square = np.pad(np.ones((10, 10), int), 5)
     >>> labels = np.kron(np.arange(1, 26).reshape(5, 5), square)
     >>> noise = np.random.default_rng(0).integers(90, 110, labels.shape).astype(np.uint8)
-    >>> result = ImageResult("noise", noise, labels, None, "", measure(labels, None, noise))
+    >>> result = image_result("noise", noise, labels, None, "", measure(labels, None, noise))
     >>> print(*doubts([result]))
     In this image, the particles are hardly brighter or darker than their surroundings...
     """
@@ -75,7 +76,7 @@ def _is_without_contrast(result: ImageResult) -> bool:
 def _is_cut_into_pieces(result: ImageResult) -> bool:
     """Whether ragged particles in contact cover nearly all of the image."""
     table = result.kept_table
-    if len(table) < _LEAST_PARTICLES or float((result.kept_labels > 0).mean()) < _FULL:
+    if len(table) < _LEAST_PARTICLES or result.coverage < _FULL:
         return False
     return float(np.median(table["solidity"].to_numpy(float))) < _RAGGED
 

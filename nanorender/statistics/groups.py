@@ -109,14 +109,19 @@ def summarize_groups(
     [('a', 15.0), ('b', 30.0), ('all images', 20.0)]
     """
     groups = []
+    rows_of = table.groupby("image", sort=False).indices
+    nothing = np.array([], int)
     streams = np.random.default_rng(SEED).spawn(len(fields))
     for field, stream in zip(fields, streams, strict=True):
-        rows = table.loc[table["image"] == field.image]
+        rows = table.iloc[rows_of.get(field.image, nothing)]
         summary = summarize(rows, [field], settings, stream, floor)
         groups.append(Group("image", field.image, summary))
-    for sample in dict.fromkeys(sample_of.values()):
-        members = [field for field in fields if sample_of[field.image] == sample]
-        rows = table.loc[table["image"].isin([field.image for field in members])]
+    members_of: dict[str, list[FieldOfView]] = {name: [] for name in sample_of.values()}
+    for field in fields if sample_of else ():
+        members_of[sample_of[field.image]].append(field)
+    for sample, members in members_of.items():
+        places = [rows_of.get(field.image, nothing) for field in members]
+        rows = table.iloc[np.sort(np.concatenate(places))]
         rng = np.random.default_rng(SEED)
         groups.append(Group("sample", sample, summarize(rows, members, settings, rng, floor)))
     summary = summarize(table, fields, settings, np.random.default_rng(SEED), floor)

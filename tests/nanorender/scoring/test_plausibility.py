@@ -7,7 +7,7 @@ from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
 from nanorender.rendering import render
 from nanorender.scoring.plausibility import doubts
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 from nanorender.scoring.thresholding import agreement_with_threshold
 
 GENUINE = [(name, index) for name in preset_names() for index in range(3)]
@@ -15,7 +15,7 @@ GENUINE = [(name, index) for name in preset_names() for index in range(3)]
 
 def result(image, labels, confidence=None, name="image"):
     table = measure(labels, None, image, confidence=confidence)
-    return ImageResult(name, image, labels, None, "", table)
+    return image_result(name, image, labels, None, "", table)
 
 
 def grid(count=5, edge=10, gap=5):
