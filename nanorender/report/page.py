@@ -31,7 +31,6 @@ from nanorender.statistics.groups import Group
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
 
 TEMPLATES = Path(__file__).parent / "templates"
-LEVELS = ("image", "sample", "all")  # of groups, in the order of the page
 SCRIPTS = ("formatting.js", "statistics.js", "pictures.js", "particles.js", "main.js")
 LIBRARIES = (
     "nanorender",
@@ -178,7 +177,7 @@ def render_page(
     Parameters
     ----------
     results : images with their particle tables
-    groups : size statistics of every image, sample and all images
+    groups : size statistics of the images and samples to list, then of all images
     provenance : title, command and parameters
     figures : <svg> elements "size_histogram" and "cumulative_curve"; "detection_curve" with twins
     pictures : of one or more images to show, by their index; the particle table is of these
@@ -212,7 +211,7 @@ def render_page(
         data=browser_data(results, summary, pictures),
         provenance=provenance,
         summary=summary,
-        groups=_first_groups(groups),
+        groups=groups,
         results=results,
         score_rows=score_rows,
         n_scored=sum(result.scores is not None for result in results),
@@ -291,9 +290,3 @@ def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:
             rows[result.name] = np.array(by_pixel + by_particle)
     first = dict(islice(rows.items(), MAX_IMAGE_ROWS))
     return first | {"mean": np.mean(list(rows.values()), axis=0)} if rows else {}
-
-
-def _first_groups(groups: Sequence[Group]) -> list[Group]:
-    """Groups without the images, and without the samples, that are too many for the page."""
-    of_level = ([group for group in groups if group.level == level] for level in LEVELS)
-    return [group for some in of_level for group in some[:MAX_IMAGE_ROWS]]

@@ -47,15 +47,13 @@ def write_report(
     InputError
         If the pattern does not match, or the folder holds other files or cannot be written.
     """
-    fields = [
-        FieldOfView(result.name, *result.shape[::-1], result.pixel_size_nm)
-        for result in results
-    ]
+    fields = []
+    for result in results:
+        height, width = result.shape
+        fields.append(FieldOfView(result.name, width, height, result.pixel_size_nm))
     names = [result.name for result in results]
     sample_of = {} if samples is None else samples_by_name(names, samples)
-    groups = summarize_groups(
-        particle_table(results), fields, sample_of, settings, _floor(labels)
-    )
+    groups = summarize_groups(particle_table(results), fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
     provenance = Provenance(title, command, parameters)
     corrected = None if twins is None else corrected_section(twins, results, settings)

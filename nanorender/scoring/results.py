@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,7 +139,7 @@ def image_result(
     true_table = None
     if truth is not None and scores is not None:
         counted = np.isin(truth, scores.matching.counted_truth)
-        true_table = measure(np.where(counted, truth, 0), pixel_size_nm).copy()
+        true_table = _compact(measure(np.where(counted, truth, 0), pixel_size_nm))
     pixels = Pixels(image, labels)
     height, width = labels.shape
     return ImageResult(
@@ -147,7 +147,7 @@ def image_result(
         shape=(height, width),
         pixel_size_nm=pixel_size_nm,
         pixel_size_source=pixel_size_source,
-        table=table.copy(),  # one block for each type, a third of the memory
+        table=_compact(table),
         read_pixels=lambda: pixels,
         labels_sha256=hash_labels(labels),
         coverage=float((kept > 0).mean()),
@@ -157,6 +157,23 @@ def image_result(
         true_table=true_table,
         struck_out=struck_out,
     )
+
+
+def _compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Copy a table into as little memory as pandas needs, since there is one for each image.
+
+    A copy has one block for each type. Indices of its own keep no track of earlier views, and the
+    names of the columns are common to all tables: 5 in place of 20 kB for 16 particles.
+    """
+    compact = table.copy()
+    compact.index = pd.RangeIndex(len(table))
+    compact.columns = _column_index(tuple(table.columns))
+    return compact
+
+
+@lru_cache(maxsize=16)
+def _column_index(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)
 
 
 def read_results(

@@ -17,7 +17,7 @@ BATCH_ENTRIES = 4_000_000
 MODE_CLASSES = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A value with its confidence interval; all NaN where there is no data.
 

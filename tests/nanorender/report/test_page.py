@@ -110,7 +110,8 @@ def test_parameters_are_listed_with_dotted_names():
     _, summary, _ = key_figures(result)
     provenance = Provenance("", "", {"separation": {"dynamic": 1.5}, "seed": 3})
     plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup())
-    page = render_page([result], [Group("all", "", summary)], provenance, plots, pictures_of(result))
+    groups = [Group("all", "", summary)]
+    page = render_page([result], groups, provenance, plots, pictures_of(result))
     assert '<th scope="row">separation.dynamic</th><td>1.5</td>' in page
     assert '<th scope="row">seed</th><td>3</td>' in page
 

@@ -32,7 +32,7 @@ def groups():
     table = pd.concat(rows, ignore_index=True)
     fields = [FieldOfView(name, 1000, 800, 2.0) for name in NAMES]
     sample_of = samples_by_name(NAMES, "^[^_]+")
-    return table, summarize_groups(table, fields, sample_of, SETTINGS)
+    return table, list(summarize_groups(table, fields, sample_of, SETTINGS))
 
 
 def test_images_samples_and_all_have_a_row_each(groups):
