@@ -36,7 +36,7 @@ from nanorender.files.atomic import atomic_file
 _TILE_PX = 512  # of the loss
 _PATCH_PX = 128  # of the classifier
 _MOST_PATCHES = 600
-_WAITING_VIEWS = 32  # tiles that threads work on
+_WAITING_VIEWS = 16  # tiles in memory for threads to work on
 _QUANTILES = np.linspace(0.02, 0.98, 13)
 _FOLDS = 5
 _SHOWN_PATCHES = 6  # of either set
