@@ -48,6 +48,7 @@ results: $(VENV)/.test-ready
 	$(BIN)/python benchmarks/results.py bench_analysis .benchmarks/analysis.json
 	$(BIN)/python -m pytest -n 0 -q -s -m slow --timeout 0 benchmarks/bench_limits.py
 	$(BIN)/python benchmarks/many_samples.py -n 1000
+	$(BIN)/python benchmarks/large_study.py -n 20000
 	$(BIN)/python benchmarks/large_image.py --edge 10000 --once
 	$(BIN)/python benchmarks/large_image.py --edge 20000 --once
 	if [ -x $(TORCH) ]; then $(BIN)/python benchmarks/torch_step.py --torch-python $(TORCH); fi

@@ -315,7 +315,9 @@ def compare(
         write_worst_patches,
     )
     from nanorender.comparison.embedding import embed_images, note_on_scale, write_embedding
-    from nanorender.files.collection import read_micrographs
+    from nanorender.files.collection import micrographs_on_demand
+    from nanorender.files.ondemand import ReadOnDemand
+    from nanorender.files.scalebars.marks import scale_by_bar
 
     for path in (worst, embedding):
         if path is not None:
@@ -323,15 +325,14 @@ def compare(
     if model is not None and embedding is None:
         raise InputError("--model needs --embedding; give the PNG file to write")
     folder = synthetic / "images" if (synthetic / "images").is_dir() else synthetic
-    ours = read_micrographs([folder], parse_reading())
-    theirs = read_micrographs([real], parse_reading(crop=crop))
-    if (differing := note_on_scale(theirs[0], ours[0])) is not None:
+    ours = micrographs_on_demand(folder, parse_reading())
+    theirs = micrographs_on_demand(real, parse_reading(crop=crop))
+    differing = note_on_scale(scale_by_bar(theirs[0]), scale_by_bar(ours[0]))
+    if differing is not None:
         note(differing)
     with progress("comparing"):
         found = compare_images(
-            [gray_levels(image) for image in theirs],
-            [gray_levels(image) for image in ours],
-            dark_particles,
+            ReadOnDemand(theirs, gray_levels), ReadOnDemand(ours, gray_levels), dark_particles
         )
     print(*comparison_lines(found), sep="\n")
     if embedding is not None:

@@ -277,7 +277,7 @@ def segment(
         segmented = segment(
             model or general_model(), images, settings, out, prediction, scheduler, show
         )
-    for line in (*images.notes, *segmented.notes):
+    for line in (*images.notes, *segmented.notes, *segmented.doubts):
         note(line)
     report_failures(segmented.failures, len(images), "micrographs")
     print(out)

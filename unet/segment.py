@@ -32,7 +32,10 @@ from nanorender.files.segmentation import (
     write_segmentation,
 )
 from nanorender.files.tiff import write_image
+from nanorender.measuring.measure import measure
 from nanorender.models import general_model
+from nanorender.scoring.plausibility import doubts_in_words, raised_doubts
+from nanorender.scoring.results import image_result
 from nanorender.separation.separate import Separation
 from unet.candidates import FoundParticles
 from unet.checkpoint import ModelCard, model_file
@@ -40,7 +43,7 @@ from unet.data import SEARCH_ZOOMS
 from unet.predict import Model, averaged_by_default, load_model, prepare_search
 from unet.presets import TrainSettings
 from unet.repeatability import checked_part, repeatability
-from unet.windows import segment_prepared
+from unet.windows import WHOLE_PX, WindowResult, segment_prepared
 
 
 class PredictionSettings(NamedTuple):
@@ -79,10 +82,11 @@ class SegmentationSettings(NamedTuple):
 
 
 class _Notes(NamedTuple):
-    """Remarks on the reading of a micrograph, and whether its scale bar gave the pixel size."""
+    """Remarks on the reading of a micrograph, whether its scale bar gave the pixel size, doubts."""
 
     lines: tuple[str, ...]
     scale_bar: bool
+    doubts: tuple[int, ...] = ()
 
 
 class SegmentationSummary(NamedTuple):
@@ -92,11 +96,13 @@ class SegmentationSummary(NamedTuple):
     ----------
     paths : label maps, including those that existed before
     notes : remarks on how micrographs were read, one line each
+    doubts : what makes the new label maps doubtful, see `nanorender.scoring.plausibility`
     failures : one line for each micrograph that could not be segmented
     """
 
     paths: tuple[Path, ...]
     notes: tuple[str, ...]
+    doubts: tuple[str, ...]
     failures: tuple[str, ...]
 
 
@@ -168,6 +174,7 @@ def segment(
             *(f"{path.name}: {line}" for path in done for line in notes[path].lines),
             *note_on_bars(sum(notes[path].scale_bar for path in done)),
         ),
+        tuple(doubts_in_words({path.stem: notes[path].doubts for path in done})),
         tuple(failures[path] for path in micrographs.paths if path in failures),
     )
 
@@ -403,6 +410,7 @@ def _segment_micrograph(
         prepared = prepare_search(model, micrograph.image, pixel_size_nm)
         part = checked_part(micrograph.image.shape)
         image_part = micrograph.image[part].copy()
+        image = micrograph.image if max(micrograph.image.shape) <= WHOLE_PX else None
         del micrograph
 
         def on_window(part: int, parts: int) -> None:
@@ -427,11 +435,24 @@ def _segment_micrograph(
         confidence = tuple(round(float(value), 4) for value in found.confidence)
         complete = record.model_copy(update={"confidence": confidence, "repeatability": repeated})
         write_segmentation(folder, found.labels, complete)
+        if image is not None:  # the report checks the others
+            notes = notes._replace(doubts=_doubts(image, found, complete))
     except UnwritableError:
         raise
     except InputError as error:
         return str(error)
     return notes
+
+
+def _doubts(
+    image: UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"],
+    found: WindowResult,
+    record: SegmentationRecord,
+) -> tuple[int, ...]:
+    """Return what makes a label map doubtful."""
+    table = measure(found.labels, None, image, confidence=found.confidence)
+    result = image_result(record.image.stem, image, found.labels, None, "", table)
+    return tuple(raised_doubts(replace(result, record=record)))
 
 
 def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> bool:

@@ -311,6 +311,26 @@ def many_samples(results: Results) -> Iterator[Part]:
     yield figure
 
 
+def large_study(results: Results) -> Iterator[Part]:
+    """Time and memory of the commands on two sizes of study."""
+    small, large = results["studies"]
+    counts = [f"{each['images']} images" for each in (small, large)]
+    rows: list[Row] = [
+        ["command", *(f"wall time per image, {count}" for count in counts),
+         *(f"peak memory, {count}" for count in counts)]
+    ]  # fmt: skip
+    for name in large["stages"]:
+        stages = [each["stages"][name] for each in (small, large)]
+        times = [f"{1e3 * stage['wall_s_per_image']:.0f} ms" for stage in stages]
+        rows.append([f"`{name}`", *times, *(f"{stage['peak_mib']:.0f} MiB" for stage in stages)])
+    yield (
+        f"Images of {results['edge_px']} px. The particle tables have {small['particles']} and "
+        f"{large['particles']} rows of {small['table_mib']:.0f} and {large['table_mib']:.0f} MiB; "
+        f"the pages have {small['page_mib']:.0f} and {large['page_mib']:.0f} MiB."
+    )
+    yield rows
+
+
 def large_image(results: Results) -> Iterator[Part]:
     """Memory and time of segmenting large micrographs."""
     rows: list[Row] = [["edge, px", "particles", "peak memory", "wall time", "processor time"]]
@@ -453,6 +473,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "bench_limits": ("bench_limits", bench_limits),
     "bench_analysis": ("bench_analysis", bench_analysis),
     "many_samples": ("many_samples", many_samples),
+    "large_study": ("large_study", large_study),
     "large_image": ("large_image", large_image),
     "torch_step": ("torch_step", torch_step),
     "peers": ("peers", peers),

@@ -1,6 +1,7 @@
 """Statistics of gray images: levels, gradients, local contrast, run lengths and power spectra."""
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import cv2
@@ -89,7 +90,11 @@ def sum_statistics(several: Iterable[ImageStatistics]) -> ImageStatistics:
     -------
     Sums of all histograms and power spectra.
     """
-    return ImageStatistics(*(np.sum(parts, axis=0) for parts in zip(*several, strict=True)))
+    return reduce(_add, several)
+
+
+def _add(one: ImageStatistics, other: ImageStatistics) -> ImageStatistics:
+    return ImageStatistics(*(a + b for a, b in zip(one, other, strict=True)))
 
 
 def _histogram(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "levels"]:

@@ -6,7 +6,7 @@ about 1 where nothing agrees, for any contrast of the images; and as the compare
 images are in no denominator, no term becomes small for a black image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -145,12 +145,12 @@ class Observation:
         return LossTerms(*(self._weights @ difference).tolist())
 
 
-def observe_reference(views: Sequence[GrayImage], dark: bool) -> Observation:
+def observe_reference(views: Iterable[GrayImage], dark: bool) -> Observation:
     """Observe reference views.
 
     Parameters
     ----------
-    views : gray images at one scale
+    views : gray images at one scale, which are gone through twice
     dark : whether particles are darker than the substrate
 
     Returns
@@ -205,7 +205,7 @@ def observe_like(reference: Observation, view: GrayImage) -> Observation:
     )
 
 
-def pool_observations(parts: Sequence[Observation]) -> Observation:
+def pool_observations(parts: Iterable[Observation]) -> Observation:
     """Combine observations of the same polarity and threshold.
 
     Parameters
@@ -216,12 +216,13 @@ def pool_observations(parts: Sequence[Observation]) -> Observation:
     -------
     Observation of all views together.
     """
-    return Observation(
-        sum_statistics(part.statistics for part in parts),
-        tuple(found for part in parts for found in part.view_estimates),
-        parts[0].dark,
-        parts[0].threshold,
-    )
+    parts = iter(parts)
+    first = next(parts)
+    statistics, found = first.statistics, list(first.view_estimates)
+    for part in parts:
+        statistics = sum_statistics((statistics, part.statistics))
+        found += part.view_estimates
+    return Observation(statistics, tuple(found), first.dark, first.threshold)
 
 
 def noise_floor(views: Sequence[Observation], count: int) -> float | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import cv2
@@ -121,15 +122,32 @@ def tiles(image: GrayImage, edge_px: int) -> list[GrayImage]:
     >>> len(tiles(np.zeros((100, 150), np.float32), 64))
     6
     """
+    corners = tile_corners(image.shape, edge_px)
+    return [np.ascontiguousarray(image[y : y + edge_px, x : x + edge_px]) for y, x in corners]
+
+
+def tile_corners(shape: tuple[int, ...], edge_px: int) -> list[tuple[int, int]]:
+    """Find where the squares of `tiles` begin.
+
+    Parameters
+    ----------
+    shape : height and width of an image, at least `edge_px`
+    edge_px : edge of the squares
+
+    Returns
+    -------
+    Row and column of the first pixel of each square, row by row.
+
+    Examples
+    --------
+    >>> tile_corners((64, 150), 64)
+    [(0, 0), (0, 43), (0, 86)]
+    """
     starts = []
-    for side in image.shape:
+    for side in shape:
         count = max(1, -(-(side - edge_px) // edge_px) + 1)
-        starts.append(np.linspace(0, side - edge_px, count).round().astype(int))
-    return [
-        np.ascontiguousarray(image[y : y + edge_px, x : x + edge_px])
-        for y in starts[0]
-        for x in starts[1]
-    ]
+        starts.append(np.linspace(0, side - edge_px, count).round().astype(int).tolist())
+    return list(product(*starts))
 
 
 def bin_view(view: GrayImage, binning: int) -> GrayImage:

@@ -4,9 +4,11 @@ A classifier that is right half of the time cannot distinguish them (Lopez-Paz &
 classifier two-sample tests", ICLR 2017).
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,17 +24,19 @@ from nanorender.calibration.image_statistics import (
 )
 from nanorender.calibration.observation import (
     LossTerms,
+    Observation,
     observe_like,
     observe_reference,
     pool_observations,
 )
-from nanorender.calibration.views import tiles
+from nanorender.calibration.views import tile_corners, tiles
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file
 
 _TILE_PX = 512  # of the loss
 _PATCH_PX = 128  # of the classifier
 _MOST_PATCHES = 600
+_WAITING_VIEWS = 16  # tiles in memory for threads to work on
 _QUANTILES = np.linspace(0.02, 0.98, 13)
 _FOLDS = 5
 _SHOWN_PATCHES = 6  # of either set
@@ -67,7 +71,8 @@ def compare_images(
 
     Parameters
     ----------
-    real, synthetic : gray images
+    real, synthetic : gray images, of which few are in memory at a time if the sequence reads them
+        on demand
     dark : whether particles are darker than the substrate
 
     Returns
@@ -77,7 +82,8 @@ def compare_images(
     Raises
     ------
     InputError
-        If an image is smaller than two patches, or the real images show no particles.
+        If an image is smaller than two patches or changes meanwhile, or the real images show no
+        particles.
 
     Examples
     --------
@@ -88,7 +94,8 @@ def compare_images(
     >>> compare_images([real], [synthetic], dark=False).accuracy
     1.0
     """
-    edge = min(min(image.shape) for image in (*real, *synthetic))
+    shapes = [[image.shape for image in images] for images in (real, synthetic)]
+    edge = min(side for shape in (*shapes[0], *shapes[1]) for side in shape)
     if edge < 2 * _PATCH_PX:
         raise InputError(
             f"the smallest image has {edge} rows or columns; comparing needs at least "
@@ -96,20 +103,18 @@ def compare_images(
         )
     # Compute the loss from the largest common tiles.
     real_tiles, synthetic_tiles = (
-        [tile for image in images for tile in tiles(image, min(edge, _TILE_PX))]
-        for images in (real, synthetic)
+        _Tiles(images, min(edge, _TILE_PX)) for images in (real, synthetic)
     )
     reference = observe_reference(real_tiles, dark)
-    with ThreadPoolExecutor() as threads:
-        each = list(threads.map(partial(observe_like, reference), synthetic_tiles))
+    pooled = pool_observations(_observations(reference, synthetic_tiles))
     # Train classifiers on patches and test them on those of other images.
-    patches, kind, group = _patches(real, synthetic)
+    patches, kind, group = _patches((real, synthetic), shapes)
     probability = _probabilities(np.stack([_features(p) for p in patches]), kind, group)
     right = (probability > 0.5) == (kind == 1)
     accuracy = float((right[kind == 1].mean() + right[kind == 0].mean()) / 2)
     margin = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / len(kind)))
     return Comparison(
-        terms=reference.loss_terms(pool_observations(each).features),
+        terms=reference.loss_terms(pooled.features),
         accuracy=accuracy,
         interval=(max(accuracy - margin, 0.0), min(accuracy + margin, 1.0)),
         patches=patches,
@@ -118,30 +123,74 @@ def compare_images(
     )
 
 
+@dataclass(frozen=True)
+class _Tiles:
+    """Tiles of images, which are read one after the other each time."""
+
+    images: Sequence[GrayImage]
+    edge_px: int
+
+    def __iter__(self) -> Iterator[GrayImage]:
+        for image in self.images:
+            yield from tiles(image, self.edge_px)
+
+
+def _observations(reference: Observation, views: Iterable[GrayImage]) -> Iterator[Observation]:
+    """Observe views in several threads, with few of them in memory at a time."""
+    with ThreadPoolExecutor() as threads:
+        waiting: deque[Future[Observation]] = deque()
+        for view in views:
+            waiting.append(threads.submit(observe_like, reference, view))
+            if len(waiting) == _WAITING_VIEWS:
+                yield waiting.popleft().result()
+        yield from (each.result() for each in waiting)
+
+
+class _Place(NamedTuple):
+    """Position of a patch in an image, and its group."""
+
+    image: int
+    y: int
+    x: int
+    group: int
+
+
 def _patches(
-    real: Sequence[GrayImage], synthetic: Sequence[GrayImage]
+    sets: Sequence[Sequence[GrayImage]], shapes: Sequence[Sequence[tuple[int, ...]]]
 ) -> tuple[list[GrayImage], Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
     """Return patches, the set and the group of each; as many of each set, evenly spread.
 
     The patches of an image form a group, or those of each half where a set has a single image.
     """
-    in_halves = min(len(real), len(synthetic)) < 2
-    cut = []
-    for images in (real, synthetic):
-        parts = [
-            part
-            for image in images
-            for part in np.hsplit(image, [image.shape[1] // 2] if in_halves else [])
-        ]
-        cut.append([(patch, k) for k, part in enumerate(parts) for patch in tiles(part, _PATCH_PX)])
-    count = min(*map(len, cut), _MOST_PATCHES // 2)
+    in_halves = min(map(len, shapes)) < 2
+    places = [_places(of_set, in_halves) for of_set in shapes]
+    count = min(*map(len, places), _MOST_PATCHES // 2)
     patches, kind, group = [], [], []
-    for which, rows in enumerate(cut):
-        for k in np.linspace(0, len(rows) - 1, count).round().astype(int):
-            patches.append(rows[k][0])
-            kind.append(which)
-            group.append(2 * rows[k][1] + which)
+    for which, (images, rows) in enumerate(zip(sets, places, strict=True)):
+        chosen = [rows[k] for k in np.linspace(0, len(rows) - 1, count).round().astype(int)]
+        for index, of_image in groupby(chosen, lambda place: place.image):
+            image = images[index]
+            if image.shape != shapes[which][index]:
+                raise InputError("an image has changed while it was compared; compare again")
+            for place in of_image:
+                patch = image[place.y : place.y + _PATCH_PX, place.x : place.x + _PATCH_PX]
+                patches.append(patch.copy())
+                kind.append(which)
+                group.append(2 * place.group + which)
     return patches, np.array(kind), np.array(group)
+
+
+def _places(shapes: Sequence[tuple[int, ...]], in_halves: bool) -> list[_Place]:
+    """List the patches of images, or of their left and right halves."""
+    places = []
+    group = 0
+    for index, (height, width) in enumerate(shapes):
+        limits = (0, width // 2, width) if in_halves else (0, width)
+        for left, right in pairwise(limits):
+            corners = tile_corners((height, right - left), _PATCH_PX)
+            places += [_Place(index, y, left + x, group) for y, x in corners]
+            group += 1
+    return places
 
 
 def _features(patch: GrayImage) -> Float[np.ndarray, "features"]:

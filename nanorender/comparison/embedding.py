@@ -6,7 +6,7 @@ analysis and embedded by t-SNE (van der Maaten & Hinton 2008, J. Machine Learnin
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +100,21 @@ def tiled_patches(images: Sequence[Micrograph], count: int) -> list[_NamedPatch]
     -------
     All patches, or `count` of them spread evenly.
     """
+    # Choose places before patches are cut, so that one image at a time is in memory.
+    places = [
+        (index, corner)
+        for index, image in enumerate(images)
+        for corner in product(
+            *(range(0, edge - PATCH_PX + 1, PATCH_PX) for edge in image.image.shape)
+        )
+    ]
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)
     found = []
-    for image in images:
+    for index, of_image in groupby((places[k] for k in chosen), lambda place: place[0]):
+        image = images[index]
         gray = to_uint8(image.image)
-        corners = product(*(range(0, edge - PATCH_PX + 1, PATCH_PX) for edge in gray.shape))
-        found += [(image.name, _patch(gray, *corner)) for corner in corners]
-    chosen = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    return [found[index] for index in chosen]
+        found += [(image.name, _patch(gray, *corner)) for _, corner in of_image]
+    return found
 
 
 def random_patches(
@@ -126,9 +134,10 @@ def random_patches(
     """
     found = []
     counts = rng.multinomial(count, [1 / len(images)] * len(images))
-    for image, number in zip(images, counts, strict=True):
+    for index in np.flatnonzero(counts).tolist():
+        image, number = images[index], counts[index]
         room = [edge - PATCH_PX + 1 for edge in image.image.shape]
-        if min(room) < 1 or number == 0:
+        if min(room) < 1:
             continue
         gray = to_uint8(image.image)
         corners = rng.integers(room, size=(number, 2)).tolist()

@@ -12,6 +12,7 @@ from nanorender.errors import InputError
 from nanorender.files.annotation import find_truth
 from nanorender.files.imagefolder import find_micrographs
 from nanorender.files.micrograph import Micrograph, read_micrograph
+from nanorender.files.ondemand import ReadOnDemand
 from nanorender.files.pixelsizetable import PixelSizeTable
 from nanorender.files.scalebars.lettering import recognizes_text
 from nanorender.files.scalebars.marks import SCALE_BAR_SOURCE, scale_by_bar
@@ -209,6 +210,34 @@ def read_micrographs(paths: Sequence[Path], reading: Reading) -> list[Micrograph
         reading.pixel_size_nm.refuse_unknown(images)
     read = (read_micrograph(image, reading.size_of(image), reading.crop) for image in images)
     return [scale_by_bar(micrograph) for micrograph in read]
+
+
+def micrographs_on_demand(path: Path, reading: Reading) -> ReadOnDemand[Micrograph]:
+    """List the micrographs of a folder, to be read each time that they are asked for.
+
+    Pixel sizes are those of the files and of the reading; scale bars are not read.
+
+    Parameters
+    ----------
+    path
+        An image or a folder of images.
+    reading
+        How to read them.
+
+    Returns
+    -------
+    ReadOnDemand
+        The micrographs.
+
+    Raises
+    ------
+    InputError
+        If there are none. Reading one raises it if the file cannot be read.
+    """
+    images = find_micrographs(path).images
+    return ReadOnDemand(
+        images, lambda image: read_micrograph(image, reading.size_of(image), reading.crop)
+    )
 
 
 def read_scaled(path: Path, reading: Reading) -> Micrograph:

@@ -1,14 +1,14 @@
 """What the script of the page needs to compute the sizes again when particles are struck out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from nanorender.files.particlechoice import FORMAT
-from nanorender.files.segmentation import hash_labels
+from nanorender.report.excerpt import MAX_PARTICLES
 from nanorender.report.figures import comparable_true_sizes, size_classes
 from nanorender.scoring.results import ImageResult
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
@@ -17,23 +17,32 @@ from nanorender.statistics.summary import SHARE_QUANTITIES, Summary
 from nanorender.statistics.uncertainty import coverage_factor
 
 
-def browser_data(results: Sequence[ImageResult], summary: Summary) -> Markup:
+def browser_data(
+    results: Sequence[ImageResult], summary: Summary, pictured: Collection[int]
+) -> Markup:
     """Collect the sizes and weights of all particles, including those struck out.
+
+    Of more than `MAX_PARTICLES`, only those of the images that are shown are collected, and the
+    sizes cannot be computed again.
 
     Parameters
     ----------
-    results : images, label maps and particle tables
+    results : images with their particle tables
     summary : statistics of all images
+    pictured : indices of the images that the page shows
 
     Returns
     -------
     JSON object that can stand in a <script> element
     """
     settings, unit = summary.settings, summary.unit
-    tables = [result.table for result in results]
+    is_complete = has_all_particles(results)
+    included = range(len(results)) if is_complete else sorted(pictured)
+    tables = [results[index].table for index in included]
     shares = SHARE_QUANTITIES if unit == "nm" else ()
     data = {
         "format": FORMAT,
+        "isComplete": is_complete,
         "unit": unit,
         "confidence": settings.confidence,
         "coverageFactor": coverage_factor(settings.confidence),
@@ -46,20 +55,22 @@ def browser_data(results: Sequence[ImageResult], summary: Summary) -> Markup:
         "images": [
             {
                 "name": result.name,
-                "labelsSha256": hash_labels(result.labels),
+                "labelsSha256": result.labels_sha256,
                 "area": _field(result).area,
                 "pixelSize": result.pixel_size_nm,
             }
-            for result in results
+            if index in included
+            else None
+            for index, result in enumerate(results)
         ],
         "particles": {
-            "image": np.repeat(np.arange(len(tables)), [len(table) for table in tables]).tolist(),
+            "image": np.repeat(included, [len(table) for table in tables]).tolist(),
             "label": _column(tables, "label"),
             "size": _column(tables, f"{settings.quantity}_{unit}"),
             "area": _column(tables, f"area_{unit}2"),
             "weight": [
                 float(weight)
-                for result in results
+                for result in (results[index] for index in included)
                 for weight in frame_weights(result.table, _field(result), settings.frame_correction)
             ],
             # By volume, the size statistics have another weight than counts and shares.
@@ -70,15 +81,32 @@ def browser_data(results: Sequence[ImageResult], summary: Summary) -> Markup:
             ),
             "shares": {name: _column(tables, f"{name}_{unit}") for name in shares},
         },
-        "struckOut": [sorted(result.struck_out) for result in results],
+        "struckOut": [
+            sorted(result.struck_out) if index in included else []
+            for index, result in enumerate(results)
+        ],
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
 
+def has_all_particles(results: Sequence[ImageResult]) -> bool:
+    """Return whether the page holds all particles, so that they can be struck out there.
+
+    Parameters
+    ----------
+    results : images of a study
+
+    Returns
+    -------
+    whether there are at most `MAX_PARTICLES`
+    """
+    return sum(len(result.table) for result in results) <= MAX_PARTICLES
+
+
 def _field(result: ImageResult) -> FieldOfView:
     """Field of view of an image."""
-    height, width = result.labels.shape
+    height, width = result.shape
     return FieldOfView(result.name, width, height, result.pixel_size_nm)
 
 

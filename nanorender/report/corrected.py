@@ -15,7 +15,6 @@ from nanorender.correction.record import read_twins_record
 from nanorender.correction.study import CorrectedStudy, correct_study
 from nanorender.errors import InputError
 from nanorender.files.imagefile import read_pixels
-from nanorender.files.segmentation import hash_labels
 from nanorender.report.figures import FIT, INK, MEASURED, STYLE
 from nanorender.report.picture import jpeg_uri
 from nanorender.scoring.results import ImageResult
@@ -82,7 +81,7 @@ def corrected_section(
         )
     study = correct_study(
         folder,
-        [hash_labels(result.labels) for result in results],
+        [result.labels_sha256 for result in results],
         [result.table for result in results],
         settings.quantity,
         settings.pixel_size_uncertainty,
@@ -92,7 +91,7 @@ def corrected_section(
     for twin in range(min(_PAIRS, len(results), record.count)):
         index = record.micrograph_of(twin)
         image, result = record.images[index], results[index]
-        part = result.image[: image.height_px, : image.width_px]
+        part = result.read_pixels().image[: image.height_px, : image.width_px]
         pixels = read_pixels(folder / "images" / f"{record.twin_name(twin)}.tif").array
         pairs.append(TwinPair(result.name, jpeg_uri(part), jpeg_uri(pixels)))
     return CorrectedSection(study, sentences(study), caution(study), pairs)

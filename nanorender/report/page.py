@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ from markupsafe import Markup
 from nanorender.correction.correction_table import TITLES, unit_of
 from nanorender.measuring.measure import column_descriptions
 from nanorender.measuring.sizes import SIZE_QUANTITIES
-from nanorender.report.browserdata import browser_data
+from nanorender.report.browserdata import browser_data, has_all_particles
 from nanorender.report.corrected import CorrectedSection
+from nanorender.report.excerpt import MAX_IMAGE_ROWS, MAX_PARTICLES, MAX_ROWS
 from nanorender.report.figures import INK, shown_fit
 from nanorender.report.formatting import FILTERS
 from nanorender.report.overlay import palette
-from nanorender.report.picture import picture
+from nanorender.report.picture import Picture
 from nanorender.report.recall import recall_sentences
 from nanorender.scoring.plausibility import UNSURE, doubts
 from nanorender.scoring.results import ImageResult, particle_table
@@ -32,7 +34,6 @@ from nanorender.statistics.summary import SHARE_QUANTITIES
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("formatting.js", "statistics.js", "pictures.js", "particles.js", "main.js")
-MAX_ROWS = 10_000  # of the particle table in the page; the CSV file has them all
 LIBRARIES = (
     "nanorender",
     "numpy",
@@ -170,16 +171,18 @@ def render_page(
     groups: Sequence[Group],
     provenance: Provenance,
     figures: Mapping[str, Markup],
+    pictures: Mapping[int, Picture],
     corrected: CorrectedSection | None = None,
 ) -> str:
     """Render the page of a report.
 
     Parameters
     ----------
-    results : images, label maps and particle tables
-    groups : size statistics of every image, sample and all images
+    results : images with their particle tables
+    groups : size statistics of the images and samples to list, then of all images
     provenance : title, command and parameters
     figures : <svg> elements "size_histogram" and "cumulative_curve"; "detection_curve" with twins
+    pictures : of one or more images to show, by their index; the particle table is of these
     corrected : corrections by twins, if there are any
 
     Returns
@@ -187,7 +190,7 @@ def render_page(
     HTML, with every text escaped
     """
     summary = groups[-1].summary
-    table = particle_table(results)
+    table = particle_table([results[index] for index in pictures])
     columns = [
         name
         for stem in PAGE_COLUMNS
@@ -195,17 +198,7 @@ def render_page(
         if name in (stem, f"{stem}_{summary.unit}", f"{stem}_{summary.unit}2")
     ]
     rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
-    pictures = [
-        picture(
-            result.image,
-            result.labels,
-            result.pixel_size_nm,
-            unsure_labels(result),
-            result.struck_out,
-        )
-        for result in results
-    ]
-    most = max((each.color for shown in pictures for each in shown.outlines), default=0)
+    most = max((each.color for shown in pictures.values() for each in shown.outlines), default=0)
     kept = np.concatenate([result.kept_table["confidence"].to_numpy(float) for result in results])
     score_rows = _score_rows(results)
     absent = {"scores"} if not score_rows else set()
@@ -217,12 +210,16 @@ def render_page(
         unit_of=unit_of,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=_script(),
-        data=browser_data(results, summary),
+        data=browser_data(results, summary, pictures),
         provenance=provenance,
         summary=summary,
         groups=groups,
         results=results,
         score_rows=score_rows,
+        n_scored=sum(result.scores is not None for result in results),
+        max_image_rows=MAX_IMAGE_ROWS,
+        max_particles=MAX_PARTICLES,
+        is_complete=has_all_particles(results),
         pictures=pictures,
         figures=figures,
         fit=shown_fit(summary),
@@ -241,9 +238,10 @@ def render_page(
         n_unsure=int(np.count_nonzero(kept < UNSURE)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
-        n_particles=len(table),
-        image_index={result.name: index for index, result in enumerate(results)},
-        struck_out={result.name: result.struck_out for result in results},
+        n_pictured=len(table),
+        n_particles=sum(len(result.table) for result in results),
+        image_index={results[index].name: index for index in pictures},
+        struck_out={results[index].name: results[index].struck_out for index in pictures},
         definitions=column_descriptions(results[0].pixel_size_nm),
         versions=library_versions(),
         colors=["#" + bytes(color).hex() for color in palette(most + 1)],
@@ -295,4 +293,5 @@ def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:
             by_pixel = (pixels.precision, pixels.recall, pixels.accuracy, pixels.f1)
             by_particle = (objects.precision, objects.recall, objects.f1, ratio)
             rows[result.name] = np.array(by_pixel + by_particle)
-    return rows | {"mean": np.mean(list(rows.values()), axis=0)} if rows else {}
+    first = dict(islice(rows.items(), MAX_IMAGE_ROWS))
+    return first | {"mean": np.mean(list(rows.values()), axis=0)} if rows else {}

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
 from nanorender.provenance.record import RECORD_NAME
 from nanorender.report.corrected import CorrectedSection, detection_curve
+from nanorender.report.excerpt import MAX_IMAGE_ROWS, pictured_images
 from nanorender.report.figures import (
     comparable_true_sizes,
     cumulative_curve,
@@ -22,11 +23,19 @@ from nanorender.report.figures import (
     save_pixels,
     size_histogram,
 )
-from nanorender.report.page import Provenance, inline_svg, library_versions, render_page
+from nanorender.report.page import (
+    Provenance,
+    inline_svg,
+    library_versions,
+    render_page,
+    unsure_labels,
+)
+from nanorender.report.picture import Picture, picture
 from nanorender.report.rois import write_rois
 from nanorender.scoring.plausibility import doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import Group, statistics_table
+from nanorender.statistics.summary import Summary
 
 TABLES = ("summary.json", "statistics.csv", "particles.csv")
 FILES = frozenset((*TABLES, "index.html", "figures", "rois", RECORD_NAME))
@@ -36,7 +45,7 @@ PLOTS = {"size_histogram": size_histogram, "cumulative_curve": cumulative_curve}
 def report(
     folder: Path,
     results: Sequence[ImageResult],
-    groups: Sequence[Group],
+    groups: Iterable[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     corrected: CorrectedSection | None = None,
@@ -48,7 +57,7 @@ def report(
     Parameters
     ----------
     folder : of the report
-    results : images, label maps and particle tables
+    results : images with their particle tables; the pixels are read one image at a time
     groups : size statistics of every image, sample and all images, in this order
     provenance : title, command and parameters
     on_progress : called with the number of images drawn and their total
@@ -61,7 +70,8 @@ def report(
     Raises
     ------
     InputError
-        If there is no image, two images have the same name, or `folder` holds other files.
+        If there is no image, two images have the same name, a label map has changed since it was
+        measured, or `folder` holds other files.
     """
     _check(folder, results)
     with atomic_folder(folder) as part:
@@ -89,14 +99,18 @@ def _check(folder: Path, results: Sequence[ImageResult]) -> None:
 def _write(
     folder: Path,
     results: Sequence[ImageResult],
-    groups: Sequence[Group],
+    groups: Iterable[Group],
     provenance: Provenance,
     on_progress: Callable[[int, int], None],
     corrected: CorrectedSection | None,
 ) -> None:
     """Write all files of the report into a new folder."""
+    # Compute the statistics, of which the page lists the first.
+    listed: list[Group] = []
+    statistics = statistics_table(_list_first(groups, listed))
+    statistics.to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
     # Draw the figures.
-    summary = groups[-1].summary
+    summary = listed[-1].summary
     drawings, rois = folder / "figures", folder / "rois"
     drawings.mkdir(parents=True)
     rois.mkdir()
@@ -110,61 +124,80 @@ def _write(
         save(figure, drawings / name)
         svg = (drawings / f"{name}.svg").read_text(encoding="utf-8")
         elements[name] = inline_svg(name, svg)
-    # Draw the particles of each image.
-    for done, result in enumerate(results):
-        on_progress(done, len(results))
-        figure = numbered_overlay(
-            result.image, result.labels, result.pixel_size_nm, result.struck_out
-        )
+    # Draw the particles of each image, one at a time.
+    pictured = frozenset(pictured_images(results))
+    pictures: dict[int, Picture] = {}
+    for index, result in enumerate(results):
+        on_progress(index, len(results))
+        image, labels = result.read_pixels()
+        figure = numbered_overlay(image, labels, result.pixel_size_nm, result.struck_out)
         save_pixels(figure, drawings / f"{result.name}_overlay.png")
-        write_rois(rois / f"{result.name}.zip", result.labels, result.origin_px)
+        write_rois(rois / f"{result.name}.zip", labels, result.origin_px)
+        if index in pictured:
+            unsure = unsure_labels(result)
+            pictures[index] = picture(
+                image, labels, result.pixel_size_nm, unsure, result.struck_out
+            )
     # Write the tables and the page.
     particle_table(results).to_csv(folder / "particles.csv", index=False, lineterminator="\n")
-    statistics_table(groups).to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
-    content = _record(results, groups, provenance, corrected)
-    record = json.dumps(content, indent=2, allow_nan=False)
-    (folder / "summary.json").write_text(record + "\n", encoding="utf-8", newline="\n")
-    page = render_page(results, groups, provenance, elements, corrected)
+    content = _record(results, summary, provenance, corrected)
+    with (folder / "summary.json").open("w", encoding="utf-8", newline="\n") as file:
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.write("\n")
+    page = render_page(results, listed, provenance, elements, pictures, corrected)
     (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
 
 
+def _list_first(groups: Iterable[Group], listed: list[Group]) -> Iterator[Group]:
+    """Pass groups on, and list those that are not too many for the page."""
+    count: Counter[str] = Counter()
+    for group in groups:
+        count[group.level] += 1
+        if count[group.level] <= MAX_IMAGE_ROWS:
+            listed.append(group)
+        yield group
+
+
 def _record(
     results: Sequence[ImageResult],
-    groups: Sequence[Group],
+    summary: Summary,
     provenance: Provenance,
     corrected: CorrectedSection | None,
 ) -> dict[str, object]:
     """Content of summary.json; unknown numbers are null."""
     images = [
-        {
-            "name": result.name,
-            "particles": len(result.table),
-            "edited": result.edited,
-            "struck_out": sorted(result.struck_out),
-            "corrections": result.corrections
-            and result.corrections.model_dump(exclude={"labels_sha256"}),
-            "width_px": result.image.shape[1],
-            "height_px": result.image.shape[0],
-            "pixel_size_nm": result.pixel_size_nm,
-            "pixel_size_source": result.pixel_size_source,
-            "acquisition": result.acquisition._asdict(),
-            "pixel_scores": result.scores and asdict(result.scores.pixels),
-            "object_scores": result.scores and asdict(result.scores.objects),
-        }
+        _json_value(
+            {
+                "name": result.name,
+                "particles": len(result.table),
+                "edited": result.edited,
+                "struck_out": sorted(result.struck_out),
+                "corrections": result.corrections
+                and result.corrections.model_dump(exclude={"labels_sha256"}),
+                "width_px": result.shape[1],
+                "height_px": result.shape[0],
+                "pixel_size_nm": result.pixel_size_nm,
+                "pixel_size_source": result.pixel_size_source,
+                "acquisition": result.acquisition._asdict(),
+                "pixel_scores": result.scores and asdict(result.scores.pixels),
+                "object_scores": result.scores and asdict(result.scores.objects),
+            }
+        )
         for result in results
     ]
-    record = {
+    before = {
         "title": provenance.title,
-        "summary": groups[-1].summary.to_dict(),
+        "summary": summary.to_dict(),
         "corrected": corrected and asdict(corrected.study),
         "doubts": doubts(results),
-        "images": images,
+    }
+    after = {
         "parameters": provenance.parameters,
         "versions": library_versions(),
         "command": provenance.command,
     }
-    return _json_value(record)
+    return _json_value(before) | {"images": images} | _json_value(after)
 
 
 def _json_value(value: object) -> Any:

@@ -47,14 +47,13 @@ def write_report(
     InputError
         If the pattern does not match, or the folder holds other files or cannot be written.
     """
-    fields = [
-        FieldOfView(result.name, result.image.shape[1], result.image.shape[0], result.pixel_size_nm)
-        for result in results
-    ]
-    table = particle_table(results)
+    fields = []
+    for result in results:
+        height, width = result.shape
+        fields.append(FieldOfView(result.name, width, height, result.pixel_size_nm))
     names = [result.name for result in results]
     sample_of = {} if samples is None else samples_by_name(names, samples)
-    groups = summarize_groups(table, fields, sample_of, settings, _floor(labels))
+    groups = summarize_groups(particle_table(results), fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
     provenance = Provenance(title, command, parameters)
     corrected = None if twins is None else corrected_section(twins, results, settings)
@@ -63,8 +62,8 @@ def write_report(
 
 def _floor(labels: Path) -> SizeFloor | None:
     """Find the largest of the label maps' size floors; None if none has a record."""
-    records = [read_record(path) for path in find_label_maps(labels)]
-    floors = [
+    records = (read_record(path) for path in find_label_maps(labels))
+    floors = (
         size_floor(
             record.pixel_size_nm,
             int(record.separation.get("area_opening_px", 0)),
@@ -73,7 +72,7 @@ def _floor(labels: Path) -> SizeFloor | None:
         )
         for record in records
         if record is not None
-    ]
+    )
     return max(floors, key=lambda floor: floor.value, default=None)
 
 

@@ -1,6 +1,6 @@
 """Doubts about a segmentation, in plain words, from what can be seen without truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,19 +38,48 @@ def doubts(results: Sequence[ImageResult]) -> list[str]:
     Examples
     --------
     >>> from nanorender.measuring.measure import measure
+    >>> from nanorender.scoring.results import image_result
     >>> square = np.pad(np.ones((10, 10), int), 5)
     >>> labels = np.kron(np.arange(1, 26).reshape(5, 5), square)
     >>> noise = np.random.default_rng(0).integers(90, 110, labels.shape).astype(np.uint8)
-    >>> result = ImageResult("noise", noise, labels, None, "", measure(labels, None, noise))
+    >>> result = image_result("noise", noise, labels, None, "", measure(labels, None, noise))
     >>> print(*doubts([result]))
     In this image, the particles are hardly brighter or darker than their surroundings...
     """
-    found = []
-    for check, sentence in CHECKS:
-        names = [result.name for result in results if check(result)]
-        if names:
-            found.append(sentence.format(images=_list_of(names, len(results))))
-    return found
+    return doubts_in_words({result.name: raised_doubts(result) for result in results})
+
+
+def raised_doubts(result: ImageResult) -> list[int]:
+    """Check whether the particles of an image are plausible.
+
+    Parameters
+    ----------
+    result : image with its particles
+
+    Returns
+    -------
+    indices in CHECKS of the checks that raise a doubt
+    """
+    return [index for index, (check, _) in enumerate(CHECKS) if check(result)]
+
+
+def doubts_in_words(raised: Mapping[str, Sequence[int]]) -> list[str]:
+    """Describe what is doubtful in the images of a study.
+
+    Parameters
+    ----------
+    raised : what `raised_doubts` returned, by the name of the image
+
+    Returns
+    -------
+    doubts : one sentence for each check, which names the images
+    """
+    named = [[name for name in raised if index in raised[name]] for index in range(len(CHECKS))]
+    return [
+        sentence.format(images=_list_of(names, len(raised)))
+        for names, (_, sentence) in zip(named, CHECKS, strict=True)
+        if names
+    ]
 
 
 def _is_unsure(result: ImageResult) -> bool:
@@ -79,7 +108,7 @@ def _is_without_contrast(result: ImageResult) -> bool:
 def _is_cut_into_pieces(result: ImageResult) -> bool:
     """Whether ragged particles in contact cover nearly all of the image."""
     table = result.kept_table
-    if len(table) < _LEAST_PARTICLES or float((result.kept_labels > 0).mean()) < _FULL:
+    if len(table) < _LEAST_PARTICLES or result.coverage < _FULL:
         return False
     return float(np.median(table["solidity"].to_numpy(float))) < _RAGGED
 
@@ -102,10 +131,11 @@ def _is_not_repeatable(result: ImageResult) -> bool:
 def _is_of_other_sizes(result: ImageResult) -> bool:
     """Whether many particles are smaller or larger than those that the network learned."""
     trained = None if result.record is None else result.record.trained_diameters_px
-    areas_px = np.bincount(result.kept_labels.ravel())[1:]
-    if trained is None or not areas_px.any():
+    table, edge_nm = result.kept_table, result.pixel_size_nm
+    if trained is None or table.empty:
         return False
-    diameters_px = np.sqrt(4 / np.pi * areas_px[areas_px > 0])
+    column = "equivalent_diameter_px" if edge_nm is None else "equivalent_diameter_nm"
+    diameters_px = table[column].to_numpy(float) / (edge_nm or 1.0)
     unknown = (diameters_px < trained[0]) | (diameters_px > trained[1])
     return float(unknown.mean()) > _MOST_UNKNOWN
 

@@ -4,7 +4,7 @@ Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 6 and 
 a row of weights, so that one array operation evaluates a statistic on thousands of resamples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,7 +17,7 @@ BATCH_ENTRIES = 4_000_000
 MODE_CLASSES = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A value with its confidence interval; all NaN where there is no data.
 
@@ -253,6 +253,45 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def resampled_ratios(
+    parts: Float[np.ndarray, "images"],
+    wholes: Float[np.ndarray, "images"],
+    resampling: Resampling,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "b"]:
+    """Compute the ratio of two sums over images for resamples of whole images.
+
+    Parameters
+    ----------
+    parts, wholes : (images,) what each image adds to the numerator and to the denominator
+    resampling : number of resamples
+    rng : source of the draws
+
+    Returns
+    -------
+    ratio of each resample; resamples whose denominator is 0 are left out
+
+    Examples
+    --------
+    >>> draws = Resampling("images", 4, 0.95)
+    >>> resampled_ratios(np.ones(3), np.full(3, 2.0), draws, np.random.default_rng(0))
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    ratios = []
+    for rows in _batches(resampling.count, len(parts)):
+        counts = draw_counts(rng, rows, len(parts))
+        counts = counts[counts @ wholes > 0]
+        ratios.append(counts @ parts / (counts @ wholes))
+    return np.concatenate(ratios)
+
+
+def _batches(resamples: int, entries: int) -> Iterator[int]:
+    """Split resamples into batches that fit into memory."""
+    batch = max(1, min(resamples, BATCH_ENTRIES // entries))
+    for start in range(0, resamples, batch):
+        yield min(batch, resamples - start)
+
+
 def bootstrap_statistics(
     sample: SizeSample, resampling: Resampling, rng: np.random.Generator
 ) -> dict[str, Estimate]:
@@ -282,9 +321,7 @@ def bootstrap_statistics(
         sample.sizes[order], sample.weights[order], sample.image_of[order], sample.images
     )
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in STATISTICS}
-    batch = max(1, min(resampling.count, BATCH_ENTRIES // len(sample.sizes)))
-    for start in range(0, resampling.count, batch):
-        rows = min(batch, resampling.count - start)
+    for rows in _batches(resampling.count, max(len(sample.sizes), sample.images)):
         weights = _draw_weights(sample, resampling, rows, rng)
         for name, statistic in STATISTICS.items():
             drawn[name].append(statistic.compute(sample.sizes, weights))

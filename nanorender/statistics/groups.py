@@ -1,7 +1,8 @@
 """Size statistics of every image, every sample and all images, as one table."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from nanorender.statistics.summary import Statistics, Summary, summarize
 
 # Intervals come from resampling: a fixed seed gives the same report every time.
 SEED = 0
+_BLOCK_ROWS = 1000
 
 
 class Group(NamedTuple):
@@ -78,8 +80,8 @@ def summarize_groups(
     sample_of: Mapping[str, str],
     settings: Statistics,
     floor: SizeFloor | None = None,
-) -> list[Group]:
-    """Compute the size statistics of every image, every sample and all images.
+) -> Iterator[Group]:
+    """Compute the size statistics of every image, every sample and all images, one by one.
 
     Parameters
     ----------
@@ -89,8 +91,8 @@ def summarize_groups(
     settings : settings of the statistics
     floor : smallest detectable size, for the record
 
-    Returns
-    -------
+    Yields
+    ------
     images, then samples, then all images as the last group
 
     Raises
@@ -108,22 +110,26 @@ def summarize_groups(
     >>> [(group.name, group.summary.sizes["mean"].value) for group in groups]
     [('a', 15.0), ('b', 30.0), ('all images', 20.0)]
     """
-    groups = []
+    rows_of = table.groupby("image", sort=False).indices
+    nothing = np.array([], int)
     streams = np.random.default_rng(SEED).spawn(len(fields))
     for field, stream in zip(fields, streams, strict=True):
-        rows = table.loc[table["image"] == field.image]
+        rows = table.iloc[rows_of.get(field.image, nothing)]
         summary = summarize(rows, [field], settings, stream, floor)
-        groups.append(Group("image", field.image, summary))
-    for sample in dict.fromkeys(sample_of.values()):
-        members = [field for field in fields if sample_of[field.image] == sample]
-        rows = table.loc[table["image"].isin([field.image for field in members])]
+        yield Group("image", field.image, summary)
+    members_of: dict[str, list[FieldOfView]] = {name: [] for name in sample_of.values()}
+    for field in fields if sample_of else ():
+        members_of[sample_of[field.image]].append(field)
+    for sample, members in members_of.items():
+        places = [rows_of.get(field.image, nothing) for field in members]
+        rows = table.iloc[np.sort(np.concatenate(places))]
         rng = np.random.default_rng(SEED)
-        groups.append(Group("sample", sample, summarize(rows, members, settings, rng, floor)))
+        yield Group("sample", sample, summarize(rows, members, settings, rng, floor))
     summary = summarize(table, fields, settings, np.random.default_rng(SEED), floor)
-    return [*groups, Group("all", "all images", summary)]
+    yield Group("all", "all images", summary)
 
 
-def statistics_table(groups: Sequence[Group]) -> pd.DataFrame:
+def statistics_table(groups: Iterable[Group]) -> pd.DataFrame:
     """Tabulate the statistics of groups.
 
     Parameters
@@ -140,11 +146,14 @@ def statistics_table(groups: Sequence[Group]) -> pd.DataFrame:
     >>> table["area_px2"] = table["sqrt_area_px"] ** 2
     >>> fields = [FieldOfView(image, 80, 60, None) for image in ("a", "b")]
     >>> settings = Statistics(quantity="sqrt_area", resamples=100)
-    >>> groups = summarize_groups(table, fields, {}, settings)
+    >>> groups = list(summarize_groups(table, fields, {}, settings))
     >>> statistics_table(groups)[["name", "particles", "mean_px"]].values.tolist()
     [['a', 2, 15.0], ['b', 1, 30.0], ['all images', 3, 20.0]]
     """
-    return pd.DataFrame([_row(group) for group in groups])
+    # A row takes a tenth of the memory in a table of many rows.
+    rows = (_row(group) for group in groups)
+    blocks = iter(lambda: list(islice(rows, _BLOCK_ROWS)), [])
+    return pd.concat(map(pd.DataFrame, blocks), ignore_index=True)
 
 
 def _row(group: Group) -> dict[str, object]:

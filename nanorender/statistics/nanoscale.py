@@ -15,8 +15,8 @@ from nanorender.statistics.bootstrap import (
     Estimate,
     Resampling,
     SizeSample,
-    draw_counts,
     percentile_interval,
+    resampled_ratios,
 )
 from nanorender.statistics.uncertainty import coverage_factor
 
@@ -87,9 +87,7 @@ def nanoscale_share(
         return _with_verdict(quantity, share, interval, "Wilson score interval")
     total = np.bincount(sample.image_of, weights, sample.images)
     below = np.bincount(sample.image_of, weights * small, sample.images)
-    counts = draw_counts(rng, resampling.count, sample.images)
-    counts = counts[counts @ total > 0]
-    interval = percentile_interval(counts @ below / (counts @ total), resampling)
+    interval = percentile_interval(resampled_ratios(below, total, resampling, rng), resampling)
     interval = _widened_share(share, interval, sample, resampling, pixel_size_uncertainty)
     return _with_verdict(quantity, share, interval, "bootstrap over images")
 

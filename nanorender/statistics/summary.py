@@ -7,6 +7,7 @@ particle size analysis) and ISO 19749 (nanoparticle size distributions by SEM).
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,8 +24,8 @@ from nanorender.statistics.bootstrap import (
     Resampling,
     SizeSample,
     bootstrap_statistics,
-    draw_counts,
     percentile_interval,
+    resampled_ratios,
 )
 from nanorender.statistics.fits import Fit, InformationCriterion, best_fit, fit_sizes
 from nanorender.statistics.frame import FrameRuleName
@@ -214,9 +215,11 @@ def summarize(
     if "struck_out" in table:
         struck = table["struck_out"].to_numpy(bool)
     weights = np.zeros(len(table))
-    for index, field in enumerate(fields):
-        here = image_of == index
-        weights[here] = frame_weights(table.loc[here], field, settings.frame_correction)
+    order = np.argsort(image_of, kind="stable")
+    limits = np.searchsorted(image_of[order], np.arange(len(fields) + 1))
+    for field, (first, last) in zip(fields, pairwise(limits.tolist()), strict=True):
+        here = order[first:last]
+        weights[here] = frame_weights(table.iloc[here], field, settings.frame_correction)
     left_out = (weights == 0) & ~struck
     weights[struck] = 0
     counted = weights > 0
@@ -335,8 +338,8 @@ def _per_area(
     total, whole = float(held.sum()), float(area.sum())
     value = total / whole
     if resampling.unit == "images":
-        counts = draw_counts(rng, resampling.count, len(fields))
-        return Estimate(value, *percentile_interval(counts @ held / (counts @ area), resampling))
+        ratios = resampled_ratios(held, area, resampling, rng)
+        return Estimate(value, *percentile_interval(ratios, resampling))
     if total == 0:
         return Estimate(0.0, 0.0, float("nan"))
     count = total**2 / float((amounts**2).sum())

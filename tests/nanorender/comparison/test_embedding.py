@@ -17,6 +17,7 @@ from nanorender.comparison.embedding import (
 )
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
+from nanorender.files.ondemand import ReadOnDemand
 
 
 def micrograph(name, image, pixel_size_nm=None):
@@ -115,3 +116,21 @@ def test_different_pixel_sizes_are_noted(real_nm, synthetic_nm, noted):
     flat = np.zeros((20, 30), np.uint8)
     pair = [micrograph("a", flat, size_nm) for size_nm in (real_nm, synthetic_nm)]
     assert (note_on_scale(*pair) is not None) == noted
+
+
+def test_patches_of_images_on_demand_are_those_of_images_in_memory():
+    images = [micrograph(f"image{edge}", gradient(edge, edge)) for edge in (150, 100, 300, 440)]
+    reads = []
+    on_demand = ReadOnDemand(images, lambda image: (reads.append(image.name), image)[1])
+    for count in (3, 100):
+        reads.clear()
+        for (name, found), (expected_name, expected) in zip(
+            tiled_patches(on_demand, count), tiled_patches(images, count), strict=True
+        ):
+            assert name == expected_name
+            np.testing.assert_array_equal(found, expected)
+        assert len(reads) <= 2 * len(images)
+    drawn = (random_patches(each, 9, np.random.default_rng(3)) for each in (on_demand, images))
+    assert all(
+        one[0] == other[0] and (one[1] == other[1]).all() for one, other in zip(*drawn, strict=True)
+    )

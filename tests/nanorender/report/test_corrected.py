@@ -18,9 +18,10 @@ from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
 from nanorender.report.corrected import CorrectedSection, corrected_section, detection_curve
 from nanorender.report.page import Provenance, render_page
+from nanorender.report.picture import picture
 from nanorender.report.recall import recall_sentences
 from nanorender.scoring.limit import LimitDetection
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 from nanorender.statistics.bootstrap import Estimate
 from nanorender.statistics.groups import Group
 from nanorender.statistics.sampling import FieldOfView
@@ -58,7 +59,7 @@ def result_of(struck_out=frozenset()):
     labels[10:30, 10:30] = 1
     image = np.zeros(labels.shape, np.uint8)
     table = measure(labels, 2.0, image)
-    return ImageResult("a", image, labels, 2.0, "header", table, struck_out=struck_out)
+    return image_result("a", image, labels, 2.0, "header", table, struck_out=struck_out)
 
 
 def page_of(study):
@@ -68,9 +69,10 @@ def page_of(study):
     names = ("size_histogram", "cumulative_curve", "detection_curve")
     plots = dict.fromkeys(names, Markup("<svg></svg>"))
     section = study and CorrectedSection(study, sentences(study), caution(study), [])
+    pictures = {0: picture(*result.read_pixels())}
     groups = [Group("all", "all images", summary)]
     provenance = Provenance("Squares", "", {})
-    return html.unescape(render_page([result], groups, provenance, plots, section))
+    return html.unescape(render_page([result], groups, provenance, plots, pictures, section))
 
 
 def test_raw_and_corrected_sizes_stand_side_by_side_with_their_budget():

@@ -13,9 +13,9 @@ from nanorender.files.acquisition import Acquisition
 from nanorender.measuring.measure import mark_struck_out, measure
 from nanorender.report.bar import scale_bar
 from nanorender.report.browserdata import browser_data
-from nanorender.report.page import Provenance, inline_svg, render_page
+from nanorender.report.page import Provenance, inline_svg, render_page, unsure_labels
 from nanorender.report.picture import LARGEST_PX, picture
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 from nanorender.statistics.bootstrap import STATISTICS
 from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
@@ -32,10 +32,17 @@ def squares(pixel_size_nm=2.0):
     labels[110:120, 140:150] = 21
     image = np.zeros(labels.shape, np.uint8)
     table = measure(labels, pixel_size_nm, image)
-    return ImageResult("squares", image, labels, pixel_size_nm, "header", table)
+    return image_result("squares", image, labels, pixel_size_nm, "header", table)
 
 
 SQUARES = Provenance("Squares", "", {})
+
+
+def pictures_of(result):
+    """Return the pictures of a report on one image."""
+    image, labels = result.read_pixels()
+    shown = picture(image, labels, result.pixel_size_nm, unsure_labels(result), result.struck_out)
+    return {0: shown}
 
 
 def key_figures(result, provenance=SQUARES, **settings):
@@ -46,7 +53,7 @@ def key_figures(result, provenance=SQUARES, **settings):
     summary = summarize(result.table, [field], statistics, np.random.default_rng(0), floor)
     plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup("<svg></svg>"))
     groups = [Group("all", "all images", summary)]
-    page = html.unescape(render_page([result], groups, provenance, plots))
+    page = html.unescape(render_page([result], groups, provenance, plots, pictures_of(result)))
     row = r'<th scope="row">(.*?)</th><td class="number"[^>]*>(.*?)</td>'
     row += r'<td class="number"[^>]*>(.*?)</td><td class="how">(.*?)</td>'
     rows = [[re.sub("<.*?>", "", cell) for cell in cells] for cells in re.findall(row, page)]
@@ -103,7 +110,8 @@ def test_parameters_are_listed_with_dotted_names():
     _, summary, _ = key_figures(result)
     provenance = Provenance("", "", {"separation": {"dynamic": 1.5}, "seed": 3})
     plots = dict.fromkeys(("size_histogram", "cumulative_curve"), Markup())
-    page = render_page([result], [Group("all", "", summary)], provenance, plots)
+    groups = [Group("all", "", summary)]
+    page = render_page([result], groups, provenance, plots, pictures_of(result))
     assert '<th scope="row">separation.dynamic</th><td>1.5</td>' in page
     assert '<th scope="row">seed</th><td>3</td>' in page
 
@@ -143,7 +151,8 @@ def test_outlines_of_uncertain_particles_are_dashed_and_counted():
     result = squares()
     confidence = np.full(21, 0.95)
     confidence[[3, 7]] = 0.6
-    table = measure(result.labels, 2.0, result.image, confidence=confidence)
+    image, labels = result.read_pixels()
+    table = measure(labels, 2.0, image, confidence=confidence)
     result = replace(result, table=table)
     provenance = Provenance("Squares", "", {"min_confidence": 0.4})
     page, _, figures = key_figures(replace(result, edited=True), provenance=provenance)
@@ -190,7 +199,7 @@ def test_data_for_the_script_cannot_end_its_element():
     result = replace(squares(), name="</script><b>")
     field = FieldOfView(result.name, 150, 120, 2.0)
     summary = summarize(result.table, [field], Statistics(resamples=5), np.random.default_rng(0))
-    data = browser_data([result], summary)
+    data = browser_data([result], summary, [0])
     assert "<" not in data
     assert json.loads(data)["images"][0]["name"] == result.name
 

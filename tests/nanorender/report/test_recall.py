@@ -2,7 +2,7 @@ import numpy as np
 
 from nanorender.measuring.measure import measure
 from nanorender.report.recall import recall_sentences
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 
 LABELS = np.zeros((60, 100), np.int32)
 LABELS[10:20, 10:20], LABELS[10:20, 60:70], LABELS[30:55, 30:55] = 1, 2, 3
@@ -11,7 +11,7 @@ LABELS[10:20, 10:20], LABELS[10:20, 60:70], LABELS[30:55, 30:55] = 1, 2, 3
 def result(confidence=None, truth=None):
     image = np.zeros(LABELS.shape, np.uint8)
     table = measure(LABELS, 5.0, image, confidence=confidence)
-    return ImageResult("a", image, LABELS, 5.0, "header", table, truth)
+    return image_result("a", image, LABELS, 5.0, "header", table, truth)
 
 
 def test_without_truth_the_confidence_tells_how_many_are_real():

@@ -12,7 +12,7 @@ from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
 from nanorender.report.page import PAGE_COLUMNS, Provenance
 from nanorender.report.report import report
-from nanorender.scoring.results import ImageResult, particle_table
+from nanorender.scoring.results import image_result, particle_table
 from nanorender.statistics.groups import Group, summarize_groups
 from nanorender.statistics.sampling import FieldOfView, size_floor
 from nanorender.statistics.summary import Statistics, summarize
@@ -35,7 +35,7 @@ def discs(seed, count=12):
 
 def result(name, labels, image, pixel_size_nm=PIXEL_SIZE_NM, truth=None):
     table = measure(labels, pixel_size_nm, image)
-    return ImageResult(name, image, labels, pixel_size_nm, "--pixel-size-nm", table, truth)
+    return image_result(name, image, labels, pixel_size_nm, "--pixel-size-nm", table, truth)
 
 
 def write(folder, results, title="Discs", **settings):

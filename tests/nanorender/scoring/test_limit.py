@@ -2,7 +2,7 @@ import numpy as np
 
 from nanorender.measuring.measure import measure
 from nanorender.scoring.limit import LimitDetection, annotated_detection
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 
 SMALL, LARGE = 10, 30
 
@@ -18,7 +18,7 @@ def squares(edges):
 def result(found, truth, pixel_size_nm=5.0):
     image = np.zeros(truth.shape, np.uint8)
     table = measure(found, pixel_size_nm, image)
-    return ImageResult("a", image, found, pixel_size_nm, "header", table, truth)
+    return image_result("a", image, found, pixel_size_nm, "header", table, truth)
 
 
 def test_particles_are_counted_on_both_sides_of_the_limit():
@@ -34,5 +34,5 @@ def test_images_without_truth_or_scale_do_not_count():
     labels = squares([SMALL])
     assert annotated_detection([result(labels, labels, None)], "min_feret", 100.0) is None
     image = np.zeros(labels.shape, np.uint8)
-    bare = ImageResult("b", image, labels, 5.0, "header", measure(labels, 5.0, image))
+    bare = image_result("b", image, labels, 5.0, "header", measure(labels, 5.0, image))
     assert annotated_detection([bare], "min_feret", 100.0) is None

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
 from nanorender.rendering import render
 from nanorender.scoring.plausibility import doubts
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import image_result
 from nanorender.scoring.thresholding import agreement_with_threshold
 
 GENUINE = [(name, index) for name in preset_names() for index in range(3)]
@@ -29,7 +30,7 @@ def result(image, labels, confidence=None, name="image", **found):
         version="",
         **found,
     )
-    return ImageResult(name, image, labels, None, "", table, record=record)
+    return replace(image_result(name, image, labels, None, "", table), record=record)
 
 
 def grid(count=5, edge=10, gap=5):

@@ -1,7 +1,7 @@
 import numpy as np
 
 from nanorender.measuring.measure import measure
-from nanorender.scoring.results import ImageResult, particle_table
+from nanorender.scoring.results import image_result, particle_table
 
 
 def squares():
@@ -14,7 +14,7 @@ def squares():
 
 def test_slivers_of_the_truth_count_neither_as_particles_nor_as_sizes():
     truth = squares()
-    result = ImageResult("a", truth, truth, 2.0, "", measure(truth, 2.0), truth)
+    result = image_result("a", truth, truth, 2.0, "", measure(truth, 2.0), truth)
     assert result.scores.objects.n_truth == 1
     assert result.true_table["area_nm2"].tolist() == [400]
     assert result.scores.pixels.f1 == 1
@@ -25,7 +25,7 @@ def test_tables_of_all_images_are_concatenated():
     image = np.zeros(truth.shape, np.uint8)
     empty = np.zeros_like(truth)
     results = [
-        ImageResult(name, image, labels, 2.0, "", measure(labels, 2.0))
+        image_result(name, image, labels, 2.0, "", measure(labels, 2.0))
         for name, labels in (("a", truth), ("none", empty), ("b", truth))
     ]
     table = particle_table(results)

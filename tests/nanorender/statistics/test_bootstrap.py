@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanorender.statistics import bootstrap
 from nanorender.statistics.bootstrap import (
     STATISTICS,
     Resampling,
@@ -10,6 +11,7 @@ from nanorender.statistics.bootstrap import (
     bootstrap_statistics,
     draw_counts,
     quantile,
+    resampled_ratios,
 )
 
 weighted = st.lists(st.tuples(st.floats(1, 100), st.integers(1, 5)), min_size=2, max_size=20).map(
@@ -82,3 +84,29 @@ def test_intervals_have_their_nominal_coverage():
             covered[name] += found[name].low <= value <= found[name].high
     for count in covered.values():
         assert 86 <= count <= 100  # 95 expected, standard deviation 2.2
+
+
+def test_batches_of_resamples_give_what_all_resamples_at_once_give(monkeypatch):
+    rng = np.random.default_rng(2)
+    parts, wholes = rng.uniform(1, 2, 30), rng.uniform(0, 3, 30)
+    sample = SizeSample(rng.lognormal(4, 0.3, 80), np.ones(80), rng.integers(0, 30, 80), 30)
+    draws = Resampling("images", 101, 0.95)
+
+    def both():
+        ratios = resampled_ratios(parts, wholes, draws, np.random.default_rng(5))
+        return ratios, bootstrap_statistics(sample, draws, np.random.default_rng(5))
+
+    ratios, statistics = both()
+    monkeypatch.setattr(bootstrap, "BATCH_ENTRIES", 7 * 80)
+    batched, batched_statistics = both()
+    np.testing.assert_allclose(batched, ratios, rtol=1e-12)
+    for name, estimate in statistics.items():
+        assert batched_statistics[name].high == pytest.approx(estimate.high, rel=1e-6)
+
+
+def test_resamples_without_a_denominator_are_left_out():
+    draws = Resampling("images", 200, 0.95)
+    wholes = np.array([0.0, 0.0, 4.0])
+    ratios = resampled_ratios(np.array([0.0, 0.0, 1.0]), wholes, draws, np.random.default_rng(0))
+    assert 0 < len(ratios) < 200
+    assert (ratios == 0.25).all()

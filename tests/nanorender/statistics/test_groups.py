@@ -32,7 +32,7 @@ def groups():
     table = pd.concat(rows, ignore_index=True)
     fields = [FieldOfView(name, 1000, 800, 2.0) for name in NAMES]
     sample_of = samples_by_name(NAMES, "^[^_]+")
-    return table, summarize_groups(table, fields, sample_of, SETTINGS)
+    return table, list(summarize_groups(table, fields, sample_of, SETTINGS))
 
 
 def test_images_samples_and_all_have_a_row_each(groups):
@@ -63,3 +63,9 @@ def test_samples_are_found_by_the_first_parenthesis():
         samples_by_name(["a_1", "b"], "_")
     with pytest.raises(InputError, match="not a valid regular expression"):
         samples_by_name(["a"], "(")
+
+
+def test_a_table_of_many_rows_is_built_in_blocks(groups, monkeypatch):
+    expected = statistics_table(groups[1])
+    monkeypatch.setattr("nanorender.statistics.groups._BLOCK_ROWS", 2)
+    pd.testing.assert_frame_equal(statistics_table(iter(groups[1])), expected)

@@ -37,6 +37,7 @@ function select(id) {
   showInViewer(id, study.particles.image[index]);
   document.getElementById("bar-particle").hidden = false;
   document.getElementById("bar-row").hidden = !row;
+  document.getElementById("bar-strike").hidden = !study.isComplete;
   describe();
 }
 
@@ -96,8 +97,9 @@ function revealRow(id) {
   scroll.scrollTop = row.offsetTop - scroll.clientHeight / 2;
 }
 
-// Strike out or restore a particle.
+// Strike out or restore a particle, unless the page lacks others from which the sizes follow.
 function strike(id, isStruck) {
+  if (!study.isComplete) return;
   const index = indexOf.get(id);
   if (isStruck) struck.add(index);
   else struck.delete(index);
@@ -216,7 +218,8 @@ function drawHistogram(sample, values) {
   }
 }
 
-const initialValues = evaluate(study, makeSample(study, (index) => initiallyStruck.has(index)));
+const initialValues = study.isComplete
+  ? evaluate(study, makeSample(study, (index) => initiallyStruck.has(index))) : {};
 let updates = 0;
 
 // Compute everything that depends on the particles that are counted: values at once, intervals as
