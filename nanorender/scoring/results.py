@@ -28,7 +28,7 @@ from nanorender.scoring.scores import LabelScores, score_labels
 from nanorender.scoring.thresholding import ThresholdAgreement, agreement_with_threshold
 
 
-class Pixels(NamedTuple):
+class ImagePixels(NamedTuple):
     """Pixels of a micrograph and of its label map.
 
     Attributes
@@ -77,7 +77,7 @@ class ImageResult:
     pixel_size_nm: float | None
     pixel_size_source: str
     table: pd.DataFrame
-    read_pixels: Callable[[], Pixels]
+    read_pixels: Callable[[], ImagePixels]
     labels_sha256: str
     coverage: float
     contrasts: Float[np.ndarray, "n"]
@@ -144,7 +144,7 @@ def image_result(
     if truth is not None and scores is not None:
         counted = np.isin(truth, scores.matching.counted_truth)
         true_table = _compact(measure(np.where(counted, truth, 0), pixel_size_nm))
-    pixels = Pixels(image, labels)
+    pixels = ImagePixels(image, labels)
     height, width = labels.shape
     return ImageResult(
         name=name,
@@ -245,7 +245,7 @@ def read_results(
     return results
 
 
-def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: str) -> Pixels:
+def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: str) -> ImagePixels:
     """Read label map and micrograph as they were measured."""
     labels, micrograph, *_ = read(path)
     if hash_labels(labels) != labels_sha256:
@@ -253,7 +253,7 @@ def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: st
             f"{path} has changed since it was measured; run the command again when nothing else "
             "writes into the folder"
         )
-    return Pixels(micrograph.image, labels)
+    return ImagePixels(micrograph.image, labels)
 
 
 def particle_table(results: Sequence[ImageResult]) -> pd.DataFrame:

@@ -87,8 +87,8 @@ def limited(monkeypatch):
 
 
 def study_data(text):
-    found = re.search(r'<script type="application/json" id="study-data">(.*?)</script>', text)
-    return json.loads(found.group(1))
+    data = r'<script type="application/json" id="study-data">(.*?)</script>'
+    return json.loads(re.findall(data, text)[0])
 
 
 def test_the_page_of_a_large_study_shows_some_images_and_the_files_hold_all(labels, limited):
