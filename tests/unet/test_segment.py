@@ -213,3 +213,13 @@ def test_the_record_tells_what_the_model_knows_and_whether_particles_are_found_a
     assert lowest < 5
     assert highest > 1000
     assert record.relative_loss is record.epoch_agreement is None
+
+
+def test_doubts_are_raised_for_new_label_maps(tmp_path):
+    sample = render(read_recipe("sio2").at_scale(10.0, 320), 0, 0)
+    write_image(tmp_path / "a.tif", sample.image, 10.0)
+    collection = read_collection(tmp_path / "a.tif", Reading())
+    for least, doubted in ((None, False), (1.0, True), (1.0, False)):
+        settings = PredictionSettings(averaged=False, min_confidence=least)
+        found = segment(general_model(), collection, Separation(), tmp_path / "labels", settings)
+        assert any("may have been missed" in line for line in found.doubts) == doubted
