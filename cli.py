@@ -114,7 +114,11 @@ def run(
     pixel_size_uncertainty: PixelSizeUncertainty = None,
     twin_recipe: Annotated[
         str | None,
-        typer.Option("--twins", help=f"Correct the sizes by twins of this recipe. {RECIPE_HELP}"),
+        typer.Option(
+            "--twins",
+            help=f"Correct the sizes by twins of a recipe. {RECIPE_HELP} "
+            "'any' is the preset that fits best.",
+        ),
         Reads(folders=False),
     ] = None,
 ) -> None:
@@ -173,9 +177,9 @@ def twins(
     out: Annotated[OutFolder, WritesFolder()],
     recipe: Annotated[
         str,
-        typer.Option(help=f"Recipe like the sample. {RECIPE_HELP}"),
+        typer.Option(help=f"{RECIPE_HELP} 'any' is the preset that fits best."),
         Reads(folders=False),
-    ],
+    ] = "any",
     model: ModelFile = None,
     count: Annotated[int, typer.Option("-n", "--count", min=8, help="Number of twins.")] = 32,
     size: Annotated[SizeName, typer.Option(help="Measurement used as particle size.")] = (
@@ -186,18 +190,23 @@ def twins(
 ) -> None:
     """Correct sizes by twins: synthetic images like the micrographs, segmented likewise.
 
-    Example: nanorender twins labels --recipe tio2 -o twins
+    Example: nanorender twins labels -o twins
     """
+    from nanorender.calibration.bases import ANY
     from nanorender.correction.correction_table import format_corrections, write_corrections
     from nanorender.correction.study import correct_study
     from nanorender.models import general_model
     from nanorender.twins.study import read_study
-    from nanorender.twins.twins import TwinSettings, make_twins
+    from nanorender.twins.twins import TwinSettings, choose_base, make_twins
     from unet.segment import segment_as_recorded
 
     study = read_study(labels)
     find = segment_as_recorded(model or general_model(), study.record)
     settings = TwinSettings(count=count, seed=seed, dark_particles=dark_particles)
+    if recipe == ANY:
+        with progress("choosing the recipe") as show:
+            recipe = choose_base(study, settings, out, show)
+        note(f"twins begin with the recipe {recipe}")
     with progress("twins") as show:
         make_twins(study, recipe, settings, find, out, show)
         corrected = correct_study(out, study.labels_sha256, study.tables, size)

@@ -30,8 +30,8 @@ class Recipe(SceneSettings):
     description: str = ""
     """One line that describes the sample; it names the dataset."""
     relative_loss: PositiveFloat | None = None
-    """Loss of the calibration that fitted the recipe, relative to its noise floor, about 1 for a
-    good fit; written by `nanorender calibrate`; left out: not fitted."""
+    """Loss of the calibration that fitted the recipe, relative to its noise floor (at most 0.1),
+    about 1 for a good fit; written by `nanorender calibrate`; left out: not fitted."""
     materials: dict[str, Material] = Field(min_length=1)
     """Materials by the names that the populations refer to."""
     substrate: Substrate = Substrate()

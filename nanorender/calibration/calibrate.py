@@ -50,6 +50,10 @@ _CLOSE_EDGE_PX = 512
 _WIDE_DIAMETER_PX = 30.0  # typical, after binning; smaller particles merge when smoothed
 _LARGEST_BINNING = 4
 _RAYS_PER_PX = 2.0  # as in `Recipe.at_scale`
+LARGEST_NOISE_FLOOR = 0.1
+"""Noise floor up to which a larger loss is put down to few images. Views of a recipe that differ
+more from one another show few particles, or hardly any, which does not explain a misfit."""
+
 _BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has different scenes
 
 
@@ -241,7 +245,7 @@ def calibrate(
     before, after = ([observe_like(real, view) for view in some] for some in (views_before, views))
     synthetic = pool_observations(after)
     terms, floor = real.loss_terms(synthetic.features), noise_floor(after, len(close_views))
-    relative_loss = None if floor is None else terms.loss() / floor
+    relative_loss = None if floor is None else terms.loss() / min(floor, LARGEST_NOISE_FLOOR)
     on_progress(total, total)
     return Calibration(
         recipe=recipe.model_copy(update={"relative_loss": relative_loss}),

@@ -27,7 +27,11 @@ PANEL = "Render"
 @refuse_collisions
 def calibrate(
     micrographs: Several,
-    recipe: Annotated[str, typer.Option(help=RECIPE_HELP), Reads(folders=False)] = "tio2",
+    recipe: Annotated[
+        str,
+        typer.Option(help=f"{RECIPE_HELP} 'any' is the preset that fits best."),
+        Reads(folders=False),
+    ] = "tio2",
     out: Annotated[
         Path, typer.Option("-o", "--out", help="TOML file to write."), WritesFile()
     ] = Path("mine.toml"),
@@ -47,6 +51,13 @@ def calibrate(
 
     Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
     """
+    from nanorender.calibration.bases import (
+        ANY,
+        WORST_RELATIVE_LOSS,
+        describe_ranking,
+        misfit,
+        rank_bases,
+    )
     from nanorender.calibration.calibrate import CalibrationSettings, calibrate
     from nanorender.calibration.fitted_recipe import (
         loss_summary,
@@ -60,7 +71,7 @@ def calibrate(
     require_suffix(out, ".toml")
     if sheet is not None:
         require_suffix(sheet, ".png")
-    base = read_recipe(recipe)
+    base = None if recipe == ANY else read_recipe(recipe)
     images = read_micrographs(micrographs, parse_reading(pixel_size_nm, crop=crop))
     for image in images:
         for line in image.notes:
@@ -70,6 +81,12 @@ def calibrate(
     settings = CalibrationSettings(
         evaluations=evaluations, seed=seed, dark_particles=dark_particles
     )
+    if base is None:
+        with progress("choosing the recipe") as show:
+            ranked = rank_bases(images, settings, on_progress=show)
+        note(describe_ranking(ranked))
+        recipe = ranked[0].name
+        base = read_recipe(recipe)
     with progress("fitting") as show:
         fitted = calibrate(images, base, settings, show)
     for line in fitted.notes:
@@ -80,4 +97,9 @@ def calibrate(
         write_sheet(fitted, views, sheet)
         print(sheet)
     print(loss_summary(fitted), file=sys.stderr)
+    relative_loss = fitted.recipe.relative_loss or 0.0
+    if relative_loss > WORST_RELATIVE_LOSS:
+        with progress("comparing recipes") as show:
+            ranked = rank_bases(images, settings, on_progress=show)
+        note(misfit(fitted.after.loss(), relative_loss, recipe, ranked))
     print(out)

@@ -126,7 +126,7 @@ def unfold(
         folded = np.bincount(class_of, numbers, classes) + background + 1e-9
         excess = counts / folded - 1
         value = folded.sum() - counts @ np.log(folded) + precision @ tilt**2 / 2
-        return value, precision * tilt - (numbers * excess[class_of]) @ terms_found
+        return float(value), precision * tilt - (numbers * excess[class_of]) @ terms_found
 
     tilt = minimize(loss, np.zeros(DEGREE + 1), jac=True, method="BFGS").x
     smooth = count.true * ratio * np.exp(terms @ tilt)

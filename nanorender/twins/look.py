@@ -44,6 +44,21 @@ class TwinRecipe(NamedTuple):
     width_px: int
 
 
+def calibrated_micrographs(micrographs: Sequence[Micrograph]) -> list[Micrograph]:
+    """Choose at most ten micrographs that are evenly spread over a series.
+
+    Parameters
+    ----------
+    micrographs : images of a series
+
+    Returns
+    -------
+    Micrographs to calibrate a recipe to.
+    """
+    some = np.unique(np.linspace(0, len(micrographs) - 1, _MOST_CALIBRATED).round().astype(int))
+    return [micrographs[k] for k in some]
+
+
 def fit_look(
     micrographs: Sequence[Micrograph],
     base: Recipe,
@@ -68,8 +83,7 @@ def fit_look(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    some = np.unique(np.linspace(0, len(micrographs) - 1, _MOST_CALIBRATED).round().astype(int))
-    calibration = calibrate([micrographs[k] for k in some], base, settings, on_progress)
+    calibration = calibrate(calibrated_micrographs(micrographs), base, settings, on_progress)
     images = [gray_levels(micrograph) for micrograph in micrographs]
     tones = estimate_tones(images, settings.dark_particles)  # fewer where images are alike
     recipes = [

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Integer
 
 from nanorender import __version__
+from nanorender.calibration.bases import rank_bases
 from nanorender.calibration.calibrate import Calibration, CalibrationSettings
 from nanorender.calibration.views import GrayImage, Tone
 from nanorender.correction.record import (
@@ -32,7 +33,12 @@ from nanorender.files.tiff import write_image, write_labels
 from nanorender.measuring.measure import measure
 from nanorender.recipe import Recipe, read_recipe, recipe_text
 from nanorender.settings import Settings
-from nanorender.twins.look import TwinRecipe, fit_look, render_twin
+from nanorender.twins.look import (
+    TwinRecipe,
+    calibrated_micrographs,
+    fit_look,
+    render_twin,
+)
 from nanorender.twins.sizes import FoundInTwins, SeriesSizes, match_sizes
 from nanorender.twins.study import Study
 
@@ -72,6 +78,45 @@ class TwinSettings(Settings):
     dark_particles: bool = False
 
 
+def choose_base(
+    study: Study,
+    settings: TwinSettings,
+    folder: Path,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+) -> str:
+    """Choose the built-in recipe that fits the micrographs of a study best.
+
+    Parameters
+    ----------
+    study : micrographs with label maps
+    settings : seed, polarity
+    folder : folder of twins; the recipe of twins of this study in it is kept
+    on_progress : called with the number of recipes compared, their total and the next one's name
+
+    Returns
+    -------
+    Name of the recipe.
+
+    Raises
+    ------
+    InputError
+        If there are too few particles, or the micrographs cannot be calibrated.
+    """
+    _check_particles(study)
+    if (folder / RECORD).is_file():
+        record = read_twins_record(folder)
+        same_settings = (record.seed, record.dark_particles) == (
+            settings.seed,
+            settings.dark_particles,
+        )
+        same_study = tuple(one.labels_sha256 for one in record.images) == study.labels_sha256
+        if same_settings and same_study:
+            return record.base
+    some = calibrated_micrographs(study.micrographs)
+    quick = _calibration_settings(settings)
+    return rank_bases(some, quick, on_progress=on_progress)[0].name
+
+
 def make_twins(
     study: Study,
     base: str,
@@ -101,12 +146,7 @@ def make_twins(
         If too few particles were found, the recipe cannot be fitted, or the folder holds other
         files.
     """
-    found = sum(map(len, study.tables))
-    if found < _FEWEST_PARTICLES:
-        raise InputError(
-            f"twins need at least {_FEWEST_PARTICLES} particles to be fitted to, and {found} were "
-            "found; add micrographs"
-        )
+    _check_particles(study)
     _check_folder(folder)
     recipe = read_recipe(base)
     fitting, rounds = 100, settings.rounds * _twins_a_round(study)
@@ -150,6 +190,16 @@ def make_twins(
             _write_twin(folder, record, recipes, index, find)
     on_progress(total, total, "segmenting twins")
     return record
+
+
+def _check_particles(study: Study) -> None:
+    """Raise InputError if too few particles were found."""
+    found = sum(map(len, study.tables))
+    if found < _FEWEST_PARTICLES:
+        raise InputError(
+            f"twins need at least {_FEWEST_PARTICLES} particles to be fitted to, and {found} were "
+            "found; add micrographs"
+        )
 
 
 def _twins_a_round(study: Study) -> int:

@@ -137,7 +137,8 @@ def merge_particles(labels: Integer[np.ndarray, "h w"], kept: int, other: int) -
     beside = [ndimage.binary_dilation(window == each, square) for each in (kept, other)]
     gap = np.all([*beside, window == 0], axis=0)
     # Keep only the gap between the particles, not the pixels around its two ends.
-    closed = ndimage.binary_closing(np.pad(np.isin(window, (kept, other)), 2), square)[2:-2, 2:-2]
+    both = np.pad(np.isin(window, (kept, other)), 2)
+    closed = np.asarray(ndimage.binary_closing(both, square), bool)[2:-2, 2:-2]
     rows, columns = np.nonzero((window == other) | (gap & closed))
     top, left = place[0].start, place[1].start
     return Edit(rows + top, columns + left, np.full(len(rows), kept, np.int32))

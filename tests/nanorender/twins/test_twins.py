@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from nanorender.correction.record import read_twins, read_twins_record
+from nanorender.calibration.bases import FittedBase
+from nanorender.correction.record import read_twins, read_twins_record, write_record
 from nanorender.correction.study import correct_study
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 from nanorender.measuring.measure import measure
 from nanorender.recipe import read_recipe
 from nanorender.rendering import render
+from nanorender.twins import twins
 from nanorender.twins.study import Study
-from nanorender.twins.twins import TwinSettings, make_twins
+from nanorender.twins.twins import TwinSettings, choose_base, make_twins
 
 SETTINGS = TwinSettings(count=8, rounds=1, corrections=1, checked_views=2)
 
@@ -163,3 +165,20 @@ def test_folders_without_record_are_refused(tmp_path):
     (tmp_path / "twins.json").write_text("{}")
     with pytest.raises(InputError, match="not a valid record of twins"):
         read_twins_record(tmp_path)
+
+
+def test_the_recipe_of_twins_is_that_which_fits_best_unless_there_are_twins(
+    made, study, tmp_path, monkeypatch
+):
+    ranked = [FittedBase("layers", 0.1), FittedBase("facets", 0.2)]
+    monkeypatch.setattr(twins, "rank_bases", lambda *_, **__: ranked)
+    assert choose_base(study, SETTINGS, tmp_path) == "layers"
+    write_record(tmp_path, made[1])
+    assert choose_base(study, SETTINGS, tmp_path) == "facets"
+    assert choose_base(study, SETTINGS.model_copy(update={"seed": 3}), tmp_path) == "layers"
+
+
+def test_no_recipe_is_chosen_for_a_few_particles(study, tmp_path):
+    few = study._replace(tables=tuple(table.head(3) for table in study.tables))
+    with pytest.raises(InputError, match="at least 20 particles"):
+        choose_base(few, SETTINGS, tmp_path)

@@ -1,0 +1,119 @@
+"""Choice of the recipe that a calibration begins with."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+from nanorender.files.micrograph import Micrograph
+from nanorender.recipe import read_recipe
+from nanorender.recipes import preset_names
+
+ANY = "any"
+"""Name that stands for the built-in recipe that fits best."""
+
+WORST_RELATIVE_LOSS = 3.0
+"""Loss in noise floors above which a recipe does not fit."""
+
+_CORRECTIONS = 4
+_CHECKED_VIEWS = 20
+
+
+class FittedBase(NamedTuple):
+    """A base recipe, and how well it fits by direct estimates alone.
+
+    Attributes
+    ----------
+    name : name of the built-in recipe
+    loss : loss of the fitted recipe
+    """
+
+    name: str
+    loss: float
+
+
+def rank_bases(
+    micrographs: Sequence[Micrograph],
+    settings: CalibrationSettings,
+    names: Sequence[str] | None = None,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+) -> list[FittedBase]:
+    """Fit recipes to micrographs by direct estimates, half a minute each, and compare the losses.
+
+    Parameters
+    ----------
+    micrographs : one to ten images of similar pixel size
+    settings : seed and polarity
+    names : names of the recipes to fit; None for all built-in ones
+    on_progress : called with the number of recipes fitted, their total and the next one's name
+
+    Returns
+    -------
+    Recipes, the best first.
+
+    Raises
+    ------
+    InputError
+        If the micrographs cannot be calibrated, see `calibrate`.
+    """
+    names = preset_names() if names is None else names
+    quick = settings.model_copy(
+        update={
+            "evaluations": 0,
+            "corrections": _CORRECTIONS,
+            "checked_views": _CHECKED_VIEWS,
+        }
+    )
+    fitted = []
+    for done, name in enumerate(names):
+        on_progress(done, len(names), name)
+        loss = calibrate(micrographs, read_recipe(name), quick).after.loss()
+        fitted.append(FittedBase(name, loss))
+    on_progress(len(names), len(names), "")
+    return sorted(fitted, key=lambda one: one.loss)
+
+
+def describe_ranking(ranked: Sequence[FittedBase]) -> str:
+    """Describe the recipes and their losses in one line.
+
+    Parameters
+    ----------
+    ranked : recipes, the best first
+
+    Returns
+    -------
+    Text.
+
+    Examples
+    --------
+    >>> describe_ranking([FittedBase("tio2", 0.081), FittedBase("sio2", 0.22)])
+    'the recipe tio2 fits best: loss 0.081; sio2 0.220'
+    """
+    best, *others = ranked
+    rest = ", ".join(f"{one.name} {one.loss:.3f}" for one in others)
+    return f"the recipe {best.name} fits best: loss {best.loss:.3f}" + (f"; {rest}" if rest else "")
+
+
+def misfit(loss: float, relative_loss: float, base: str, ranked: Sequence[FittedBase]) -> str:
+    """Say that a recipe does not fit, and which one fits better.
+
+    Parameters
+    ----------
+    loss : loss of the fitted recipe
+    relative_loss : loss in noise floors
+    base : name or file of its base recipe
+    ranked : recipes compared by `rank_bases`, the best first
+
+    Returns
+    -------
+    Text.
+
+    Examples
+    --------
+    >>> misfit(0.3, 4.0, "mine.toml", [FittedBase("tio2", 0.31)])
+    'the recipe does not fit: its loss is 4.0 noise floors, and no preset fits better; write...'
+    """
+    said = f"the recipe does not fit: its loss is {relative_loss:.1f} noise floors"
+    best = ranked[0]
+    if best.name == base or best.loss >= loss:
+        return f"{said}, and no preset fits better; write a recipe of your own"
+    return f"{said}; {best.name} fits better (loss {best.loss:.3f}): give --recipe {best.name}"
