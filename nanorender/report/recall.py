@@ -81,4 +81,4 @@ def _of_confidence(results: Sequence[ImageResult], quantity: str) -> list[str]:
 
 
 def _percent(part: int, whole: int) -> str:
-    return f" ({part / whole:.0%})" if whole else ""
+    return f" ({100 * part / whole:.0f} %)" if whole else ""

@@ -26,6 +26,6 @@ def test_with_truth_the_recall_on_both_sides_is_told():
     truth[40:50, 80:90] = 4
     truth[truth == 2] = 0
     (sentence,) = recall_sentences([result(truth=truth)], "min_feret", None)
-    assert "Of 2 annotated particles below 100 nm, 1 (50%) are found" in sentence
-    assert "of 1 larger ones 1 (100%)" in sentence
+    assert "Of 2 annotated particles below 100 nm, 1 (50 %) are found" in sentence
+    assert "of 1 larger ones 1 (100 %)" in sentence
     assert "1 of the 2 found below 100 nm match no annotated particle" in sentence
