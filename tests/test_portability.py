@@ -24,6 +24,7 @@ class Missing(MetaPathFinder):
         if name in {"crypt", "fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
+import asyncio  # which needs sysconf on Linux
 import psutil  # which needs resource on Linux
 
 for name in ("fork", "forkpty", "getuid", "geteuid", "getpgid", "killpg", "setsid", "sysconf",
