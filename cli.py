@@ -48,6 +48,7 @@ from nanorender.errors import InputError
 from nanorender.execution.signals import INTERRUPTS
 from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
+from nanorender.statistics.frame import FrameRuleName
 from unet.commands import Preset, fit_confidence, segment, select, train
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def run(
     min_confidence: MinConfidence = None,
     separation: SeparationFile = None,
     pixel_size_uncertainty: PixelSizeUncertainty = None,
+    frame: Annotated[
+        FrameRuleName, typer.Option(help="Rule for particles cut by the frame.")
+    ] = "keep",
     twin_recipe: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +166,7 @@ def run(
         out / "report",
         truth,
         title=f"Particles of {micrographs}",
+        frame=frame,
         pixel_size_uncertainty=pixel_size_uncertainty,
         twins=twin_folder,
     )

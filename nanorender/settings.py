@@ -155,6 +155,8 @@ def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> str:
                 f"{path} exceeds the limit of {largest_bytes >> 20} MiB for such files"
             )
         return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: {error}") from None
 

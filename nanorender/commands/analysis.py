@@ -180,10 +180,11 @@ def report(
     Example: nanorender report labels --size min_feret --samples "^[^_]+" -o report
     """
     from nanorender.files.particlechoice import read_particle_choice
-    from nanorender.files.segmentation import read_mask, read_segmented
+    from nanorender.files.segmentation import find_label_maps, read_mask, read_segmented
     from nanorender.report.study import write_report
     from nanorender.scoring.plausibility import doubts
     from nanorender.scoring.results import format_scores, read_results
+    from nanorender.statistics.groups import samples_by_name
     from nanorender.statistics.summary import Statistics
 
     settings = Statistics(
@@ -193,12 +194,14 @@ def report(
         pixel_size_uncertainty_percent=pixel_size_uncertainty,
     )
     chosen = None if choice is None else read_particle_choice(choice)
+    if samples is not None:
+        samples_by_name([path.stem for path in find_label_maps(labels)], samples)
     command = shlex.join(["nanorender", *sys.argv[1:]])
     with progress("measuring") as show:
         results = read_results(labels, truth, show, read_mask if binary else read_segmented, chosen)
     with progress("drawing") as show:
         page = write_report(labels, results, out, settings, title, command, samples, show, twins)
-    for doubt in doubts(results):
+    for doubt in doubts(results, frame):
         note(doubt)
     print(*format_scores(results), page, sep="\n")
 

@@ -25,6 +25,31 @@ class Changes(NamedTuple):
     changed: int
 
 
+def unchanged_labels(
+    before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray, "h w"]
+) -> list[int]:
+    """List the labels whose pixels are the same in two label maps.
+
+    Parameters
+    ----------
+    before, after
+        (h, w) label maps.
+
+    Returns
+    -------
+    list of int
+        Labels in ascending order.
+
+    Examples
+    --------
+    >>> unchanged_labels(np.array([[1, 2, 2, 3]]), np.array([[1, 2, 0, 4]]))
+    [1]
+    """
+    differ = before != after
+    touched = np.union1d(before[differ], after[differ])
+    return np.setdiff1d(after[after > 0], touched).tolist()
+
+
 def count_changes(before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray, "h w"]) -> Changes:
     """Count the particles in which two label maps differ.
 

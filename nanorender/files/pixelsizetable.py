@@ -42,10 +42,9 @@ class PixelSizeTable:
         """
         unknown = sorted(self.sizes_nm.keys() - {image.name for image in images})
         if unknown:
-            more = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
+            named = ", ".join(unknown[:3]) + (" and others" if len(unknown) > 3 else "")
             raise InputError(
-                f"{self.path} names {unknown[0]}{more}, not among the images; give file names "
-                "with extension"
+                f"{self.path} names {named}, not among the images; give file names with extension"
             )
 
 

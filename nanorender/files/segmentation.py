@@ -14,13 +14,15 @@ from scipy import ndimage
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
-from nanorender.files.changes import count_changes
+from nanorender.files.changes import count_changes, unchanged_labels
 from nanorender.files.checksums import file_sha256
 from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Fraction, Settings, StoredPath, read_text
+
+_MOST_CONFIDENCES = 10_000_000
 
 
 class HandCorrections(Settings):
@@ -34,6 +36,8 @@ class HandCorrections(Settings):
     """Particles of other pixels."""
     labels_sha256: str
     """Hash of the corrected labels, by which later changes are noticed."""
+    unchanged: tuple[NonNegativeInt, ...] = ()
+    """Labels of the particles that are as they were, and keep their confidence."""
 
     def __str__(self) -> str:
         return f"{self.added} added, {self.removed} removed, {self.changed} changed"
@@ -210,7 +214,11 @@ def write_corrected(
     if is_edited(labels, record) and not is_edited(before, record):
         _, added, removed, changed = count_changes(before, labels)
         corrections = HandCorrections(
-            added=added, removed=removed, changed=changed, labels_sha256=hash_labels(labels)
+            added=added,
+            removed=removed,
+            changed=changed,
+            labels_sha256=hash_labels(labels),
+            unchanged=tuple(unchanged_labels(before, labels)),
         )
     record = record.model_copy(update={"corrections": corrections})
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=2) + "\n")
@@ -389,6 +397,8 @@ def find_label_maps(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one written by 'nanorender segment'")
     paths = [path for path in folder.glob("*.tif") if not path.name.startswith(".")]
+    if not paths and (folder / "labels").is_dir():
+        raise InputError(f"{folder} holds no label maps (*.tif); give {folder / 'labels'}")
     if not paths:
         raise InputError(f"{folder} holds no label maps (*.tif); run 'nanorender segment' first")
     return sorted(paths, key=lambda path: path.name)  # Windows ignores case in the order of paths
@@ -404,8 +414,8 @@ class Segmented(NamedTuple):
     micrograph
         The image that was segmented.
     confidence
-        (n,) probability that particles 1 to n are real; None if unknown, as in a label map that
-        was edited, perhaps with other numbers.
+        (n,) probability that particles 1 to n are real, not a number for those corrected by
+        hand; None if unknown, as in a label map that another program edited.
     edited
         Whether the label map was changed after it was written.
     corrections
@@ -454,13 +464,30 @@ def read_segmented(path: Path) -> Segmented:
         raise InputError(f"{path} and {micrograph.path} differ in size; segment the image again")
     if is_edited(labels, record):
         corrections = record.corrections
-        known = corrections is not None and corrections.labels_sha256 == hash_labels(labels)
-        return Segmented(
-            labels, micrograph, edited=True, corrections=corrections if known else None
-        )
+        if corrections is None or corrections.labels_sha256 != hash_labels(labels):
+            return Segmented(labels, micrograph, edited=True)
+        confidence = _remaining_confidence(record.confidence, corrections, labels)
+        return Segmented(labels, micrograph, confidence, edited=True, corrections=corrections)
     known = len(record.confidence) == labels.max(initial=0)  # not in records of earlier versions
     confidence = np.array(record.confidence, float) if known else None
     return Segmented(labels, micrograph, confidence, record=record)
+
+
+def _remaining_confidence(
+    confidence: tuple[float, ...], corrections: HandCorrections, labels: Int32[np.ndarray, "h w"]
+) -> Float[np.ndarray, "n"] | None:
+    """Return the confidence of unchanged particles, not a number for the others.
+
+    None where the highest label is so high that the array would take much memory.
+    """
+    highest = int(labels.max(initial=0))
+    if highest > _MOST_CONFIDENCES:
+        return None
+    remaining = np.full(highest, np.nan)
+    for label in corrections.unchanged:
+        if 1 <= label <= min(len(confidence), len(remaining)):
+            remaining[label - 1] = confidence[label - 1]
+    return remaining
 
 
 def read_mask(path: Path) -> Segmented:

@@ -224,8 +224,11 @@ def render_page(
         figures=figures,
         fit=shown_fit(summary),
         columns=columns,
-        doubts=doubts(results),
-        recall=recall_sentences(results, SHARE_QUANTITIES[0], corrected)
+        doubts=doubts(results, summary.settings.frame_correction),
+        edited=[result.name for result in results if result.edited],
+        recall=recall_sentences(
+            results, SHARE_QUANTITIES[0], corrected, summary.settings.frame_correction
+        )
         if summary.nanoscale
         else [],
         conditions=[

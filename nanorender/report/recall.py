@@ -9,7 +9,10 @@ from nanorender.statistics.nanoscale import LIMIT_NM
 
 
 def recall_sentences(
-    results: Sequence[ImageResult], quantity: str, corrected: CorrectedSection | None
+    results: Sequence[ImageResult],
+    quantity: str,
+    corrected: CorrectedSection | None,
+    frame_rule: str = "keep",
 ) -> list[str]:
     """Say how many particles below the limit of nanomaterials are found, and how many are false.
 
@@ -21,6 +24,7 @@ def recall_sentences(
     results : images with their particles
     quantity : name of the size that is compared with the limit
     corrected : corrections by twins, if there are any
+    frame_rule : rule for particles cut by the frame, a name in `FRAME_RULES`
 
     Returns
     -------
@@ -37,7 +41,7 @@ def recall_sentences(
             f"How many particles below {LIMIT_NM:g} nm are missed is not known without annotations "
             "or twins."
         )
-        sentences += _of_confidence(results, quantity)
+        sentences += _of_confidence(results, quantity, frame_rule == "keep")
     return sentences
 
 
@@ -61,23 +65,31 @@ def _of_twins(counts: LimitDetection) -> str:
     )
 
 
-def _of_confidence(results: Sequence[ImageResult], quantity: str) -> list[str]:
+def _of_confidence(
+    results: Sequence[ImageResult], quantity: str, cut_ones_count: bool
+) -> list[str]:
     """Say how many of the particles are expected to be real; nothing if no confidence is known."""
-    count, expected = 0, 0.0
+    count, cut, expected = 0, 0, 0.0
     for result in results:
         table = result.kept_table
         column = f"{quantity}_nm"
         if column not in table:
             continue
+        if not cut_ones_count:
+            table = table.loc[~table["touches_frame"]]
         known = table.loc[(table[column] < LIMIT_NM) & table["confidence"].notna()]
         count += len(known)
+        cut += int(known["touches_frame"].sum())
         expected += float(known["confidence"].sum())
     if count == 0:
         return []
-    return [
-        f"By their confidence, about {expected:.0f} of the {count} found below {LIMIT_NM:g} nm "
-        "are real."
-    ]
+    sentence = (
+        f"By their confidence, about {expected:.0f} of {count} found below {LIMIT_NM:g} nm are "
+        "particles."
+    )
+    if not cut:
+        return [sentence]
+    return [sentence, f"{cut} of them are cut by the frame, and may be larger."]
 
 
 def _percent(part: int, whole: int) -> str:

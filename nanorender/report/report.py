@@ -174,7 +174,7 @@ def _record(
                 "edited": result.edited,
                 "struck_out": sorted(result.struck_out),
                 "corrections": result.corrections
-                and result.corrections.model_dump(exclude={"labels_sha256"}),
+                and result.corrections.model_dump(exclude={"labels_sha256", "unchanged"}),
                 "width_px": result.shape[1],
                 "height_px": result.shape[0],
                 "pixel_size_nm": result.pixel_size_nm,
@@ -190,7 +190,7 @@ def _record(
         "title": provenance.title,
         "summary": summary.to_dict(),
         "corrected": corrected and asdict(corrected.study),
-        "doubts": doubts(results),
+        "doubts": doubts(results, summary.settings.frame_correction),
     }
     after = {
         "parameters": provenance.parameters,

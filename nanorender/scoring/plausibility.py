@@ -21,15 +21,18 @@ _MOST_MISSED = 0.3  # share of the objects
 _REPEATABLE = 0.7  # repeatability, see unet.repeatability
 _SETTLED = 0.7  # agreement of an epoch with its neighbors
 _FITTED = 3.0  # loss of a calibration in noise floors, as of twins that are refused
+_MOST_CUT = 0.15  # share of particles cut by the frame
+_ALIKE = 2.0  # ratio of the medians of two images
 _MOST_UNKNOWN = 0.1  # share of particles of other sizes than those of the training
 
 
-def doubts(results: Sequence[ImageResult]) -> list[str]:
+def doubts(results: Sequence[ImageResult], frame_rule: str = "drop") -> list[str]:
     """Check whether the particles of a study are plausible.
 
     Parameters
     ----------
     results : images with their particles
+    frame_rule : rule for particles cut by the frame, a name in `FRAME_RULES`
 
     Returns
     -------
@@ -46,7 +49,9 @@ def doubts(results: Sequence[ImageResult]) -> list[str]:
     >>> print(*doubts([result]))
     In this image, the particles are hardly brighter or darker than their surroundings...
     """
-    return doubts_in_words({result.name: raised_doubts(result) for result in results})
+    found = doubts_in_words({result.name: raised_doubts(result) for result in results})
+    cut = _cut_by_frame(results) if frame_rule == "keep" else None
+    return [*found, *filter(None, (cut, _unlike_images(results)))]
 
 
 def raised_doubts(result: ImageResult) -> list[int]:
@@ -80,6 +85,11 @@ def doubts_in_words(raised: Mapping[str, Sequence[int]]) -> list[str]:
         for names, (_, sentence) in zip(named, CHECKS, strict=True)
         if names
     ]
+
+
+def _is_blank(result: ImageResult) -> bool:
+    """Whether nearly all pixels have the same gray level."""
+    return result.threshold_agreement.separability == 0.0
 
 
 def _is_unsure(result: ImageResult) -> bool:
@@ -154,6 +164,11 @@ def _is_of_unfitted_recipe(result: ImageResult) -> bool:
 
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     (
+        _is_blank,
+        "In {images}, nearly all pixels have the same gray level: the image is blank, but its area "
+        "counts. Leave it out.",
+    ),
+    (
         _is_unsure,
         "In {images}, many particles are uncertain (dashed outlines): compare the outlines with "
         "the image before you use the sizes.",
@@ -200,6 +215,38 @@ CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     ),
 )
 """Checks of an image, and what is said of the images that they find."""
+
+
+def _cut_by_frame(results: Sequence[ImageResult]) -> str | None:
+    """Say so if many particles are counted with the part of them that the frame shows."""
+    cut = np.concatenate([each.kept_table["touches_frame"].to_numpy(bool) for each in results])
+    if len(cut) < _LEAST_PARTICLES or cut.mean() <= _MOST_CUT:
+        return None
+    return (
+        f"{100 * cut.mean():.0f} % of the particles are cut by the frame and counted with their "
+        "visible size, so sizes are too small: --frame miles_lantuejoul leaves them out and "
+        "weights the others."
+    )
+
+
+def _unlike_images(results: Sequence[ImageResult]) -> str | None:
+    """Say so if images show particles of very different sizes."""
+    columns = [
+        each.kept_table[f"equivalent_diameter_{'px' if each.pixel_size_nm is None else 'nm'}"]
+        for each in results
+    ]
+    counted = [k for k, column in enumerate(columns) if len(column) >= _LEAST_PARTICLES]
+    medians = [float(np.median(columns[k].to_numpy(float))) for k in counted]
+    if len({columns[k].name for k in counted}) != 1 or max(medians) <= _ALIKE * min(medians):
+        return None
+    unit = str(columns[counted[0]].name).rpartition("_")[2]
+    small, large = counted[int(np.argmin(medians))], counted[int(np.argmax(medians))]
+    return (
+        f"The median diameters of the images are from {min(medians):.3g} {unit} "
+        f"({results[small].name}) to {max(medians):.3g} {unit} ({results[large].name}): together, "
+        "their particles describe no one sample. See the sizes by image, or group the images by "
+        "--samples."
+    )
 
 
 def _list_of(names: Sequence[str], total: int) -> str:

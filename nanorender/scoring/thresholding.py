@@ -17,6 +17,9 @@ SMOOTHING_PX = 2.0
 SMALLEST_OBJECT_PX = 20
 """Area below which what a threshold separates is no object."""
 
+BLANK_PERCENTILES = (0.1, 99.9)
+"""Percentiles of the gray levels that are equal in a blank image."""
+
 _LEAST_RELATIVE_AREA = 0.25  # of an object, relative to the median area of the particles
 _UNTOUCHED = 0.1  # share of an object within particles up to which it was missed
 
@@ -55,7 +58,8 @@ def agreement_with_threshold(
 
     Returns
     -------
-    agreement : separability of the image, and overlap and number of the objects
+    agreement : separability of the image, and overlap and number of the objects; all 0 for a
+        blank image
 
     Examples
     --------
@@ -71,7 +75,8 @@ def agreement_with_threshold(
     levels = ndimage.gaussian_filter(image[::step, ::step].astype(np.float32), SMOOTHING_PX / step)
     labels = labels[::step, ::step]
     variance = float(levels.var())
-    if variance == 0.0:
+    darkest, brightest = np.percentile(image, BLANK_PERCENTILES)
+    if variance == 0.0 or darkest == brightest:
         return ThresholdAgreement(0.0, 0.0, 0, 0)
 
     # Separate the gray levels, on the side of the particles

@@ -244,7 +244,8 @@ def summarize(
     areas = np.where(struck, 0.0, table[f"area_{unit}2"].to_numpy(float))
     shares = SHARE_QUANTITIES if unit == "nm" else ()
     density = _per_area(weights, image_of, fields, resampling, rng)
-    coverage = _per_area(areas, image_of, fields, resampling, rng)
+    covered = _per_area(areas, image_of, fields, resampling, rng)
+    coverage = Estimate(covered.value, covered.low, min(covered.high, 1.0))
     # More particles do not narrow the part of the interval that is due to the pixel size.
     needed = _required(sizes["d50"], int(counted.sum()), len(fields), settings, resampling)
     if relative:

@@ -161,7 +161,7 @@ def _open_label_map(path: Path) -> Document:
         segmented.micrograph,
         segmented.labels,
         segmented.labels,
-        segmented.confidence,
+        None if segmented.edited else segmented.confidence,
         record,
         path,
         file_sha256(path),

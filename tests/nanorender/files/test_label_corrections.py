@@ -11,7 +11,7 @@ from roifile import ImagejRoi
 
 import cli
 from nanorender.errors import InputError
-from nanorender.files.changes import count_changes
+from nanorender.files.changes import count_changes, unchanged_labels
 from nanorender.files.checksums import file_sha256
 from nanorender.files.corrections import correct_label_maps
 from nanorender.files.export import export
@@ -115,7 +115,10 @@ def test_added_removed_and_changed_particles_are_counted(study):
     read = read_segmented(study / "new" / "a.tif")
     assert np.array_equal(read.labels, labels)
     assert read.edited
-    assert read.confidence is None
+    known = np.flatnonzero(~np.isnan(read.confidence)) + 1
+    assert known.tolist() == unchanged_labels(example_labels(), labels)
+    assert len(known) == 2
+    assert read.confidence[known - 1].tolist() == [(0.9, 0.8, 0.7, 0.6, 0.5)[k - 1] for k in known]
     assert count_changes(example_labels(), labels) == (4, 1, 1, 1)
 
 

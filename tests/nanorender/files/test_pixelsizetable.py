@@ -29,7 +29,7 @@ def test_a_table_gives_the_pixel_size_of_each_image(folder):
 def test_images_without_row_and_rows_without_image_are_refused(folder):
     with pytest.raises(InputError, match=r"c\.tif has no pixel size and no row in .*sizes\.csv"):
         read_collection(folder, table(folder, "image,pixel_size_nm\na.tif,3\n"))
-    with pytest.raises(InputError, match=r"names d\.tif and 1 others, not among"):
+    with pytest.raises(InputError, match=r"names d\.tif, e\.tif, not among"):
         find_collection(folder, table(folder, "image,pixel_size_nm\nd.tif,3\ne.tif,3\n"))
 
 

@@ -179,3 +179,30 @@ def test_large_images_are_compared_in_fewer_pixels(monkeypatch):
     agreement = agreement_with_threshold(image, labels)
     assert (agreement.objects, agreement.missed) == (64, 0)
     assert agreement.overlap > 0.7
+
+
+def test_particles_cut_by_the_frame_are_doubted_where_they_count():
+    labels = grid()
+    image = noise(labels.shape)
+    image[labels > 0] += 60
+    inside = result(image, labels)
+    cut = result(image[7:], labels[7:])  # the first of five rows
+    assert doubts([inside], "keep") == doubts([cut], "miles_lantuejoul") == []
+    only(doubts([cut], "keep"), "20 % of the particles are cut by the frame")
+
+
+def test_images_of_other_sizes_are_doubted():
+    studies = {}
+    for edge in (10, 15, 25):
+        labels = grid(edge=edge)
+        image = noise(labels.shape)
+        image[labels > 0] += 60
+        studies[edge] = result(image, labels, name=f"edge {edge}")
+    assert doubts([studies[10], studies[15]]) == []
+    only(doubts(list(studies.values())), "from 11.3 px (edge 10) to 28.2 px (edge 25)")
+
+
+def test_a_blank_image_is_doubted():
+    blank = np.zeros((60, 80), np.uint8)
+    blank[3, 5] = 35
+    only(doubts([result(blank, np.zeros(blank.shape, np.int32))]), "the image is blank")

@@ -76,7 +76,13 @@ def test_corrections_are_counted_marked_and_measured(study):
 
     read = read_segmented(study / "labels" / "a.tif")
     assert read.edited
-    assert read.confidence is None
+    np.testing.assert_array_equal(
+        np.isnan(read.confidence),
+        [
+            not np.array_equal(read.labels == label, example_labels() == label)
+            for label in range(1, int(read.labels.max()) + 1)
+        ],
+    )
     assert str(read.corrections) == "2 added, 2 removed, 2 changed"
     (result,) = read_results(study / "labels")
     assert str(result.corrections) == "2 added, 2 removed, 2 changed"
