@@ -46,6 +46,7 @@ from nanorender.twins.twins import TwinSettings, make_twins
 from unet.segment import PredictionSettings, segment, segment_as_recorded
 
 STUDIES, EDGE_PX, POPULATION = 60, 512, 60
+CHOSEN_ON = 31  # first studies, on which the method was chosen
 KINDS = {"tio2": 7.0, "sio2": 5.0, "powder": 220.0, "facets": 2.0}  # nm a pixel
 LIMIT_QUANTILE = 0.4  # of the true sizes: the share below it is corrected
 MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
@@ -234,7 +235,14 @@ def main() -> None:
             for kind in KINDS
             if (some := [r for r in rows if r["kind"] == kind])
         }
-        result = {"all": summary(rows), "by_kind": by_kind, "studies": rows, "real": real}
+        result = {
+            "all": summary(rows),
+            "chosen_on": CHOSEN_ON,
+            "held_out": summary(rows[CHOSEN_ON:]),
+            "by_kind": by_kind,
+            "studies": rows,
+            "real": real,
+        }
         print(write_results("twins", result))
         return
     if options.task == "real":

@@ -177,7 +177,7 @@ def select(
                 ranked = rank_by_truth(run, images, by, on_progress=show)
             lines = [str(item) for item in ranked[:5]]
         best = ranked[0].epoch
-        agreement = epoch_agreement(run, images, best) if images else None
+        agreement = epoch_agreement(run, images, best)
     print(*lines, select_epoch(run, best, agreement), sep="\n")
 
 

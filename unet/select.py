@@ -130,9 +130,9 @@ def rank_without_truth(
     """
     kept = list(kept_epochs(run_folder, validation))
     ranked = []
-    for index, epoch in enumerate(kept):
+    for epoch in kept:
         model = load_model(epoch_path(run_folder, epoch))
-        neighbors = kept[max(0, index - 1) : index] + kept[index + 1 : index + 2]
+        neighbors = _neighbors(kept, epoch)
         scores = [_label_free_parts(run_folder, model, neighbors, image) for image in validation]
         parts = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         ranked.append(RankedEpoch(epoch, parts["stability"], parts))
@@ -153,22 +153,19 @@ def epoch_agreement(
 
     Returns
     -------
-    f1 : mean F1 score of the particles at an IoU of 0.5; None for a training of one epoch
-
-    Raises
-    ------
-    InputError
-        As `kept_epochs`.
+    f1 : mean F1 score of the particles at an IoU of 0.5; None if the predictions of the epoch or
+        of all its neighbors were not kept
     """
-    kept = kept_epochs(run_folder, validation)
-    epochs = list(kept)
-    index = epochs.index(epoch)
-    neighbors = epochs[max(0, index - 1) : index] + epochs[index + 1 : index + 2]
-    separation = compensate_erosion(Separation(), kept[epoch])
+    epochs = _predicted_epochs(run_folder, validation)
+    if epoch not in epochs or not validation:
+        return None
+    neighbors = _neighbors(epochs, epoch)
+    training = read_card(epoch_path(run_folder, epoch)).training
+    separation = compensate_erosion(Separation(), training)
     scores = []
     for image in validation:
         labels, *others = (
-            separate(read_prediction(run_folder, each, image, kept[each].targets), separation)
+            separate(read_prediction(run_folder, each, image, training.targets), separation)
             for each in (epoch, *neighbors)
         )
         scores += [score_labels(other, labels).objects.f1 for other in others]
@@ -226,8 +223,7 @@ def kept_epochs(
         raise InputError("epochs are ranked on validation images; give some with --validation")
     kept = {
         epoch: read_card(epoch_path(run_folder, epoch)).training
-        for epoch in epochs_with_weights(run_folder)
-        if all(prediction_path(run_folder, epoch, image.name).is_file() for image in validation)
+        for epoch in _predicted_epochs(run_folder, validation)
     }
     if not kept:
         raise InputError(
@@ -235,6 +231,21 @@ def kept_epochs(
             "train with them as validation images"
         )
     return kept
+
+
+def _predicted_epochs(run_folder: Path, validation: Sequence[ValidationImage]) -> list[int]:
+    """List the epochs whose weights and predictions of all images were kept."""
+    return [
+        epoch
+        for epoch in epochs_with_weights(run_folder)
+        if all(prediction_path(run_folder, epoch, image.name).is_file() for image in validation)
+    ]
+
+
+def _neighbors(epochs: Sequence[int], epoch: int) -> list[int]:
+    """Return the epochs before and after one of them."""
+    index = epochs.index(epoch)
+    return [*epochs[max(0, index - 1) : index], *epochs[index + 1 : index + 2]]
 
 
 def _label_free_parts(

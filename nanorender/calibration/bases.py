@@ -1,9 +1,16 @@
 """Choice of the recipe that a calibration begins with."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from nanorender.calibration.calibrate import CalibrationSettings, calibrate
+import numpy as np
+
+from nanorender.calibration.calibrate import (
+    CalibrationSettings,
+    assumed_pixel_size_nm,
+    calibrate,
+)
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
@@ -11,8 +18,9 @@ from nanorender.recipes import preset_names
 ANY = "any"
 """Name that stands for the built-in recipe that fits best."""
 
-WORST_RELATIVE_LOSS = 3.0
-"""Loss in noise floors above which a recipe does not fit."""
+SMALLEST_SCALE = 0.25
+"""Size of a recipe's particles, relative to those of the micrographs, below which it is not fitted:
+its views would show very many particles, which take long to render."""
 
 _CORRECTIONS = 4
 _CHECKED_VIEWS = 20
@@ -39,6 +47,8 @@ def rank_bases(
 ) -> list[FittedBase]:
     """Fit recipes to micrographs by direct estimates, half a minute each, and compare the losses.
 
+    Recipes of far smaller particles are left out, see `SMALLEST_SCALE`.
+
     Parameters
     ----------
     micrographs : one to ten images of similar pixel size
@@ -55,7 +65,7 @@ def rank_bases(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    names = preset_names() if names is None else names
+    names = _of_similar_size(micrographs, preset_names() if names is None else names, settings)
     quick = settings.model_copy(
         update={
             "evaluations": 0,
@@ -70,6 +80,27 @@ def rank_bases(
         fitted.append(FittedBase(name, loss))
     on_progress(len(names), len(names), "")
     return sorted(fitted, key=lambda one: one.loss)
+
+
+def _of_similar_size(
+    micrographs: Sequence[Micrograph], names: Sequence[str], settings: CalibrationSettings
+) -> list[str]:
+    """Leave out recipes of far smaller particles; keep that of the largest in any case."""
+    known_nm = [one.pixel_size_nm for one in micrographs if one.pixel_size_nm is not None]
+    if not known_nm:  # recipes are drawn to the scale of the particles
+        return list(names)
+    bright = [_inverted(one) for one in micrographs] if settings.dark_particles else micrographs
+    scale = {
+        name: assumed_pixel_size_nm(bright, read_recipe(name)) / float(np.median(known_nm))
+        for name in names
+    }
+    largest = max(scale.values())
+    return [name for name in names if scale[name] >= min(SMALLEST_SCALE, largest)]
+
+
+def _inverted(micrograph: Micrograph) -> Micrograph:
+    image = micrograph.image
+    return replace(micrograph, image=np.iinfo(image.dtype).max - image)
 
 
 def describe_ranking(ranked: Sequence[FittedBase]) -> str:

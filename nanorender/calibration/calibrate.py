@@ -51,8 +51,8 @@ _WIDE_DIAMETER_PX = 30.0  # typical, after binning; smaller particles merge when
 _LARGEST_BINNING = 4
 _RAYS_PER_PX = 2.0  # as in `Recipe.at_scale`
 LARGEST_NOISE_FLOOR = 0.1
-"""Noise floor up to which a larger loss is put down to few images. Views of a recipe that differ
-more from one another show few particles, or hardly any, which does not explain a misfit."""
+"""Largest noise floor that `Recipe.relative_loss` is relative to. Views of a recipe that fits badly
+may differ more from one another, which would excuse any loss."""
 
 _BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has different scenes
 

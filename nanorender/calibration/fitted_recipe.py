@@ -110,8 +110,9 @@ def fitted_toml(calibration: Calibration, base_name: str, names: list[str]) -> s
     after = _rounded(_plain(calibration.recipe))
     relative_loss = after.pop("relative_loss", None)
     _mark_changes(document, before, after)
+    document.pop("relative_loss", None)  # of the base, which may have been fitted, too
     if relative_loss is not None:
-        document["relative_loss"] = tomlkit.item(relative_loss).comment("1 for a perfect fit")
+        document["relative_loss"] = tomlkit.item(relative_loss).comment("about 1 for a good fit")
     return _header(calibration, base_name, names) + "\n" + tomlkit.dumps(document)
 
 

@@ -194,7 +194,7 @@ def report(
         pixel_size_uncertainty_percent=pixel_size_uncertainty,
     )
     chosen = None if choice is None else read_particle_choice(choice)
-    if samples is not None:
+    if samples is not None:  # a wrong pattern is refused before the particles are measured
         samples_by_name([path.stem for path in find_label_maps(labels)], samples)
     command = shlex.join(["nanorender", *sys.argv[1:]])
     with progress("measuring") as show:

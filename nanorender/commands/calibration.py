@@ -51,13 +51,7 @@ def calibrate(
 
     Example: nanorender calibrate micrographs --recipe tio2 -o mine.toml --sheet mine.png
     """
-    from nanorender.calibration.bases import (
-        ANY,
-        WORST_RELATIVE_LOSS,
-        describe_ranking,
-        misfit,
-        rank_bases,
-    )
+    from nanorender.calibration.bases import ANY, describe_ranking, misfit, rank_bases
     from nanorender.calibration.calibrate import CalibrationSettings, calibrate
     from nanorender.calibration.fitted_recipe import (
         loss_summary,
@@ -67,6 +61,7 @@ def calibrate(
     )
     from nanorender.files.collection import is_read_from_bar, note_on_bars, read_micrographs
     from nanorender.recipe import read_recipe
+    from nanorender.scoring.plausibility import LARGEST_RELATIVE_LOSS
 
     require_suffix(out, ".toml")
     if sheet is not None:
@@ -81,6 +76,7 @@ def calibrate(
     settings = CalibrationSettings(
         evaluations=evaluations, seed=seed, dark_particles=dark_particles
     )
+    ranked = None
     if base is None:
         with progress("choosing the recipe") as show:
             ranked = rank_bases(images, settings, on_progress=show)
@@ -98,8 +94,9 @@ def calibrate(
         print(sheet)
     print(loss_summary(fitted), file=sys.stderr)
     relative_loss = fitted.recipe.relative_loss or 0.0
-    if relative_loss > WORST_RELATIVE_LOSS:
-        with progress("comparing recipes") as show:
-            ranked = rank_bases(images, settings, on_progress=show)
+    if relative_loss > LARGEST_RELATIVE_LOSS:
+        if ranked is None:
+            with progress("comparing recipes") as show:
+                ranked = rank_bases(images, settings, on_progress=show)
         note(misfit(fitted.after.loss(), relative_loss, recipe, ranked))
     print(out)

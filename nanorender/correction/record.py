@@ -18,9 +18,6 @@ CORRECTIONS, DETECTION = "corrections.csv", "detection.csv"
 OUTPUTS = (RECORD, CORRECTIONS, DETECTION, RECORD_NAME)
 """Files of a twins folder beside its folders."""
 
-LARGEST_RELATIVE_LOSS = 3.0
-"""Loss of twins against micrographs, in noise floors, above which nothing is corrected."""
-
 
 def assigned_micrograph(twin: int, twins: int, micrographs: int) -> int:
     """Assign twins to micrographs: in turn, or to some that are spread evenly over a large study.
@@ -95,13 +92,10 @@ class TwinsRecord(Settings):
     """Difference of the fitted recipe's images from the micrographs, see `calibrate`."""
     noise_floor: float | None
     """Loss that sampling alone causes."""
+    relative_loss: float | None
+    """Loss in noise floors, see `Recipe.relative_loss`; None if that is unknown."""
     version: str
     """Version of this package."""
-
-    @property
-    def relative_loss(self) -> float | None:
-        """Loss in noise floors, None if that is unknown."""
-        return None if self.noise_floor is None else self.loss / self.noise_floor
 
     def micrograph_of(self, twin: int) -> int:
         """Return the index of the micrograph that a twin belongs to.

@@ -17,7 +17,6 @@ from nanorender.correction.correction import (
 )
 from nanorender.correction.detection import DetectionClass, detection_by_size
 from nanorender.correction.record import (
-    LARGEST_RELATIVE_LOSS,
     TwinsRecord,
     read_twins,
     read_twins_record,
@@ -25,6 +24,7 @@ from nanorender.correction.record import (
 from nanorender.correction.response import SegmentedTwin, TwinResponse, pool_twins
 from nanorender.errors import InputError
 from nanorender.scoring.limit import LimitDetection, count_detected
+from nanorender.scoring.plausibility import LARGEST_RELATIVE_LOSS
 from nanorender.statistics.nanoscale import LIMIT_NM
 
 LEAST_PX = 8.0

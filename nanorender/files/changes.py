@@ -45,9 +45,7 @@ def unchanged_labels(
     >>> unchanged_labels(np.array([[1, 2, 2, 3]]), np.array([[1, 2, 0, 4]]))
     [1]
     """
-    differ = before != after
-    touched = np.union1d(before[differ], after[differ])
-    return np.setdiff1d(after[after > 0], touched).tolist()
+    return np.setdiff1d(after[after > 0], _touched(before, after)).tolist()
 
 
 def count_changes(before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray, "h w"]) -> Changes:
@@ -69,8 +67,14 @@ def count_changes(before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray,
     Changes(particles=2, added=1, removed=1, changed=1)
     """
     old, new = np.unique(before[before > 0]), np.unique(after[after > 0])
-    differ = before != after
-    touched = np.union1d(before[differ], after[differ])
-    changed = np.intersect1d(np.intersect1d(old, new), touched)
+    changed = np.intersect1d(np.intersect1d(old, new), _touched(before, after))
     added, removed = np.setdiff1d(new, old), np.setdiff1d(old, new)
     return Changes(len(new), len(added), len(removed), len(changed))
+
+
+def _touched(
+    before: Integer[np.ndarray, "h w"], after: Integer[np.ndarray, "h w"]
+) -> Integer[np.ndarray, "n"]:
+    """Return the labels of all pixels that differ, in either map."""
+    differ = before != after
+    return np.union1d(before[differ], after[differ])

@@ -22,7 +22,7 @@ from nanorender.files.pixelsize import PixelSizeNm
 from nanorender.files.tiff import read_labels, write_labels
 from nanorender.settings import Fraction, Settings, StoredPath, read_text
 
-_MOST_CONFIDENCES = 10_000_000
+_MOST_CONFIDENCES = 10_000_000  # an array of 80 MB; labels of other programs may be higher
 
 
 class HandCorrections(Settings):

@@ -34,8 +34,9 @@ def recall_sentences(
     annotated = annotated_detection(results, quantity, LIMIT_NM)
     if annotated is not None:
         sentences.append(_of_annotated(annotated))
-    if corrected is not None and corrected.study.nanoscale is not None:
-        sentences.append(_of_twins(corrected.study.nanoscale))
+    twins = None if corrected is None else corrected.study
+    if twins is not None and twins.nanoscale is not None and twins.refusal is None:
+        sentences.append(_of_twins(twins.nanoscale))
     if not sentences:
         sentences.append(
             f"How many particles below {LIMIT_NM:g} nm are missed is not known without annotations "
@@ -69,7 +70,7 @@ def _of_confidence(
     results: Sequence[ImageResult], quantity: str, cut_ones_count: bool
 ) -> list[str]:
     """Say how many of the particles are expected to be real; nothing if no confidence is known."""
-    count, cut, expected = 0, 0, 0.0
+    count, cut, unknown, expected = 0, 0, 0, 0.0
     for result in results:
         table = result.kept_table
         column = f"{quantity}_nm"
@@ -77,19 +78,21 @@ def _of_confidence(
             continue
         if not cut_ones_count:
             table = table.loc[~table["touches_frame"]]
-        known = table.loc[(table[column] < LIMIT_NM) & table["confidence"].notna()]
+        small = table.loc[table[column] < LIMIT_NM]
+        known = small["confidence"].dropna()
         count += len(known)
-        cut += int(known["touches_frame"].sum())
-        expected += float(known["confidence"].sum())
+        unknown += len(small) - len(known)
+        cut += int(small["touches_frame"].sum())
+        expected += float(known.sum())
     if count == 0:
         return []
-    sentence = (
-        f"By their confidence, about {expected:.0f} of {count} found below {LIMIT_NM:g} nm are "
-        "particles."
-    )
-    if not cut:
-        return [sentence]
-    return [sentence, f"{cut} of them are cut by the frame, and may be larger."]
+    found = f"{count} found below {LIMIT_NM:g} nm"
+    sentences = [f"By their confidence, about {expected:.0f} of {found} are particles."]
+    if unknown:
+        sentences.append(f"{unknown} others have no confidence.")
+    if cut:
+        sentences.append(f"{cut} of all these are cut by the frame, and may be larger.")
+    return sentences
 
 
 def _percent(part: int, whole: int) -> str:

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import kruskal
 
 from nanorender.scoring.results import ImageResult
 
 UNSURE = 0.8
 """Confidence below which a particle is uncertain."""
+
+LARGEST_RELATIVE_LOSS = 3.0
+"""Loss of a calibration in noise floors above which its recipe does not fit."""
 
 _MANY_UNSURE = 0.4  # share of uncertain particles
 _LEAST_PARTICLES = 10  # below which shares and medians say nothing
@@ -20,9 +24,9 @@ _LEAST_OVERLAP = 0.4  # of particles and objects; 0.6 and more in rendered image
 _MOST_MISSED = 0.3  # share of the objects
 _REPEATABLE = 0.7  # repeatability, see unet.repeatability
 _SETTLED = 0.7  # agreement of an epoch with its neighbors
-_FITTED = 3.0  # loss of a calibration in noise floors, as of twins that are refused
 _MOST_CUT = 0.15  # share of particles cut by the frame
 _ALIKE = 2.0  # ratio of the medians of two images
+_BY_CHANCE = 0.001  # probability of such images of one sample
 _MOST_UNKNOWN = 0.1  # share of particles of other sizes than those of the training
 
 
@@ -159,7 +163,7 @@ def _is_of_unsettled_training(result: ImageResult) -> bool:
 def _is_of_unfitted_recipe(result: ImageResult) -> bool:
     """Whether the recipe of the training was fitted badly to micrographs."""
     loss = None if result.record is None else result.record.relative_loss
-    return loss is not None and loss > _FITTED
+    return loss is not None and loss > LARGEST_RELATIVE_LOSS
 
 
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
@@ -230,7 +234,11 @@ def _cut_by_frame(results: Sequence[ImageResult]) -> str | None:
 
 
 def _unlike_images(results: Sequence[ImageResult]) -> str | None:
-    """Say so if images show particles of very different sizes."""
+    """Say so if images show particles of very different sizes.
+
+    Whether chance explains it is tested after Kruskal and Wallis, J. Am. Statistical Association 47
+    (1952) 583.
+    """
     columns = [
         each.kept_table[f"equivalent_diameter_{'px' if each.pixel_size_nm is None else 'nm'}"]
         for each in results
@@ -239,6 +247,8 @@ def _unlike_images(results: Sequence[ImageResult]) -> str | None:
     medians = [float(np.median(columns[k].to_numpy(float))) for k in counted]
     if len({columns[k].name for k in counted}) != 1 or max(medians) <= _ALIKE * min(medians):
         return None
+    if kruskal(*(columns[k].to_numpy(float) for k in counted)).pvalue > _BY_CHANCE:
+        return None  # wide distributions and few particles have such medians, too
     unit = str(columns[counted[0]].name).rpartition("_")[2]
     small, large = counted[int(np.argmin(medians))], counted[int(np.argmax(medians))]
     return (

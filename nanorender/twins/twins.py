@@ -5,6 +5,7 @@ Everything is written when it is done, so that an interrupted run is resumed whe
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from nanorender.files.atomic import write_text
 from nanorender.files.tiff import write_image, write_labels
 from nanorender.measuring.measure import measure
 from nanorender.recipe import Recipe, read_recipe, recipe_text
+from nanorender.recipes import preset_names
 from nanorender.settings import Settings
 from nanorender.twins.look import (
     TwinRecipe,
@@ -103,14 +105,10 @@ def choose_base(
         If there are too few particles, or the micrographs cannot be calibrated.
     """
     _check_particles(study)
-    if (folder / RECORD).is_file():
+    _check_folder(folder)
+    with suppress(InputError):  # no twins yet, or a damaged record
         record = read_twins_record(folder)
-        same_settings = (record.seed, record.dark_particles) == (
-            settings.seed,
-            settings.dark_particles,
-        )
-        same_study = tuple(one.labels_sha256 for one in record.images) == study.labels_sha256
-        if same_settings and same_study:
+        if record.base in preset_names() and _is_of_same(record, study, settings):
             return record.base
     some = calibrated_micrographs(study.micrographs)
     quick = _calibration_settings(settings)
@@ -293,6 +291,7 @@ def _record(
         ),
         loss=calibration.after.loss(),
         noise_floor=calibration.noise_floor,
+        relative_loss=calibration.recipe.relative_loss,
         version=__version__,
     )
 
@@ -321,12 +320,11 @@ def _earlier(
     fewer = min(settings.count, record.count)
     same = (
         record.base_toml == recipe_text(base)
-        and (record.seed, record.dark_particles) == (settings.seed, settings.dark_particles)
+        and _is_of_same(record, study, settings)
         and record.model_sha256 == study.record.model_sha256
         and record.separation == study.record.separation
         and record.min_confidence == study.record.min_confidence
         and record.version == __version__
-        and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
         and tuple(image.name for image in record.images) == study.names
         # Which micrographs have twins depends on the number of twins in large studies only.
         and (settings.count == record.count or len(record.images) <= fewer)
@@ -341,6 +339,14 @@ def _earlier(
         )
         for recipe, image in zip(recipes, record.images, strict=True)
     ]
+
+
+def _is_of_same(record: TwinsRecord, study: Study, settings: TwinSettings) -> bool:
+    """Return whether twins are those of the label maps of a study, by the same seed."""
+    return (record.seed, record.dark_particles) == (
+        settings.seed,
+        settings.dark_particles,
+    ) and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
 
 
 def _check_folder(folder: Path) -> None:

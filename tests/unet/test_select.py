@@ -142,3 +142,9 @@ def test_a_training_of_one_epoch_agrees_with_none(run, annotated):
 def test_the_agreement_is_kept_in_the_model(run):
     select_epoch(run, 2, 0.75)
     assert read_model(run)[0].epoch_agreement == 0.75
+
+
+def test_an_epoch_without_predictions_has_no_agreement(run, annotated):
+    prediction_path(run, 2, "real").unlink()
+    assert epoch_agreement(run, [annotated], 2) is None
+    assert epoch_agreement(run, [], 1) is None

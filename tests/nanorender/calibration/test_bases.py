@@ -1,6 +1,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nanorender.calibration import bases
@@ -46,6 +47,32 @@ def test_all_presets_are_compared_unless_some_are_named(monkeypatch):
     monkeypatch.setattr(bases, "calibrate", lambda *_: SimpleNamespace(after=after))
     ranked = rank_bases([], CalibrationSettings())
     assert sorted(one.name for one in ranked) == preset_names()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("pixel_size_nm", "left"), [(None, ["ag", "powder", "tio2"]), (7.0, ["powder", "tio2"])]
+)
+def test_recipes_of_far_smaller_particles_are_not_fitted(monkeypatch, dark, pixel_size_nm, left):
+    after = SimpleNamespace(loss=lambda: 0.5)
+    monkeypatch.setattr(bases, "calibrate", lambda *_: SimpleNamespace(after=after))
+    rows, columns = np.mgrid[:400, :400]
+    discs = np.hypot(rows % 200 - 100, columns % 200 - 100) < 50  # of 700 nm
+    image = np.where(discs != dark, 180, 40).astype(np.uint8)
+    shown = Micrograph(image, pixel_size_nm, "", (0, 400, 0, 400), (400, 400), Path("a.tif"))
+    ranked = rank_bases([shown], CalibrationSettings(dark_particles=dark), ["ag", "powder", "tio2"])
+    assert [one.name for one in ranked] == left
+
+
+def test_the_recipe_of_the_largest_particles_is_fitted_in_any_case(monkeypatch):
+    after = SimpleNamespace(loss=lambda: 0.5)
+    monkeypatch.setattr(bases, "calibrate", lambda *_: SimpleNamespace(after=after))
+    rows, columns = np.mgrid[:400, :400]
+    discs = np.hypot(rows % 200 - 100, columns % 200 - 100) < 50  # of 90 um
+    image = np.where(discs, 180, 40).astype(np.uint8)
+    shown = Micrograph(image, 900.0, "", (0, 400, 0, 400), (400, 400), Path("a.tif"))
+    ranked = rank_bases([shown], CalibrationSettings(), ["ag", "tio2"])
+    assert [one.name for one in ranked] == ["tio2"]
 
 
 def test_a_recipe_that_fits_better_is_named():

@@ -17,7 +17,7 @@ from nanorender.calibration.fitted_recipe import (
 from nanorender.calibration.observation import LossTerms, observe_reference
 from nanorender.calibration.parameters import ALBEDO, BLUR, DIAMETER, MEMBERS, RINGS
 from nanorender.errors import InputError
-from nanorender.recipe import read_recipe
+from nanorender.recipe import Recipe, read_recipe
 from nanorender.recipes import preset_names
 
 REAL, SYNTHETIC = noisy_discs(2, 3.0, 0), noisy_discs(2, 4.0, 5)
@@ -60,6 +60,18 @@ def test_the_file_reads_back_as_the_fitted_recipe(name, tmp_path):
     assert [kind.templates for kind in read.particles] == [
         kind.templates for kind in fitted.recipe.particles
     ]
+
+
+def test_a_base_that_was_fitted_does_not_lend_its_loss(tmp_path):
+    write_fitted(calibration("tio2"), "tio2", ["a.tif"], tmp_path / "first.toml")
+    fitted = calibration("tio2")
+    unknown = replace(
+        fitted, recipe=fitted.recipe.model_copy(update={"relative_loss": None}), noise_floor=None
+    )
+    base = tmp_path / "first.toml"
+    assert Recipe.from_toml(fitted_toml(unknown, str(base), ["b.tif"]), "").relative_loss is None
+    again = Recipe.from_toml(fitted_toml(fitted, str(base), ["b.tif"]), "")
+    assert again.relative_loss == pytest.approx(0.095 / 0.07, rel=1e-3)
 
 
 def test_file_marks_fitted_values_and_keeps_other_comments():

@@ -148,3 +148,5 @@ def test_the_recall_in_the_twins_stands_beside_the_verdict():
     assert "In the twins, 30 of 40 particles below 100 nm are found (75 %)" in page_of(STUDY)
     section = CorrectedSection(replace(STUDY, nanoscale=None), [], None, [])
     assert "not known" in recall_sentences([result_of()], "min_feret", section)[0]
+    refused = CorrectedSection(REFUSED, [], None, [])
+    assert "not known" in recall_sentences([result_of()], "min_feret", refused)[0]

@@ -38,5 +38,13 @@ def test_particles_cut_by_the_frame_are_told_apart():
     cut = image_result("a", np.zeros(labels.shape, np.uint8), labels, 5.0, "header", table)
     _, expected, frame = recall_sentences([cut], "min_feret", None, "keep")
     assert "about 2 of 2" in expected
-    assert frame == "1 of them are cut by the frame, and may be larger."
+    assert frame == "1 of all these are cut by the frame, and may be larger."
     assert "about 1 of 1" in recall_sentences([cut], "min_feret", None, "drop")[1]
+
+
+def test_particles_without_confidence_are_counted_apart():
+    _, expected, others = recall_sentences(
+        [result(np.array([0.9, np.nan, 0.9]))], "min_feret", None
+    )
+    assert "about 1 of 1 found below 100 nm" in expected
+    assert others == "1 others have no confidence."

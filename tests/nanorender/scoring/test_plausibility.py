@@ -206,3 +206,20 @@ def test_a_blank_image_is_doubted():
     blank = np.zeros((60, 80), np.uint8)
     blank[3, 5] = 35
     only(doubts([result(blank, np.zeros(blank.shape, np.int32))]), "the image is blank")
+
+
+def test_medians_of_few_particles_of_wide_distributions_are_not_doubted():
+    sizes = np.random.default_rng(3)
+    studies = []
+    for index in range(6):
+        labels = np.zeros((600, 600), np.int32)
+        for number in range(12):
+            edge = int(np.clip(20 * np.exp(sizes.normal()), 5, 90))
+            row, column = divmod(number, 4)
+            labels[150 * row :, 150 * column :][50 : 50 + edge, 50 : 50 + edge] = number + 1
+        image = noise(labels.shape)
+        image[labels > 0] += 60
+        studies.append(result(image, labels, name=str(index)))
+    medians = [each.table["equivalent_diameter_px"].median() for each in studies]
+    assert max(medians) > 2 * min(medians)
+    assert doubts(studies) == []
