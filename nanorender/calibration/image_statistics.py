@@ -118,7 +118,7 @@ def gradient(levels: Float[np.ndarray, "h w"], smoothing_px: float) -> Float[np.
     smooth = cv2.GaussianBlur(levels, (0, 0), smoothing_px)
     x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
     y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
-    return cv2.magnitude(x, y)
+    return np.sqrt(x * x + y * y)  # rounding of cv2.magnitude depends on addresses
 
 
 def local_deviation(levels: Float[np.ndarray, "h w"], window_px: int) -> Float[np.ndarray, "h w"]:

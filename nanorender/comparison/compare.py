@@ -214,15 +214,13 @@ def _probabilities(
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
     groups = min(len(np.unique(group[kind == which])) for which in (0, 1))
     folds = StratifiedGroupKFold(min(_FOLDS, groups), shuffle=True, random_state=0)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-    with threadpool_limits(1):  # sums over several threads differ in their last digits
-        predicted = cross_val_predict(
-            model, features, kind, groups=group, cv=folds, method="predict_proba"
-        )
+    predicted = cross_val_predict(
+        model, features, kind, groups=group, cv=folds, method="predict_proba"
+    )
     return np.asarray(predicted)[:, 1]
 
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from pictures import discs, noise
 
-from nanorender.calibration.image_statistics import LEVELS, image_statistics, radial_power
+from nanorender.calibration.image_statistics import (
+    LEVELS,
+    gradient,
+    image_statistics,
+    radial_power,
+)
 
 
 def test_the_power_of_white_noise_is_even():
@@ -17,3 +22,13 @@ def test_histograms_hold_every_pixel_once():
     assert of.gray.sum() == pytest.approx(1)
     assert of.runs.sum() == pytest.approx(1)
     assert of.gradients.sum(axis=1) == pytest.approx(1)
+
+
+def test_gradients_are_the_same_wherever_images_lie_in_memory():
+    pixels = np.random.default_rng(0).uniform(0, 255, (128, 128)).astype(np.float32)
+    between = [np.empty(size, np.uint8) for size in range(1, 400)]  # moves what is allocated next
+    seen = set()
+    for index in range(400):
+        between[index % len(between)] = np.empty(1 + 37 * index % 5000, np.uint8)
+        seen.add(gradient(pixels.copy(), 1.0).tobytes())
+    assert len(seen) == 1
