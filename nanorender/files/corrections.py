@@ -269,7 +269,27 @@ def _correct(path: Path, file: DrawingFile, folder: Path) -> str:
     compared = ""
     if is_map:
         compared = f"; {changes.added} added, {changes.removed} removed, {changes.changed} changed"
+        compared += _describe_restored(_restored(drawing.particles, before, record))
     return f"{path.stem}: {changes.particles} particles{compared}"
+
+
+def _restored(
+    particles: Sequence[DrawnParticle],
+    before: Integer[np.ndarray, "h w"],
+    record: SegmentationRecord | None,
+) -> list[int]:
+    """List the particles that were removed by hand earlier, and that older outlines bring back."""
+    segmented = 0 if record is None else len(record.confidence)
+    named = {one.number for one in particles if one.number is not None}
+    return sorted(number for number in named - set(before.flat) if number <= segmented)
+
+
+def _describe_restored(restored: Sequence[int]) -> str:
+    """Warn of outlines that are older than the label map, to follow the numbers of changes."""
+    if not restored:
+        return ""
+    shown = ", ".join(map(str, restored[:10])) + (" and others" if len(restored) > 10 else "")
+    return f" (removed from the label map by hand before, now back: {shown})"
 
 
 def _record_of_drawing(micrograph: Micrograph) -> SegmentationRecord:

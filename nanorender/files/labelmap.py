@@ -25,8 +25,12 @@ Wires that are cut by other wires are in several regions, too, hence the further
 GRAY_REGIONS, SMALL_REGION_PX = 20, 32
 """Mean number of regions of a value, and their mean area, in images that are not label maps."""
 
-COVERED_SHARE, COVERED_REGIONS, SPECK_PX = 0.9, 5, 4
-"""The same where there is hardly any background: share that is covered, number and area."""
+COVERED_SHARE, COVERED_REGIONS = 0.9, 5
+"""Share of pixels that are not 0 in images without background, and from how many regions of a
+value these are gray images."""
+
+SPECK_PX = 4
+"""Mean area of the regions of any label map, in images of more than `SPECK_PX` squared pixels."""
 
 CLASS_REGIONS = 100
 """Mean number of regions of any area in images of a few classes, such as particle and border."""
@@ -85,11 +89,14 @@ def refuse_unlikely_labels(path: Path, labels: Int32[np.ndarray, "h w"]) -> None
         count >= CLASS_REGIONS or (count >= GRAY_REGIONS and area < SMALL_REGION_PX)
     )
     if len(values) >= COVERED_SHARE * labels.size:
-        scattered = several and count >= COVERED_REGIONS and area < SMALL_REGION_PX
-        gray = gray or scattered or (area < SPECK_PX and labels.size > SPECK_PX**2)
+        gray = gray or (several and count >= COVERED_REGIONS and area < SMALL_REGION_PX)
+    if labels.size > SPECK_PX**2:
+        blank = area == labels.size and highest > 1
+        gray = gray or area < SPECK_PX or blank
     if gray:
         raise InputError(
-            f"{path} is not a label map: its {len(regions)} values are scattered over "
-            f"{regions.sum()} separate regions, as in a gray image; give label maps, with 0 for "
+            f"{path} is not a label map but looks like a gray image or one of a few classes "
+            f"(values other than 0: {len(regions)}, separate regions: {regions.sum()}, their mean "
+            f"area: {area:.3g} px); give label maps, with 0 for "
             "background and a number for each particle, or run 'nanorender segment' first"
         )

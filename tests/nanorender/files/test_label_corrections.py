@@ -122,6 +122,18 @@ def test_added_removed_and_changed_particles_are_counted(study):
     assert count_changes(example_labels(), labels) == (4, 1, 1, 1)
 
 
+def test_outlines_older_than_a_correction_say_which_particles_they_bring_back(study):
+    path = study / "labels" / "a.tif"
+    before = example_labels()
+    write_labels(path, np.where(before == 4, 0, before), 2.0)
+    lines = corrected(study).lines
+    assert lines == (
+        "a: 4 particles; 1 added, 0 removed, 0 changed "
+        "(removed from the label map by hand before, now back: 4)",
+        "b: 4 particles; 0 added, 0 removed, 0 changed",
+    )
+
+
 def test_a_particle_drawn_anew_keeps_its_number_and_others_get_new_ones(study):
     outlines = {
         "0017-0035": [[27, 17], [45, 17], [45, 33], [25, 33]],  # particle 4 but for a corner

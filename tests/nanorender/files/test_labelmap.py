@@ -40,8 +40,16 @@ def gray_images():
 
 @pytest.mark.parametrize("image", list(gray_images()))
 def test_gray_images_are_refused(image):
-    with pytest.raises(InputError, match=r"scattered over .* segment"):
+    with pytest.raises(InputError, match=r"looks like a gray image .* segment"):
         refuse_unlikely_labels(PATH, image.astype(np.int32))
+
+
+def test_blank_and_nearly_black_images_are_refused():
+    blank, nearly_black = np.full((90, 120), 128, np.int32), np.zeros((90, 120), np.int32)
+    nearly_black[40, 50] = 137
+    for image in (blank, nearly_black):
+        with pytest.raises(InputError, match="separate regions: 1, .* segment"):
+            refuse_unlikely_labels(PATH, image)
 
 
 @pytest.mark.parametrize("value", [1, 255, 65535])
@@ -52,7 +60,7 @@ def test_masks_are_refused_with_the_option_that_reads_them(value):
 
 def test_images_of_two_classes_are_refused():
     labels = np.tile(discs([1, 2] * 20), (3, 3))
-    with pytest.raises(InputError, match="its 2 values"):
+    with pytest.raises(InputError, match="values other than 0: 2,"):
         refuse_unlikely_labels(PATH, labels)
 
 
@@ -115,5 +123,5 @@ def test_a_gray_image_is_no_annotation(tmp_path):
     image = rng.normal(120, 10, (60, 80)).astype(np.uint8)
     write_image(tmp_path / "a.tif", image, 2.0)
     other = Micrograph(255 - image, 2.0, "", (0, 60, 0, 80), (60, 80), tmp_path / "b.tif")
-    with pytest.raises(InputError, match="as in a gray image"):
+    with pytest.raises(InputError, match="looks like a gray image"):
         read_truth(tmp_path / "a.tif", other)
