@@ -426,14 +426,23 @@ def _segment_micrograph(
         )
 
         # Discard text and scale bars, then write probability and label map
+        bar_nm = None
         if record.marks_discarded:
-            found = found.without(within_marks(found.labels, read_marks(path).boxes, crop))
+            marks = read_marks(path)
+            bar_nm = marks.scale_bar and marks.scale_bar.pixel_size_nm
+            found = found.without(within_marks(found.labels, marks.boxes, crop))
         if found.foreground is not None:
             probability = probability_path(label_path)
             probability.parent.mkdir(parents=True, exist_ok=True)
             write_image(probability, found.foreground, record.pixel_size_nm)
         confidence = tuple(round(float(value), 4) for value in found.confidence)
-        complete = record.model_copy(update={"confidence": confidence, "repeatability": repeated})
+        complete = record.model_copy(
+            update={
+                "confidence": confidence,
+                "repeatability": repeated,
+                "scale_bar_pixel_size_nm": bar_nm,
+            }
+        )
         write_segmentation(folder, found.labels, complete)
         if image is not None:  # the report checks the others
             notes = notes._replace(doubts=_doubts(image, found, complete))

@@ -109,9 +109,19 @@ def measure(
             chosen,
             pixel_size_uncertainty,
         )
+        _note_other_images(labels)
     total = max(tabulated.maps, images)
     report_failures((*failures, *tabulated.failures), total, "label maps")
     print(out)
+
+
+def _note_other_images(labels: Path) -> None:
+    """Print which images in a folder of label maps are not read."""
+    from nanorender.files.segmentation import other_images
+
+    if others := other_images(labels):
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        note(f"images left out, since label maps are TIFF files (*.tif): {len(others)} ({shown})")
 
 
 @contextmanager
@@ -201,6 +211,7 @@ def report(
         results = read_results(labels, truth, show, read_mask if binary else read_segmented, chosen)
     with progress("drawing") as show:
         page = write_report(labels, results, out, settings, title, command, samples, show, twins)
+    _note_other_images(labels)
     for doubt in doubts(results, frame):
         note(doubt)
     print(*format_scores(results), page, sep="\n")

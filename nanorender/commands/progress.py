@@ -37,11 +37,11 @@ class ProgressCallback(Protocol):
 def progress(what: str) -> Iterator[ProgressCallback]:
     """Show a progress bar on standard error, updated by the function that this yields."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as bars:
-        task = bars.add_task(what, total=None)
+        task = bars.add_task(what, total=None, visible=False)  # not above an error at the start
 
         def show(done: int, total: int, more: str = "") -> None:
             doing = f"{what}, {more}" if more else what
-            bars.update(task, completed=done, total=total, description=doing)
+            bars.update(task, completed=done, total=total, description=doing, visible=True)
 
         yield show
 

@@ -16,6 +16,7 @@ from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
 from nanorender.files.changes import count_changes, unchanged_labels
 from nanorender.files.checksums import file_sha256
+from nanorender.files.imagefile import SUFFIXES
 from nanorender.files.labelmap import refuse_unlikely_labels
 from nanorender.files.micrograph import Micrograph, read_micrograph
 from nanorender.files.pixelsize import PixelSizeNm
@@ -78,6 +79,8 @@ class SegmentationRecord(Settings):
     repeatability: Fraction | None = None
     """Agreement with the particles found in the image turned and magnified, see
     `unet.repeatability`; None with too few particles."""
+    scale_bar_pixel_size_nm: PixelSizeNm | None = None
+    """Pixel size by the scale bar of the micrograph; None if it was not read."""
     labels_sha256: str = ""
     """Hash of the labels as written, by which later changes are noticed."""
     corrections: HandCorrections | None = None
@@ -110,6 +113,7 @@ class SegmentationRecord(Settings):
         found = {
             "confidence": (),
             "repeatability": None,
+            "scale_bar_pixel_size_nm": None,
             "labels_sha256": "",
             "corrections": None,
         }
@@ -402,6 +406,28 @@ def find_label_maps(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{folder} holds no label maps (*.tif); run 'nanorender segment' first")
     return sorted(paths, key=lambda path: path.name)  # Windows ignores case in the order of paths
+
+
+def other_images(folder: Path) -> list[str]:
+    """List the images in a folder of label maps that are not read, since they are no ``*.tif``.
+
+    Parameters
+    ----------
+    folder
+        Folder of label maps.
+
+    Returns
+    -------
+    list of str
+        Names of the files, sorted.
+    """
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name.lower().endswith(SUFFIXES)
+        and path.suffix != ".tif"
+        and not path.name.startswith(".")
+    )
 
 
 class Segmented(NamedTuple):

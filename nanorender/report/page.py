@@ -26,7 +26,7 @@ from nanorender.report.recall import recall_sentences
 from nanorender.scoring.plausibility import UNSURE, doubts
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.scoring.scores import MIN_TRUE_AREA_PX
-from nanorender.statistics.bootstrap import STATISTICS
+from nanorender.statistics.bootstrap import FEW_PARTICLES, STATISTICS
 from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
@@ -253,6 +253,7 @@ def render_page(
         frame_rule=FRAME_RULES[summary.settings.frame_correction],
         limit_nm=LIMIT_NM,
         decisive_share=DECISIVE_SHARE,
+        few_particles=FEW_PARTICLES,
         min_true_area_px=MIN_TRUE_AREA_PX,
     )
 

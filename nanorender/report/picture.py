@@ -15,6 +15,9 @@ from nanorender.report.rois import outlines, svg_path
 LARGEST_PX = 4096  # micrographs with a longer side are reduced to this size in the page
 JPEG_QUALITY = 88
 
+BURNT_IN_SHARE = 0.01
+"""Share of black and white pixels in a corner from which text or a scale bar is printed there."""
+
 
 @dataclass(frozen=True)
 class ParticleOutline:
@@ -54,6 +57,7 @@ class Picture:
     is_reduced : whether it has fewer pixels there
     font_size : of the numbers without script, in pixels
     bar : scale bar
+    bar_box : left, top, width and height of the ground on which the scale bar is drawn
     outlines : of the particles
     """
 
@@ -63,6 +67,7 @@ class Picture:
     is_reduced: bool
     font_size: float
     bar: DrawnBar
+    bar_box: tuple[float, float, float, float]
     outlines: Sequence[ParticleOutline]
 
 
@@ -108,7 +113,36 @@ def picture(
     font_size = round(max(width, height) / 90, 1)
     is_reduced = max(height, width) > LARGEST_PX
     bar = scale_bar(width, pixel_size_nm)
-    return Picture(width, height, jpeg_uri(image), is_reduced, font_size, bar, particles)
+    return Picture(
+        width,
+        height,
+        jpeg_uri(image),
+        is_reduced,
+        font_size,
+        bar,
+        _free_corner(image, bar),
+        particles,
+    )
+
+
+def _free_corner(
+    image: Integer[np.ndarray, "h w"], bar: DrawnBar
+) -> tuple[float, float, float, float]:
+    """Choose the corner for a scale bar, the lower left one unless something is printed there."""
+    gray, (height, width) = to_uint8(image), image.shape
+    line = width / 32
+    across, down = bar.length_px + line, 2.1 * line
+    boxes = [
+        (left, top, across, down)
+        for top in (height - down - line / 2, line / 2)
+        for left in (line / 2, width - across - line / 2)
+    ]
+    burnt_in = []
+    for left, top, *_ in boxes:
+        corner = gray[max(0, int(top)) : int(top + down), max(0, int(left)) : int(left + across)]
+        burnt_in.append(float(((corner <= 2) | (corner >= 253)).mean()) if corner.size else 1.0)
+    free = [box for box, share in zip(boxes, burnt_in, strict=True) if share < BURNT_IN_SHARE]
+    return free[0] if free else boxes[int(np.argmin(burnt_in))]
 
 
 def _box(pieces: Sequence[Int[np.ndarray, "_ 2"]]) -> tuple[int, int, int, int]:

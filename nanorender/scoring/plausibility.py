@@ -24,6 +24,7 @@ _LEAST_OVERLAP = 0.4  # of particles and objects; 0.6 and more in rendered image
 _MOST_MISSED = 0.3  # share of the objects
 _REPEATABLE = 0.7  # repeatability, see unet.repeatability
 _SETTLED = 0.7  # agreement of an epoch with its neighbors
+_SAME_SCALE = 0.05  # relative difference of two pixel sizes
 _MOST_CUT = 0.15  # share of particles cut by the frame
 _ALIKE = 2.0  # ratio of the medians of two images
 _BY_CHANCE = 0.001  # probability of such images of one sample
@@ -166,6 +167,19 @@ def _is_of_unfitted_recipe(result: ImageResult) -> bool:
     return loss is not None and loss > LARGEST_RELATIVE_LOSS
 
 
+def _contradicts_scale_bar(result: ImageResult) -> bool:
+    """Whether header or user gave another pixel size than the scale bar."""
+    record = result.record
+    if record is None or record.scale_bar_pixel_size_nm is None or record.pixel_size_nm is None:
+        return False
+    return abs(record.pixel_size_nm / record.scale_bar_pixel_size_nm - 1) > _SAME_SCALE
+
+
+def _has_pieces(result: ImageResult) -> bool:
+    """Whether there is background between the pieces of a particle."""
+    return len(result.in_pieces) > 0
+
+
 CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
     (
         _is_blank,
@@ -216,6 +230,16 @@ CHECKS: tuple[tuple[Callable[[ImageResult], bool], str], ...] = (
         _is_of_unfitted_recipe,
         "In {images}, the particles were found by a network that was trained on a badly fitted "
         "recipe (more than three noise floors from its micrographs): fit another recipe.",
+    ),
+    (
+        _contradicts_scale_bar,
+        "In {images}, the scale bar states another pixel size than the one that was used: compare "
+        "the two.",
+    ),
+    (
+        _has_pieces,
+        "In {images}, a label has separate pieces with background between them, which are measured "
+        "as one particle: give each particle a label of its own.",
     ),
 )
 """Checks of an image, and what is said of the images that they find."""

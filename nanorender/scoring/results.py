@@ -24,6 +24,7 @@ from nanorender.files.segmentation import (
 )
 from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import mark_struck_out, measure
+from nanorender.measuring.pieces import particles_in_pieces
 from nanorender.scoring.scores import LabelScores, score_labels
 from nanorender.scoring.thresholding import ThresholdAgreement, agreement_with_threshold
 
@@ -59,6 +60,7 @@ class ImageResult:
     coverage : share of the image covered by particles that are not struck out
     contrasts : (n,) contrast of these with their surroundings, see `measuring.contrast`
     threshold_agreement : agreement of the particles with a threshold, see `scoring.thresholding`
+    in_pieces : labels of those with background between their pieces, see `measuring.pieces`
     scores : agreement of the labels with the truth; None without one
     true_table : one row per true particle that counts, as `measure` returns it; None without a
         truth
@@ -82,6 +84,7 @@ class ImageResult:
     coverage: float
     contrasts: Float[np.ndarray, "n"]
     threshold_agreement: ThresholdAgreement
+    in_pieces: tuple[int, ...]
     scores: LabelScores | None = None
     true_table: pd.DataFrame | None = None
     origin_px: tuple[int, int] = (0, 0)
@@ -157,6 +160,7 @@ def image_result(
         coverage=float((kept > 0).mean()),
         contrasts=contrasts(kept, image),
         threshold_agreement=agreement_with_threshold(image, labels),
+        in_pieces=tuple(particles_in_pieces(kept)),
         scores=scores,
         true_table=true_table,
         struck_out=struck_out,

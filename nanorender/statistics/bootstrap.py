@@ -16,6 +16,13 @@ from scipy import ndimage
 BATCH_ENTRIES = 4_000_000
 MODE_CLASSES = 256
 
+FEW_PARTICLES = 20
+"""Number of particles below which percentile intervals are too narrow.
+
+Of 400 samples of 10 log-normal sizes (geometric standard deviation 1.35), the 95 % intervals of the
+median contain the truth in 92 %, but those of D10 in 60 %; of 20 sizes, in 92 and 87 %.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -117,6 +124,25 @@ def quantile(share: float) -> Statistic:
         return sizes[np.minimum(below, len(sizes) - 1)]
 
     return statistic
+
+
+def median_size(sizes: Float[np.ndarray, "n"]) -> float:
+    """Find the median of unweighted sizes as reports do: one of the sizes, not between two.
+
+    Parameters
+    ----------
+    sizes : at least one, in any order
+
+    Returns
+    -------
+    smallest size that half of the sizes do not exceed
+
+    Examples
+    --------
+    >>> median_size(np.array([30.0, 10.0, 20.0, 50.0]))
+    20.0
+    """
+    return float(quantile(0.5)(np.sort(sizes), np.ones((1, len(sizes))))[0])
 
 
 def _mean(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from nanorender.files.imagefile import read_pixels
 from nanorender.files.scalebars.lettering import Lettering
 from nanorender.files.scalebars.marks import Marks
 from nanorender.files.scalebars.rectangle import Rectangle
+from nanorender.files.scalebars.scalebar import ScaleBar
 from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.table import measure_file
@@ -162,6 +163,20 @@ def test_particles_within_text_are_discarded(square, card, tmp_path, monkeypatch
     assert not read_labels(path)[0].any()
     record = read_record(path)
     assert (record.confidence, record.marks_discarded) == ((), True)
+    assert record.scale_bar_pixel_size_nm is None
+
+
+def test_a_scale_bar_that_contradicts_the_header_raises_a_doubt(
+    square, card, tmp_path, monkeypatch
+):
+    bar = ScaleBar(100.0, 20.0, "100 nm", (Rectangle(2, 60, 22, 62), Rectangle(2, 50, 22, 58)))
+    monkeypatch.setattr("unet.segment.recognizes_text", lambda: True)
+    monkeypatch.setattr("unet.segment.read_marks", lambda path: Marks((), bar))
+    model = write(tmp_path / "model.safetensors", card, 0.0)
+    done = segment(model, square[0], Separation(), tmp_path / "labels", ONCE)
+    assert read_record(done.paths[0]).scale_bar_pixel_size_nm == 5.0
+    assert any("the scale bar states another pixel size" in doubt for doubt in done.doubts)
+    assert segment(model, square[0], Separation(), tmp_path / "labels", ONCE).paths == done.paths
 
 
 def edit(path):

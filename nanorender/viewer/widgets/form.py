@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from nanorender.files.changes import Changes
+from nanorender.statistics.bootstrap import median_size
 from nanorender.viewer.widgets.histogram import Histogram
 from nanorender.viewer.widgets.table import ParticleTable
 from nanorender.viewer.widgets.tools import Tool
@@ -234,7 +235,7 @@ class Form:
         sizes = table[f"equivalent_diameter_{unit}"].to_numpy()
         text = f"<b>{len(sizes)}</b> particle{'s' if len(sizes) != 1 else ''}"
         if len(sizes):
-            median = table[f"equivalent_diameter_{unit}"].median()
+            median = median_size(sizes)
             text += f", median diameter <b>{median:.4g} {unit}</b>"
         self.summary.setText(text)
         self.histogram.show_sizes(sizes, unit)

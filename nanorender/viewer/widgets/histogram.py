@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from nanorender.statistics.bootstrap import median_size
 from nanorender.viewer.histogram_classes import histogram_edges
 
 BAR, MEDIAN = "#56b4e9", "#e69f00"  # Okabe and Ito, legible on light and dark themes
@@ -47,7 +48,7 @@ class Histogram(FigureCanvasQTAgg):
             axes.hist(
                 sizes, histogram_edges(sizes).tolist(), color=BAR, edgecolor=ink, linewidth=0.4
             )
-            axes.axvline(float(np.median(sizes)), color=MEDIAN, linewidth=1.5)
+            axes.axvline(median_size(sizes), color=MEDIAN, linewidth=1.5)
         else:
             axes.set_ylim(0, 1)
         self.draw_idle()

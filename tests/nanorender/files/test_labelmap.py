@@ -48,7 +48,7 @@ def test_blank_and_nearly_black_images_are_refused():
     blank, nearly_black = np.full((90, 120), 128, np.int32), np.zeros((90, 120), np.int32)
     nearly_black[40, 50] = 137
     for image in (blank, nearly_black):
-        with pytest.raises(InputError, match="separate regions: 1, .* segment"):
+        with pytest.raises(InputError, match=r"separate regions: 1, .* segment"):
             refuse_unlikely_labels(PATH, image)
 
 

@@ -57,6 +57,8 @@ def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index
         "trained_diameters_px": (4.0, 400.0),
         "epoch_agreement": 0.85,
         "relative_loss": 2.0,
+        "pixel_size_nm": 2.0,
+        "scale_bar_pixel_size_nm": 2.03,
     }
     assert doubts([result(sample.image, sample.labels, confidence, **found)]) == []
 
@@ -69,6 +71,7 @@ def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index
         ({"trained_diameters_px": (2.0, 8.0)}, "than those that the network learned"),
         ({"epoch_agreement": 0.4}, "consecutive epochs"),
         ({"relative_loss": 4.0}, "badly fitted recipe"),
+        ({"pixel_size_nm": 2.0, "scale_bar_pixel_size_nm": 2.2}, "the scale bar states another"),
     ],
 )
 def test_what_the_segmentation_knows_of_itself_is_doubted(found, text):
@@ -78,6 +81,20 @@ def test_what_the_segmentation_knows_of_itself_is_doubted(found, text):
 
 def test_particles_brighter_than_noise_are_not_doubted():
     labels = grid()
+    image = noise(labels.shape)
+    image[labels > 0] += 60
+    assert doubts([result(image, labels)]) == []
+
+
+def test_two_squares_painted_with_one_label_are_doubted():
+    image, labels = bright_squares()
+    only(doubts([result(image, np.where(labels == 2, 1, labels))]), "a label has separate pieces")
+
+
+def test_a_wire_below_another_is_not_doubted():
+    labels = np.zeros((120, 120), np.int32)
+    labels[50:60], labels[:, 50:70] = 1, 2
+    labels[:, (49, 70)] = 0  # the border between them
     image = noise(labels.shape)
     image[labels > 0] += 60
     assert doubts([result(image, labels)]) == []
