@@ -54,6 +54,12 @@ from unet.commands import Preset, fit_confidence, segment, select, train
 if TYPE_CHECKING:
     from nanorender.files.collection import Reading
 
+TwinRecipe = Annotated[
+    str,
+    typer.Option(help=f"{RECIPE_HELP} 'any' is the preset that fits best."),
+    Reads(folders=False),
+]
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -93,7 +99,8 @@ def options(
 def run(
     micrographs: Micrographs,
     out: Annotated[
-        OutFolder, WritesFolder((".", "labels", "twins", "report"), replaced=("report",))
+        OutFolder,
+        WritesFolder((".", "labels", "adapted", "twins", "report"), replaced=("report",)),
     ],
     model: ModelFile = None,
     recipe: Annotated[
@@ -116,6 +123,15 @@ def run(
     frame: Annotated[
         FrameRuleName, typer.Option(help="Rule for particles cut by the frame.")
     ] = "keep",
+    adapt_recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--adapt",
+            help=f"Adapt the model to the micrographs by twins of a recipe first. {RECIPE_HELP} "
+            "'any' is the preset that fits best.",
+        ),
+        Reads(folders=False),
+    ] = None,
     twin_recipe: Annotated[
         str | None,
         typer.Option(
@@ -129,12 +145,15 @@ def run(
     """Run all stages from micrographs to the report; run again to resume.
 
     The general model segments the micrographs. With --recipe, synthetic images of that recipe are
-    generated first, and a network is trained on them. With --twins, the sizes are corrected, too.
+    generated first, and a network is trained on them. With --adapt, the general model is adapted,
+    and with --twins, the sizes are corrected, too.
 
     Example: nanorender run micrographs -o study
     """
     if model is not None and recipe is not None:
         raise InputError("--model and --recipe exclude each other; give one of them")
+    if adapt_recipe is not None and recipe is not None:
+        raise InputError("--adapt and --recipe exclude each other; give one of them")
     reading = {"pixel_size_nm": pixel_size_nm, "in_pixels": in_pixels, "crop": crop}
     if recipe is not None:
         model = out / "run"
@@ -142,6 +161,12 @@ def run(
         generate(recipe, out / "dataset", count, seed, workers, scale_nm)
         train(out / "dataset", model, preset, validation=micrographs, truth=truth, **reading)
         select(model, validation=micrographs, truth=truth, **reading)
+    if adapt_recipe is not None:
+        try:
+            adapt(micrographs, out / "adapted", adapt_recipe, model, **reading)
+            model = out / "adapted"
+        except InputError as error:
+            note(f"the model is used as it is: {error}")
     labels = out / "labels"
     segment(
         micrographs,
@@ -180,11 +205,7 @@ def run(
 def twins(
     labels: Annotated[Path, typer.Argument(help="Folder written by 'segment'."), Reads()],
     out: Annotated[OutFolder, WritesFolder()],
-    recipe: Annotated[
-        str,
-        typer.Option(help=f"{RECIPE_HELP} 'any' is the preset that fits best."),
-        Reads(folders=False),
-    ] = "any",
+    recipe: TwinRecipe = "any",
     model: ModelFile = None,
     count: Annotated[int, typer.Option("-n", "--count", min=8, help="Number of twins.")] = 32,
     size: Annotated[SizeName, typer.Option(help="Measurement used as particle size.")] = (
@@ -217,6 +238,86 @@ def twins(
         corrected = correct_study(out, study.labels_sha256, study.tables, size)
     write_corrections(out, corrected)
     print(*format_corrections(corrected), out, sep="\n")
+
+
+@app.command(rich_help_panel="All stages")
+@refuse_collisions
+@recorded("out")
+def adapt(
+    micrographs: Micrographs,
+    out: Annotated[OutFolder, WritesFolder((".", "labels", "twins", "training"))],
+    recipe: TwinRecipe = "any",
+    model: ModelFile = None,
+    pixel_size_nm: PixelSize = None,
+    in_pixels: InPixels = False,
+    crop: Crop = None,
+    dark_particles: DarkParticles = False,
+    seed: Seed = 0,
+) -> None:
+    """Adapt the general model to micrographs, by training on twins of them for some minutes.
+
+    The output folder is a run folder, to be given as --model. It holds the adapted model if that
+    one finds more in twins that it was not trained on, and the earlier model otherwise.
+
+    Example: nanorender adapt micrographs --recipe mine.toml -o run
+    """
+    from nanorender.calibration.bases import ANY
+    from nanorender.models import general_model
+    from nanorender.scoring.plausibility import LARGEST_RELATIVE_LOSS
+    from nanorender.twins.study import read_study
+    from nanorender.twins.twins import (
+        TwinSettings,
+        choose_base,
+        make_twins,
+        render_further_twins,
+        written_twins,
+    )
+    from unet.adapt import CHECKED_TWINS, LEARNED_TWINS, TwinSet
+    from unet.adapt import adapt as adapt_model
+    from unet.checkpoint import model_file
+    from unet.devices import divide_cpu
+    from unet.presets import PRESETS
+    from unet.segment import segment_as_recorded
+
+    # Segment the micrographs, and make twins of what was found.
+    divide_cpu(PRESETS["adapt"].batch)
+    labels, folder = out / "labels", out / "twins"
+    segment(micrographs, labels, model, pixel_size_nm, in_pixels, crop)
+    initial = general_model() if model is None else model_file(model)
+    study = read_study(labels)
+    settings = TwinSettings(count=CHECKED_TWINS, rounds=1, seed=seed, dark_particles=dark_particles)
+    if recipe == ANY:
+        with progress("choosing the recipe") as show:
+            recipe = choose_base(study, settings, folder, show)
+        note(f"twins begin with the recipe {recipe}")
+    with progress("twins") as show:
+        find = segment_as_recorded(initial, study.record)
+        loss = make_twins(study, recipe, settings, find, folder, show).relative_loss
+    if loss is not None and loss > LARGEST_RELATIVE_LOSS:
+        raise InputError(
+            f"twins of the recipe {recipe} differ from the micrographs by {loss:.1f} noise floors, "
+            f"more than {LARGEST_RELATIVE_LOSS:g}, so the model is not adapted; choose a recipe "
+            "with --recipe that is more like the sample, or use the model as it is"
+        )
+
+    # Train, and keep the better model.
+    twins = TwinSet(
+        render_further_twins(folder, LEARNED_TWINS),
+        LEARNED_TWINS,
+        list(written_twins(folder)),
+        loss,
+    )
+    with progress("adapting") as show:
+        adaptation = adapt_model(
+            initial,
+            twins,
+            study.micrographs,
+            study.record,
+            out,
+            seed,
+            lambda now: show(now.step, now.steps, str(now)),
+        )
+    print(adaptation, out, sep="\n")
 
 
 def _scale_nm(micrographs: Path, reading: "Reading", recipe: str) -> float:

@@ -1,10 +1,12 @@
 """The command line, from recipe to report, on micrographs that the renderer made."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ import tifffile
 
 import cli
 from nanorender import __version__
+from nanorender.errors import InputError
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.recipe import read_recipe
 from nanorender.rendering import render
+from unet.presets import PRESETS
 
 TRAINING = """
 channels = [4, 8]
@@ -180,6 +184,49 @@ def test_a_refused_correction_keeps_the_report(tmp_path):
         done.stderr
     )
     assert "Corrected sizes" not in (out / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_model_that_cannot_be_adapted_is_used_as_it_is(tmp_path):
+    image = np.full((96, 96), 40, np.uint8)
+    image[30:60, 30:60] = 180
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "square.tif", image, 7.0)
+    out = tmp_path / "study"
+    done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "the model is used as it is: twins need at least 20 particles" in done.stderr
+    assert (out / "report" / "index.html").is_file()
+    done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "--recipe", "tio2", "-o", out)
+    assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
+
+
+def test_the_general_model_is_adapted_to_micrographs(tmp_path, monkeypatch, capsys):
+    quick = {"steps_per_epoch": 2, "patch_px": 64, "batch": 2}
+    monkeypatch.setitem(PRESETS, "adapt", PRESETS["adapt"].model_copy(update=quick))
+    recipe = read_recipe("facets").at_scale(3.0, 256)
+    (tmp_path / "images").mkdir()
+    for index in range(2):
+        sample = render(recipe, 5, index)
+        write_image(tmp_path / "images" / f"{index}.tif", sample.image, sample.pixel_size_nm)
+    run = tmp_path / "run"
+    cli.adapt(tmp_path / "images", run, "facets")
+    printed = capsys.readouterr().out
+    assert re.search(r"F1 of 12 twins 0\.\d+ before, 0\.\d+ adapted; .* model is kept", printed)
+    assert {"model.safetensors", "adaptation.json", "labels", "twins", "training"} <= {
+        path.name for path in run.iterdir()
+    }
+    cli.segment(tmp_path / "images", tmp_path / "labels", run)
+    assert read_labels(tmp_path / "labels" / "0.tif")[0].max() > 5
+
+
+def test_a_model_is_not_adapted_by_twins_unlike_the_micrographs(tmp_path, monkeypatch):
+    recipe = read_recipe("tio2").at_scale(7.0, 256)
+    write_image(tmp_path / "a.tif", render(recipe, 5, 0).image, 7.0)
+    unlike = SimpleNamespace(relative_loss=4.2)
+    monkeypatch.setattr("nanorender.twins.twins.make_twins", lambda *_: unlike)
+    with pytest.raises(InputError, match=r"by 4\.2 noise floors, more than 3, .* choose a recipe"):
+        cli.adapt(tmp_path / "a.tif", tmp_path / "run", "tio2")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 @pytest.mark.slow

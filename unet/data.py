@@ -150,8 +150,31 @@ def load_dataset(folder: Path, settings: TrainSettings) -> Samples:
     if not has_drawn_recipes(folder):
         samples = make_samples(dataset_images(folder), count, settings)
         return samples._replace(relative_loss=relative_loss_of_recipe(folder))
-    images = (_at_search_zoom(image, k) for k, image in enumerate(dataset_images(folder)))
-    return make_samples(images, count, settings, scaled=False)
+    return samples_of_any_size(dataset_images(folder), count, settings)
+
+
+def samples_of_any_size(
+    images: Iterable[LabeledImage], count: int, settings: TrainSettings
+) -> Samples:
+    """Compute training samples of images that have no scale in common.
+
+    Parameters
+    ----------
+    images : images with their label maps, read one at a time
+    count : number of images
+    settings : training settings
+
+    Returns
+    -------
+    samples : equalized images, at the magnifications of the search in turn, and targets
+
+    Raises
+    ------
+    InputError
+        If the images together exceed the memory of the machine.
+    """
+    reduced = (_at_search_zoom(image, k) for k, image in enumerate(images))
+    return make_samples(reduced, count, settings, scaled=False)
 
 
 def reduce_image(
@@ -232,11 +255,12 @@ def make_samples(
     pixels = np.zeros((count, 1, 1, 1 + len(settings.targets)), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
     pixel_sizes_nm, diameters = [], []
-    for row, sample in enumerate(_in_threads(partial(_sample, settings=settings), images)):
+    prepare = partial(_sample, settings=settings, scaled=scaled)
+    for row, sample in enumerate(_in_threads(prepare, images)):
         height, width = sizes[row] = sample.pixels.shape[:2]
         pixels = _enlarged(pixels, height, width)
         pixels[row, :height, :width] = sample.pixels
-        diameters.append(sample.diameters_px * (sample.pixel_size_nm if scaled else 1.0))
+        diameters.append(sample.diameters_px * sample.pixel_size_nm)
         pixel_sizes_nm.append(sample.pixel_size_nm)
     zoom = settings.augmentation.zoom
     return Samples(
@@ -248,23 +272,27 @@ def make_samples(
 
 
 class _Sample(NamedTuple):
-    """One image: (h, w, 1 + targets) pixels as in `Samples`, equivalent diameters, pixel size."""
+    """One image: (h, w, 1 + targets) pixels as in `Samples`, equivalent diameters, pixel size.
+
+    The pixel size of images without a common scale is 1.
+    """
 
     pixels: UInt8[np.ndarray, "h w c"]
     diameters_px: Float[np.ndarray, "n"]
     pixel_size_nm: float
 
 
-def _sample(image: LabeledImage, settings: TrainSettings) -> _Sample:
-    """Equalize an image and compute its targets; InputError without a pixel size."""
-    if image.pixel_size_nm is None:
+def _sample(image: LabeledImage, settings: TrainSettings, scaled: bool) -> _Sample:
+    """Equalize an image and compute its targets; InputError without a pixel size if scaled."""
+    if scaled and image.pixel_size_nm is None:
         raise InputError(f"{image.path} has no pixel size; store one in the file")
     pixels = np.empty((*image.image.shape, 1 + len(settings.targets)), np.uint8)
     pixels[..., 0] = equalize(image.image)
     pixels[..., 1:] = targets(image.labels.astype(np.int32), settings)
     areas_px = np.bincount(image.labels.ravel())[1:]
     diameters_px = np.sqrt(4 / np.pi * areas_px[areas_px > 0])
-    return _Sample(pixels, diameters_px, image.pixel_size_nm)
+    edge_nm = image.pixel_size_nm if scaled and image.pixel_size_nm is not None else 1.0
+    return _Sample(pixels, diameters_px, edge_nm)
 
 
 def _in_threads(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from docutils import nodes
@@ -450,6 +451,54 @@ def repeatability(results: Results) -> Iterator[Part]:
     yield f"The second look takes {results['cpu_s']:.2f} s of a processor a micrograph (median)."
 
 
+def adaptation(results: Results) -> Iterator[Part]:
+    """Object F1 on annotated micrographs before and after the adaptation of the general model."""
+    rows: list[Row] = [
+        [
+            "micrographs",
+            "recipe",
+            "object F1 before",
+            "adapted, by seed",
+            "F1 of twins before, adapted",
+            "repeatability before, adapted",
+        ]
+    ]
+    by_set: dict[str, list[Results]] = {}
+    for each in results["rows"]:
+        by_set.setdefault(each["title"], []).append(each)
+    for title, runs in by_set.items():
+        done = [each for each in runs if "refusal" not in each]
+        after = ", ".join(f"{each['f1_after']:.3f}" for each in done) or "refused"
+        kept = sum(each["kept"] for each in done)
+        if kept < len(done):
+            after += f" ({kept} of {len(done)} kept)"
+        rows.append(
+            [
+                f"{title} ({runs[0]['images']} images)",
+                runs[0]["recipe"],
+                f"{runs[0]['f1_before']:.3f}",
+                after,
+                _before_and_after(done, "twins"),
+                _before_and_after(done, "repeatability"),
+            ]
+        )
+    yield rows
+    costs = [each["cpu_s"] / 60 for each in results["rows"] if "refusal" not in each]
+    yield (
+        f"An adaptation takes {min(costs):.0f} to {max(costs):.0f} minutes of processor time. "
+        "Scores of twins and repeatability are means over the seeds."
+    )
+
+
+def _before_and_after(runs: list[Results], name: str) -> str:
+    """Means of a score before and after; empty where it is unknown."""
+    pairs = [(each[f"{name}_before"], each[f"{name}_after"]) for each in runs]
+    known = [pair for pair in pairs if None not in pair]
+    if not known:
+        return ""
+    return ", ".join(f"{fmean(column):.3f}" for column in zip(*known, strict=True))
+
+
 def recall_by_diameter(results: Results) -> Iterator[Part]:
     """Recall of held-out synthetic particles by diameter."""
     rows: list[Row] = [["diameter, px", "particles", "recall"]]
@@ -493,6 +542,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "scale_bars": ("scale_bars", scale_bars),
     "twins": ("twins", twins),
     "repeatability": ("repeatability", repeatability),
+    "adaptation": ("adaptation", adaptation),
     "recall_by_diameter": ("general_model", recall_by_diameter),
     "confidence": ("general_model", confidence),
 }

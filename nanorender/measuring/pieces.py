@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Integer
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from skimage.draw import line
 from skimage.measure import label, regionprops
 
@@ -56,7 +56,7 @@ def _is_apart(pieces: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h
     """Return whether background separates a piece that is not a speck from the largest one."""
     numbers, areas = np.unique(pieces[pieces > 0], return_counts=True)
     largest = np.argwhere(pieces == numbers[areas.argmax()])
-    tree = cKDTree(largest)
+    tree = KDTree(largest)
     for number, area in zip(numbers, areas, strict=True):
         if number == numbers[areas.argmax()] or area < LEAST_PIECE * areas.max():
             continue

@@ -30,7 +30,9 @@ from nanorender.correction.record import (
 from nanorender.correction.response import match_twin
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
-from nanorender.files.tiff import write_image, write_labels
+from nanorender.files.labeled import LabeledImage
+from nanorender.files.micrograph import read_micrograph
+from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.measure import measure
 from nanorender.recipe import Recipe, read_recipe, recipe_text
 from nanorender.recipes import preset_names
@@ -48,7 +50,7 @@ FOLDERS = ("images", "truth", "labels", "particles", "recipes")
 _FEWEST_PARTICLES = 20  # of a study: fewer say nothing of sizes
 _FEWEST_TWINS_A_ROUND, _MOST_TWINS_A_ROUND = 8, 24
 _SEEDS = 100_000  # for each seed of the user
-_ROUNDS_SEED, _TWINS_SEED = 1000, 7
+_ROUNDS_SEED, _TWINS_SEED, _FURTHER_SEED = 1000, 7, 2000
 
 FindParticles = Callable[[GrayImage], Integer[np.ndarray, "h w"]]
 """Function that segments an image: gray values to label map."""
@@ -190,6 +192,56 @@ def make_twins(
     return record
 
 
+def render_further_twins(folder: Path, count: int) -> Iterator[LabeledImage]:
+    """Render twins other than those in a folder, of its micrographs in turn.
+
+    Parameters
+    ----------
+    folder : written by `make_twins`
+    count : number of twins
+
+    Yields
+    ------
+    Images with their truth, which are not written.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no twins.
+    """
+    record = read_twins_record(folder)
+    recipes = _read_recipes(folder, record)
+    for index in range(count):
+        micrograph = assigned_micrograph(index, count, len(recipes))
+        twin = render_twin(recipes[micrograph], _SEEDS * record.seed + _FURTHER_SEED, index)
+        edge_nm = record.images[micrograph].pixel_size_nm
+        yield LabeledImage(twin.image, twin.labels, edge_nm, folder)
+
+
+def written_twins(folder: Path) -> Iterator[LabeledImage]:
+    """Read the images of twins with their truth, one at a time.
+
+    Parameters
+    ----------
+    folder : written by `make_twins`
+
+    Yields
+    ------
+    Images with their truth.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no twins, or a file is missing.
+    """
+    record = read_twins_record(folder)
+    for index in range(record.count):
+        file = f"{record.twin_name(index)}.tif"
+        image = read_micrograph(folder / "images" / file).image
+        labels, edge_nm = read_labels(folder / "truth" / file)
+        yield LabeledImage(image, labels, edge_nm, folder / "images" / file)
+
+
 def _check_particles(study: Study) -> None:
     """Raise InputError if too few particles were found."""
     found = sum(map(len, study.tables))
@@ -308,13 +360,26 @@ def _write_recipes(folder: Path, record: TwinsRecord, recipes: Sequence[TwinReci
         write_text(path, recipe.recipe.to_toml())
 
 
+def _read_recipes(folder: Path, record: TwinsRecord) -> list[TwinRecipe]:
+    """Read the recipe of each micrograph's twins."""
+    return [
+        TwinRecipe(
+            Recipe.read(path),
+            Tone(255 * image.black_level, image.gain),
+            image.height_px,
+            image.width_px,
+        )
+        for path, image in zip(_recipe_paths(folder, record), record.images, strict=True)
+    ]
+
+
 def _earlier(
     folder: Path, study: Study, base: str, settings: TwinSettings
 ) -> tuple[TwinsRecord, list[TwinRecipe]] | None:
     """Read record and recipes of an earlier run with the same study and settings, if any."""
     try:
         record = read_twins_record(folder)
-        recipes = [Recipe.read(path) for path in _recipe_paths(folder, record)]
+        recipes = _read_recipes(folder, record)
     except InputError:  # none, or damaged
         return None
     fewer = min(settings.count, record.count)
@@ -333,12 +398,7 @@ def _earlier(
         return None
     record = record.model_copy(update={"count": settings.count})
     write_record(folder, record)
-    return record, [
-        TwinRecipe(
-            recipe, Tone(255 * image.black_level, image.gain), image.height_px, image.width_px
-        )
-        for recipe, image in zip(recipes, record.images, strict=True)
-    ]
+    return record, recipes
 
 
 def _is_of_same(record: TwinsRecord, study: Study, settings: TwinSettings) -> bool:

@@ -15,7 +15,13 @@ from nanorender.recipe import read_recipe
 from nanorender.rendering import render
 from nanorender.twins import twins
 from nanorender.twins.study import Study
-from nanorender.twins.twins import TwinSettings, choose_base, make_twins
+from nanorender.twins.twins import (
+    TwinSettings,
+    choose_base,
+    make_twins,
+    render_further_twins,
+    written_twins,
+)
 
 SETTINGS = TwinSettings(count=8, rounds=1, corrections=1, checked_views=2)
 
@@ -65,6 +71,25 @@ def test_twins_are_written_with_truth_and_particles(made):
     assert len(twins) == 8
     assert sum(len(twin.true) for twin in twins) > 50
     assert read_twins_record(folder) == record
+
+
+def test_written_twins_are_read_with_their_truth(made):
+    folder, record, _ = made
+    twins = list(written_twins(folder))
+    assert [twin.path.stem for twin in twins] == [record.twin_name(index) for index in range(8)]
+    for twin in twins:
+        assert twin.image.shape == twin.labels.shape == (256, 256)
+        assert twin.pixel_size_nm == 3.0
+        assert twin.image[twin.labels > 0].mean() > twin.image[twin.labels == 0].mean()
+
+
+def test_further_twins_are_none_of_the_written_ones(made):
+    folder, _, _ = made
+    further = list(render_further_twins(folder, 3))
+    written = {twin.image.tobytes() for twin in written_twins(folder)}
+    assert len({twin.image.tobytes() for twin in further} - written) == 3
+    again = list(render_further_twins(folder, 3))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(further, again, strict=True))
 
 
 def test_the_study_is_corrected(study, made):

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from nanorender.errors import InputError
+from nanorender.files.checksums import file_sha256
+from nanorender.files.labeled import LabeledImage
+from nanorender.files.micrograph import read_micrograph
+from nanorender.files.tiff import write_image
+from nanorender.models import general_model
+from unet import adapt
+from unet.adapt import ADAPTATION, Adaptation, TwinSet, adaptation_settings
+from unet.checkpoint import MODEL_NAME, read_model, write_model
+from unet.presets import PRESETS, preset
+from unet.segment import segment_micrograph
+from unet.step import initial_weights
+
+
+def outcome(before, after, repeatability=(0.9, 0.9)):
+    return Adaptation(
+        initial_sha256="0",
+        f1_before=before,
+        f1_after=after,
+        repeatability_before=repeatability[0],
+        repeatability_after=repeatability[1],
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "repeatability", "kept"),
+    [
+        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, 0.89), True),
+        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (None, None), True),
+        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, 0.8), False),  # finds other particles again
+        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, None), False),  # finds hardly any
+        ((0.8, 0.7, 0.9), (0.9, 0.6, 0.91), (0.9, 0.9), False),  # by chance
+        ((0.8, 0.7, 0.9), (0.8, 0.7, 0.9), (0.9, 0.9), False),
+        ((0.8, 0.7, 0.9), (0.7, 0.6, 0.8), (0.9, 0.95), False),
+    ],
+)
+def test_an_adapted_model_is_kept_where_twins_show_that_it_is_better(
+    before, after, repeatability, kept
+):
+    found = outcome(before, after, repeatability)
+    assert found.kept == kept
+    assert str(found).endswith(f"the {'adapted' if kept else 'earlier'} model is kept")
+
+
+def test_network_and_targets_are_those_of_the_model():
+    initial = preset("paper")
+    settings = adaptation_settings(initial, 3)
+    assert settings.architecture == initial.architecture
+    assert (settings.targets, settings.erosion_px) == (initial.targets, initial.erosion_px)
+    assert (settings.learning_rate, settings.seed) == (PRESETS["adapt"].learning_rate, 3)
+
+
+@pytest.fixture
+def initial(card, tmp_path):
+    """A model for particles of any size, with a confidence of its own."""
+    confidence = read_model(general_model())[0].confidence
+    card = card.model_copy(update={"pixel_sizes": None, "confidence": confidence})
+    weights = initial_weights(card.training.architecture, np.random.default_rng(0))
+    write_model(tmp_path / "initial.safetensors", card, weights)
+    return tmp_path / "initial.safetensors"
+
+
+@pytest.fixture
+def adapted(initial, small, discs, tmp_path, monkeypatch):
+    """Return a function that adapts the model to images of discs."""
+    quick = small.model_copy(update={"epochs": 1})
+    monkeypatch.setitem(PRESETS, "adapt", quick)
+    write_image(tmp_path / "a.tif", discs(7)[0], 6.0)
+    micrograph = read_micrograph(tmp_path / "a.tif")
+    record = segment_micrograph(micrograph, initial).record
+
+    def run(model=initial):
+        images = [LabeledImage(*discs(seed), None, tmp_path) for seed in range(5)]
+        twins = TwinSet(iter(images[:3]), 3, images[3:], 1.5)
+        return adapt.adapt(model, twins, [micrograph], record, tmp_path / "run")
+
+    return run
+
+
+def test_the_earlier_model_is_kept_where_training_gains_nothing(initial, adapted, tmp_path):
+    found = adapted()
+    assert not found.kept  # two steps do not teach a random network anything
+    folder = tmp_path / "run"
+    assert file_sha256(folder / MODEL_NAME) == file_sha256(initial) == found.initial_sha256
+    written = (folder / ADAPTATION).read_text(encoding="utf-8")
+    assert Adaptation.model_validate_json(written) == found
+    assert adapted() == found  # again, from the finished training
+
+
+def test_a_better_model_keeps_the_confidence_of_the_earlier_one(
+    initial, adapted, tmp_path, monkeypatch
+):
+    scores = {initial: (0.5, 0.6)}
+    monkeypatch.setattr(adapt, "_scores", lambda path, *_: scores.get(path, (0.7, 0.75)))
+    assert adapted().kept
+    card, weights = read_model(tmp_path / "run" / MODEL_NAME)
+    before, earlier_weights = read_model(initial)
+    assert card.confidence == before.confidence
+    assert (card.pixel_sizes, card.relative_loss) == (None, 1.5)
+    assert card.initial_sha256 == before.weights_sha256
+    assert any(not np.array_equal(weights[name], earlier_weights[name]) for name in weights)
+
+
+def test_a_model_for_one_pixel_size_is_refused(card, adapted, tmp_path):
+    weights = initial_weights(card.training.architecture, np.random.default_rng(0))
+    write_model(tmp_path / "scaled.safetensors", card, weights)
+    with pytest.raises(InputError, match="adapt the general model"):
+        adapted(tmp_path / "scaled.safetensors")
