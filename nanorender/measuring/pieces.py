@@ -61,7 +61,7 @@ def _is_apart(pieces: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h
         if number == numbers[areas.argmax()] or area < LEAST_PIECE * areas.max():
             continue
         piece = np.argwhere(pieces == number)
-        distances, nearest = tree.query(piece)
+        distances, nearest = map(np.asarray, tree.query(piece))
         start, end = piece[distances.argmin()], largest[nearest[distances.argmin()]]
         between = labels[line(*start, *end)][1:-1]
         if len(between) and float((between == 0).mean()) > MOST_BACKGROUND:
