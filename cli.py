@@ -272,7 +272,7 @@ def adapt(
         render_further_twins,
         written_twins,
     )
-    from unet.adapt import CHECKED_TWINS, LEARNED_TWINS, TwinSet
+    from unet.adapt import CHECKED_TWINS, LEARNED_TWINS, TwinSet, refuse_other_model
     from unet.adapt import adapt as adapt_model
     from unet.checkpoint import model_file
     from unet.devices import divide_cpu
@@ -280,6 +280,7 @@ def adapt(
     from unet.segment import segment_as_recorded
 
     # Segment the micrographs, and make twins of what was found.
+    refuse_other_model(out)
     divide_cpu(PRESETS["adapt"].batch)
     labels, folder = out / "labels", out / "twins"
     segment(micrographs, labels, model, pixel_size_nm, in_pixels, crop)

@@ -28,7 +28,7 @@ from unet.predict import load_model
 from unet.presets import PRESETS, TrainSettings
 from unet.repeatability import checked_part, repeatability
 from unet.segment import segment_as_recorded
-from unet.train import TrainingProgress, train
+from unet.train import TrainingProgress, is_training_of, train
 
 ADAPTATION = "adaptation.json"
 """Name of the record in the folder of an adapted model."""
@@ -162,7 +162,8 @@ def adapt(
     Raises
     ------
     InputError
-        If the model is one for a single pixel size, or the folder is that of another adaptation.
+        If the model is one for a single pixel size, or the folder holds a model that was not
+        adapted.
     KeyboardInterrupt
         After SIGINT or SIGTERM, when the training is written.
     """
@@ -172,12 +173,15 @@ def adapt(
             f"{initial} was trained at the scale of one recipe; adapt the general model, or train "
             "on a recipe like the sample"
         )
+    refuse_other_model(folder)
 
     # Train on the twins; confidences are computed as before
     settings = adaptation_settings(card.training, seed)
     samples = samples_of_any_size(twins.learned, twins.learned_count, settings)
     samples = samples._replace(relative_loss=twins.relative_loss)
     trained = folder / TRAINING
+    if trained.is_dir() and not is_training_of(trained, samples, settings):
+        shutil.rmtree(trained)  # on twins of other micrographs, or by another version
     train(samples, settings, trained, on_progress=on_progress, initial=initial)
     adapted = trained / "adapted.safetensors"
     trained_card, weights = read_model(trained / MODEL_NAME)
@@ -200,6 +204,25 @@ def adapt(
     shutil.copyfile(adapted if outcome.kept else initial, part)
     part.replace(folder / MODEL_NAME)
     return outcome
+
+
+def refuse_other_model(folder: Path) -> None:
+    """Refuse to replace a model that was not adapted.
+
+    Parameters
+    ----------
+    folder : folder to write, which may be missing
+
+    Raises
+    ------
+    InputError
+        If it holds a model, but no record of an adaptation.
+    """
+    if (folder / MODEL_NAME).exists() and not (folder / ADAPTATION).exists():
+        raise InputError(
+            f"{folder / MODEL_NAME} was not written by 'adapt' and would be replaced; choose a new "
+            "folder"
+        )
 
 
 def _of_model(record: SegmentationRecord, path: Path) -> SegmentationRecord:

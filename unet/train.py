@@ -234,6 +234,28 @@ def _finish_epoch(
         write_curves(run_folder / CURVES_NAME, read_log(run_folder))
 
 
+def is_training_of(run_folder: Path, samples: Samples, settings: TrainSettings) -> bool:
+    """Return whether a run folder is that of a training, begun or finished.
+
+    Parameters
+    ----------
+    run_folder : folder, which may be missing
+    samples : training images with their targets
+    settings : training settings
+
+    Returns
+    -------
+    Whether its images and settings are these.
+    """
+    try:
+        record = json.loads((run_folder / RUN_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    expected = _model_card(samples, settings).model_dump(mode="json")
+    names = ("dataset_sha256", "training", "version")
+    return all(record.get(name) == expected[name] for name in names)
+
+
 def _model_card(samples: Samples, settings: TrainSettings) -> ModelCard:
     """Build the header of the model files of a training."""
     digest = hashlib.sha256(samples.sizes.data)

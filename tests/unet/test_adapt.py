@@ -72,8 +72,9 @@ def adapted(initial, small, discs, tmp_path, monkeypatch):
     micrograph = read_micrograph(tmp_path / "a.tif")
     record = segment_micrograph(micrograph, initial).record
 
-    def run(model=initial):
-        images = [LabeledImage(*discs(seed), None, tmp_path) for seed in range(5)]
+    def run(model=initial, first_seed=0):
+        seeds = range(first_seed, first_seed + 5)
+        images = [LabeledImage(*discs(seed), None, tmp_path) for seed in seeds]
         twins = TwinSet(iter(images[:3]), 3, images[3:], 1.5)
         return adapt.adapt(model, twins, [micrograph], record, tmp_path / "run")
 
@@ -109,3 +110,21 @@ def test_a_model_for_one_pixel_size_is_refused(card, adapted, tmp_path):
     write_model(tmp_path / "scaled.safetensors", card, weights)
     with pytest.raises(InputError, match="adapt the general model"):
         adapted(tmp_path / "scaled.safetensors")
+
+
+def test_other_twins_are_learned_anew(adapted, tmp_path):
+    adapted()
+    run_record = tmp_path / "run" / "training" / "run.json"
+    before = run_record.read_bytes()
+    adapted(first_seed=20)
+    assert run_record.read_bytes() != before
+    adapted()
+    assert run_record.read_bytes() == before
+
+
+def test_a_model_that_was_trained_otherwise_is_not_replaced(initial, adapted, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / MODEL_NAME).write_bytes(initial.read_bytes())
+    with pytest.raises(InputError, match="was not written by 'adapt'"):
+        adapted()
+    assert (tmp_path / "run" / MODEL_NAME).read_bytes() == initial.read_bytes()
