@@ -263,7 +263,6 @@ def adapt(
     """
     from nanorender.calibration.bases import ANY
     from nanorender.models import general_model
-    from nanorender.scoring.plausibility import LARGEST_RELATIVE_LOSS
     from nanorender.twins.study import read_study
     from nanorender.twins.twins import (
         TwinSettings,
@@ -294,12 +293,6 @@ def adapt(
     with progress("twins") as show:
         find = segment_as_recorded(initial, study.record)
         loss = make_twins(study, recipe, settings, find, folder, show).relative_loss
-    if loss is not None and loss > LARGEST_RELATIVE_LOSS:
-        raise InputError(
-            f"twins of the recipe {recipe} differ from the micrographs by {loss:.1f} noise floors, "
-            f"more than {LARGEST_RELATIVE_LOSS:g}, so the model is not adapted; choose a recipe "
-            "with --recipe that is more like the sample, or use the model as it is"
-        )
 
     # Train, and keep the better model.
     twins = TwinSet(

@@ -72,10 +72,10 @@ def adapted(initial, small, discs, tmp_path, monkeypatch):
     micrograph = read_micrograph(tmp_path / "a.tif")
     record = segment_micrograph(micrograph, initial).record
 
-    def run(model=initial, first_seed=0):
+    def run(model=initial, first_seed=0, relative_loss=1.5):
         seeds = range(first_seed, first_seed + 5)
         images = [LabeledImage(*discs(seed), None, tmp_path) for seed in seeds]
-        twins = TwinSet(iter(images[:3]), 3, images[3:], 1.5)
+        twins = TwinSet(iter(images[:3]), 3, images[3:], relative_loss)
         return adapt.adapt(model, twins, [micrograph], record, tmp_path / "run")
 
     return run
@@ -120,6 +120,12 @@ def test_other_twins_are_learned_anew(adapted, tmp_path):
     assert run_record.read_bytes() != before
     adapted()
     assert run_record.read_bytes() == before
+
+
+def test_twins_unlike_the_micrographs_are_not_learned(adapted, tmp_path):
+    with pytest.raises(InputError, match=r"by 2\.4 noise floors, more than 2, .* choose a recipe"):
+        adapted(relative_loss=2.4)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_that_was_trained_otherwise_is_not_replaced(initial, adapted, tmp_path):
