@@ -73,8 +73,8 @@ def adapted(initial, small, discs, tmp_path, monkeypatch):
     record = segment_micrograph(micrograph, initial).record
 
     def run(model=initial, first_seed=0, relative_loss=1.5):
-        seeds = range(first_seed, first_seed + 5)
-        images = [LabeledImage(*discs(seed), None, tmp_path) for seed in seeds]
+        drawn = map(discs, range(first_seed, first_seed + 5))
+        images = [LabeledImage(image, labels, None, tmp_path) for image, labels in drawn]
         twins = TwinSet(iter(images[:3]), 3, images[3:], relative_loss)
         return adapt.adapt(model, twins, [micrograph], record, tmp_path / "run")
 
