@@ -36,6 +36,7 @@ USES = {
     "gpu": "on a GPU",
     "general": "particles of any size, on datasets of a randomized recipe and a GPU",
     "tune": "a start from the general model (`--initial general`), on a CPU or a GPU",
+    "adapt": "`nanorender adapt`, from the general model on twins of micrographs",
     "demo": "`nanorender demo`",
     "paper": "the network of the paper",
     "real": "`nanorender baseline`, on annotated micrographs",
