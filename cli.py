@@ -44,7 +44,7 @@ from nanorender.commands.options import (
 )
 from nanorender.commands.progress import progress
 from nanorender.commands.rendering import generate
-from nanorender.errors import InputError
+from nanorender.errors import InputError, UnwritableError
 from nanorender.execution.signals import INTERRUPTS
 from nanorender.measuring.sizes import SizeName
 from nanorender.provenance.record import recorded
@@ -150,10 +150,16 @@ def run(
 
     Example: nanorender run micrographs -o study
     """
+    from nanorender.calibration.bases import ANY
+    from nanorender.recipe import read_recipe
+
     if model is not None and recipe is not None:
         raise InputError("--model and --recipe exclude each other; give one of them")
     if adapt_recipe is not None and recipe is not None:
         raise InputError("--adapt and --recipe exclude each other; give one of them")
+    for name in (adapt_recipe, twin_recipe):
+        if name not in (None, ANY):
+            read_recipe(name)  # refused before any work
     reading = {"pixel_size_nm": pixel_size_nm, "in_pixels": in_pixels, "crop": crop}
     if recipe is not None:
         model = out / "run"
@@ -161,31 +167,33 @@ def run(
         generate(recipe, out / "dataset", count, seed, workers, scale_nm)
         train(out / "dataset", model, preset, validation=micrographs, truth=truth, **reading)
         select(model, validation=micrographs, truth=truth, **reading)
+    choices = {
+        "truth": truth,
+        "averaged": averaged,
+        "min_confidence": min_confidence,
+        "separation": separation,
+    }
+    refusals = []
     if adapt_recipe is not None:
         try:
-            adapt(micrographs, out / "adapted", adapt_recipe, model, **reading)
+            adapt(
+                micrographs, out / "adapted", adapt_recipe, model, **reading, **choices, seed=seed
+            )
             model = out / "adapted"
-        except InputError as error:
-            note(f"the model is used as it is: {error}")
+        except UnwritableError:
+            raise
+        except InputError as error:  # the study by the model as it is is still of use
+            refusals.append(f"the model is not adapted: {error}")
     labels = out / "labels"
-    segment(
-        micrographs,
-        labels,
-        model,
-        truth=truth,
-        averaged=averaged,
-        min_confidence=min_confidence,
-        separation=separation,
-        **reading,
-    )
+    segment(micrographs, labels, model, **reading, **choices)
     measure(labels, out / "particles.csv", pixel_size_uncertainty=pixel_size_uncertainty)
-    twin_folder, refusal = None, None
+    twin_folder = None
     if twin_recipe is not None:
         try:
             twins(labels, out / "twins", twin_recipe, model)
             twin_folder = out / "twins"
         except InputError as error:  # the report without corrections is still of use
-            refusal = error
+            refusals.append(f"sizes are not corrected: {error}")
     report(
         labels,
         out / "report",
@@ -195,8 +203,8 @@ def run(
         pixel_size_uncertainty=pixel_size_uncertainty,
         twins=twin_folder,
     )
-    if refusal is not None:
-        raise InputError(f"the report is written, but its sizes are not corrected: {refusal}")
+    if refusals:
+        raise InputError(f"the report is written, but {'; '.join(refusals)}")
 
 
 @app.command(rich_help_panel="All stages")
@@ -228,7 +236,9 @@ def twins(
 
     study = read_study(labels)
     find = segment_as_recorded(model or general_model(), study.record)
-    settings = TwinSettings(count=count, seed=seed, dark_particles=dark_particles)
+    settings = TwinSettings(
+        count=count, seed=seed, dark_particles=dark_particles, base_chosen=recipe == ANY
+    )
     if recipe == ANY:
         with progress("choosing the recipe") as show:
             recipe = choose_base(study, settings, out, show)
@@ -245,24 +255,32 @@ def twins(
 @recorded("out")
 def adapt(
     micrographs: Micrographs,
-    out: Annotated[OutFolder, WritesFolder((".", "labels", "twins", "training"))],
+    out: Annotated[
+        OutFolder, WritesFolder((".", "labels", "twins", "training"), replaced=("training",))
+    ],
     recipe: TwinRecipe = "any",
     model: ModelFile = None,
     pixel_size_nm: PixelSize = None,
     in_pixels: InPixels = False,
     crop: Crop = None,
+    truth: Truth = None,
+    averaged: Averaged = None,
+    min_confidence: MinConfidence = None,
+    separation: SeparationFile = None,
     dark_particles: DarkParticles = False,
     seed: Seed = 0,
 ) -> None:
     """Adapt the general model to micrographs, by training on twins of them for some minutes.
 
-    The output folder is a run folder, to be given as --model. It holds the adapted model if that
-    one finds more in twins that it was not trained on, and the earlier model otherwise.
+    The output folder can be given as --model. It holds the adapted model if that one scores higher
+    on twins that it was not trained on, and the earlier model otherwise.
 
     Example: nanorender adapt micrographs --recipe mine.toml -o run
     """
     from nanorender.calibration.bases import ANY
+    from nanorender.files.collection import find_collection
     from nanorender.models import general_model
+    from nanorender.recipe import read_recipe
     from nanorender.twins.study import read_study
     from nanorender.twins.twins import (
         TwinSettings,
@@ -271,21 +289,48 @@ def adapt(
         render_further_twins,
         written_twins,
     )
-    from unet.adapt import CHECKED_TWINS, LEARNED_TWINS, TwinSet, refuse_other_model
+    from unet.adapt import CHECKED_TWINS, LEARNED_TWINS, TwinSet, check_adaptable
     from unet.adapt import adapt as adapt_model
     from unet.checkpoint import model_file
     from unet.devices import divide_cpu
     from unet.presets import PRESETS
     from unet.segment import segment_as_recorded
 
-    # Segment the micrographs, and make twins of what was found.
-    refuse_other_model(out)
-    divide_cpu(PRESETS["adapt"].batch)
-    labels, folder = out / "labels", out / "twins"
-    segment(micrographs, labels, model, pixel_size_nm, in_pixels, crop)
+    # Refuse what cannot be adapted before any work.
     initial = general_model() if model is None else model_file(model)
+    check_adaptable(initial, out)
+    if recipe != ANY:
+        read_recipe(recipe)
+    divide_cpu(PRESETS["adapt"].batch)
+
+    # Segment the micrographs, and make twins of what was found.
+    labels, folder = out / "labels", out / "twins"
+    segment(
+        micrographs,
+        labels,
+        model,
+        pixel_size_nm,
+        in_pixels,
+        crop,
+        truth,
+        averaged,
+        min_confidence,
+        separation,
+    )
     study = read_study(labels)
-    settings = TwinSettings(count=CHECKED_TWINS, rounds=1, seed=seed, dark_particles=dark_particles)
+    images = find_collection(micrographs, parse_reading(truth=truth)).paths
+    if others := set(study.names) - {path.stem for path in images}:
+        raise InputError(
+            f"{labels} has label maps of other micrographs, such as {min(others)}; choose a new "
+            "folder"
+        )
+    settings = TwinSettings(
+        count=CHECKED_TWINS,
+        rounds=1,
+        seed=seed,
+        dark_particles=dark_particles,
+        base_chosen=recipe == ANY,
+    )
     if recipe == ANY:
         with progress("choosing the recipe") as show:
             recipe = choose_base(study, settings, folder, show)
@@ -465,6 +510,7 @@ REPRODUCIBLE = {
         select,
         fit_confidence,
         segment,
+        adapt,
         twins,
         report,
         run,

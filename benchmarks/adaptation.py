@@ -16,6 +16,7 @@ from results import write_results
 
 from cli import adapt
 from nanorender.errors import InputError
+from nanorender.files.atomic import write_text
 from nanorender.files.collection import Reading, find_collection
 from nanorender.models import general_model
 from nanorender.scoring.scores import score_labels
@@ -48,7 +49,7 @@ def main() -> None:
             if not path.is_file():
                 row = adapted(images, RECIPES[each.folder], seed, path.with_suffix(""))
                 row |= {"title": each.title, "f1_before": before}
-                path.write_text(json.dumps(row), encoding="utf-8")
+                write_text(path, json.dumps(row))
             rows.append(json.loads(path.read_text(encoding="utf-8")))
             print(rows[-1], flush=True)
     print(write_results("adaptation", {"rows": rows}))

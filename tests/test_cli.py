@@ -178,7 +178,7 @@ def test_a_refused_correction_keeps_the_report(tmp_path):
     out = tmp_path / "study"
     done = nanorender("run", tmp_path / "images", "--twins", "tio2", "-o", out)
     assert done.returncode == 2
-    assert "the report is written, but its sizes are not corrected: twins need at least 20 " in (
+    assert "the report is written, but sizes are not corrected: twins need at least 20 " in (
         done.stderr
     )
     assert "Corrected sizes" not in (out / "report" / "index.html").read_text(encoding="utf-8")
@@ -191,8 +191,10 @@ def test_a_model_that_cannot_be_adapted_is_used_as_it_is(tmp_path):
     write_image(tmp_path / "images" / "square.tif", image, 7.0)
     out = tmp_path / "study"
     done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "-o", out)
-    assert done.returncode == 0, done.stderr
-    assert "the model is used as it is: twins need at least 20 particles" in done.stderr
+    assert done.returncode == 2
+    assert "the report is written, but the model is not adapted: twins need at least 20" in (
+        done.stderr
+    )
     assert (out / "report" / "index.html").is_file()
     done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "--recipe", "tio2", "-o", out)
     assert (done.returncode, "exclude each other" in done.stderr) == (2, True)

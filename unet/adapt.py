@@ -5,6 +5,7 @@ better is decided on other twins, since the micrographs have no truth; on these,
 repeatable.
 """
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,21 +13,24 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
+from scipy.stats import t as student
 
 from nanorender.errors import InputError
-from nanorender.files.atomic import write_text
+from nanorender.files.atomic import write_bytes, write_text
 from nanorender.files.checksums import file_sha256
 from nanorender.files.labeled import LabeledImage
 from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import SegmentationRecord
+from nanorender.provenance.record import RECORD_NAME
 from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
-from nanorender.settings import Fraction, Settings
-from unet.checkpoint import MODEL_NAME, read_model, write_model
+from nanorender.settings import Fraction, Settings, read_text
+from unet.checkpoint import MODEL_NAME, read_card, read_model, write_model
 from unet.data import samples_of_any_size
 from unet.predict import load_model
 from unet.presets import PRESETS, TrainSettings
 from unet.repeatability import checked_part, repeatability
+from unet.run_folder import RUN_NAME
 from unet.segment import segment_as_recorded
 from unet.train import TrainingProgress, is_training_of, train
 
@@ -36,8 +40,14 @@ ADAPTATION = "adaptation.json"
 TRAINING = "training"
 """Name of the folder of its training, inside of it."""
 
+LARGEST_CHANCE = 0.05
+"""Probability of the gain on twins of a model that is no better."""
+
 LARGEST_LOSS_OF_REPEATABILITY = 0.05
 """Decrease of the mean repeatability from which an adapted model is not kept."""
+
+OUTPUTS = {MODEL_NAME, ADAPTATION, TRAINING, "labels", "twins", RECORD_NAME}
+"""What the folder of an adapted model holds."""
 
 MOST_UNLIKE = 2.0
 """Difference of twins from the micrographs, in noise floors, above which nothing is learned.
@@ -83,25 +93,13 @@ class Adaptation(Settings):
     """Mean of the micrographs, see `unet.repeatability`; None with too few particles."""
     repeatability_after: Fraction | None
     """The same of the adapted model."""
-
-    @property
-    def gain(self) -> tuple[float, float]:
-        """Mean gain of the F1 score and its standard error."""
-        gains = np.subtract(self.f1_after, self.f1_before)
-        return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
+    model_sha256: str
+    """SHA-256 of the file of the model that was kept."""
 
     @property
     def kept(self) -> bool:
-        """Whether the adapted model is better.
-
-        Its gain must exceed the standard error, and its repeatability must not be far lower.
-        """
-        gain, error = self.gain
-        before, after = self.repeatability_before, self.repeatability_after
-        if before is None:
-            return gain > error
-        lost = before - (0.0 if after is None else after)
-        return gain > error and lost < LARGEST_LOSS_OF_REPEATABILITY
+        """Whether the adapted model is kept, see `is_better`."""
+        return self.model_sha256 != self.initial_sha256
 
     def __str__(self) -> str:
         before, after = np.mean(self.f1_before), np.mean(self.f1_after)
@@ -113,6 +111,42 @@ class Adaptation(Settings):
                 f"{'unknown' if adapted is None else f'{adapted:.3f}'} adapted"
             )
         return f"{scores}: {'the adapted' if self.kept else 'the earlier'} model is kept"
+
+
+def is_better(
+    f1_before: Sequence[float],
+    f1_after: Sequence[float],
+    repeatability_before: float | None = None,
+    repeatability_after: float | None = None,
+) -> bool:
+    """Decide whether an adapted model is better.
+
+    The gain on twins must be more than chance explains (Student's t-test of the differences, one
+    side, 5 %), and the repeatability on micrographs must not be far lower.
+
+    Parameters
+    ----------
+    f1_before, f1_after : F1 scores of the same twins by both models
+    repeatability_before, repeatability_after : means of micrographs; None with too few particles
+
+    Returns
+    -------
+    Whether it is.
+
+    Examples
+    --------
+    >>> is_better([0.8, 0.7, 0.9], [0.82, 0.73, 0.91])
+    True
+    >>> is_better([0.8, 0.7, 0.9], [0.9, 0.6, 0.91])
+    False
+    """
+    gains = np.subtract(f1_after, f1_before)
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    if gains.mean() <= error * student.ppf(1 - LARGEST_CHANCE, len(gains) - 1):
+        return False
+    if repeatability_before is None:
+        return True
+    return repeatability_before - (repeatability_after or 0.0) < LARGEST_LOSS_OF_REPEATABILITY
 
 
 def adaptation_settings(initial: TrainSettings, seed: int = 0) -> TrainSettings:
@@ -135,7 +169,10 @@ def adaptation_settings(initial: TrainSettings, seed: int = 0) -> TrainSettings:
     """
     names = ("channels", "block_px", "targets", "erosion_px", "border_px", "border_weight")
     same = {name: getattr(initial, name) for name in names}
-    return PRESETS["adapt"].model_copy(update={**same, "seed": seed})
+    settings = PRESETS["adapt"]
+    coarsest_px = initial.architecture.coarsest_px
+    patch_px = -(-settings.patch_px // coarsest_px) * coarsest_px
+    return settings.model_copy(update={**same, "patch_px": patch_px, "seed": seed})
 
 
 def adapt(
@@ -169,32 +206,26 @@ def adapt(
     Raises
     ------
     InputError
-        If the model is one for a single pixel size, the twins are unlike the micrographs, or the
-        folder holds a model that was not adapted.
+        If the twins are unlike the micrographs, or as `check_adaptable`.
     KeyboardInterrupt
         After SIGINT or SIGTERM, when the training is written.
     """
-    card, _ = read_model(initial)
-    if card.pixel_sizes is not None:
-        raise InputError(
-            f"{initial} was trained at the scale of one recipe; adapt the general model, or train "
-            "on a recipe like the sample"
-        )
-    refuse_other_model(folder)
+    check_adaptable(initial, folder)
     loss = twins.relative_loss
     if loss is not None and loss > MOST_UNLIKE:
         raise InputError(
             f"the twins differ from the micrographs by {loss:.1f} noise floors, more than "
-            f"{MOST_UNLIKE:g}, so the model is not adapted; choose a recipe with --recipe that is "
-            "more like the sample, or use the model as it is"
+            f"{MOST_UNLIKE:g}, so the model is not adapted; choose a recipe that is more like "
+            "the sample, or use the model as it is"
         )
 
     # Train on the twins; confidences are computed as before
+    card = read_card(initial)
     settings = adaptation_settings(card.training, seed)
     samples = samples_of_any_size(twins.learned, twins.learned_count, settings)
     samples = samples._replace(relative_loss=twins.relative_loss)
     trained = folder / TRAINING
-    if trained.is_dir() and not is_training_of(trained, samples, settings):
+    if (trained / RUN_NAME).is_file() and not is_training_of(trained, samples, settings, initial):
         shutil.rmtree(trained)  # on twins of other micrographs, or by another version
     train(samples, settings, trained, on_progress=on_progress, initial=initial)
     adapted = trained / "adapted.safetensors"
@@ -205,38 +236,58 @@ def adapt(
     spread = np.unique(np.linspace(0, len(micrographs) - 1, MOST_REPEATED).round().astype(int))
     some = [micrographs[index] for index in spread]
     f1_before, f1_after = (_scores(path, record, twins.held_out) for path in (initial, adapted))
-    repeated = [_mean_repeatability(path, record, some) for path in (initial, adapted)]
+    repeated_before, repeated_after = _mean_repeatabilities((initial, adapted), record, some)
+    better = is_better(f1_before, f1_after, repeated_before, repeated_after)
+    kept = (adapted if better else initial).read_bytes()
     outcome = Adaptation(
         initial_sha256=file_sha256(initial),
         f1_before=f1_before,
         f1_after=f1_after,
-        repeatability_before=repeated[0],
-        repeatability_after=repeated[1],
+        repeatability_before=repeated_before,
+        repeatability_after=repeated_after,
+        model_sha256=hashlib.sha256(kept).hexdigest(),
     )
     write_text(folder / ADAPTATION, outcome.model_dump_json(indent=2) + "\n")
-    part = folder / f"{MODEL_NAME}.part"
-    shutil.copyfile(adapted if outcome.kept else initial, part)
-    part.replace(folder / MODEL_NAME)
+    write_bytes(folder / MODEL_NAME, kept)
     return outcome
 
 
-def refuse_other_model(folder: Path) -> None:
-    """Refuse to replace a model that was not adapted.
+def check_adaptable(initial: Path, folder: Path) -> None:
+    """Refuse models that cannot be adapted, and folders that hold anything else.
 
     Parameters
     ----------
+    initial : file of the model
     folder : folder to write, which may be missing
 
     Raises
     ------
     InputError
-        If it holds a model, but no record of an adaptation.
+        If the model is one for a single pixel size, or a file in the folder is not of an
+        adaptation.
     """
-    if (folder / MODEL_NAME).exists() and not (folder / ADAPTATION).exists():
+    if read_card(initial).pixel_sizes is not None:
         raise InputError(
-            f"{folder / MODEL_NAME} was not written by 'adapt' and would be replaced; choose a new "
-            "folder"
+            f"{initial} was trained at the scale of one recipe; adapt the general model, or train "
+            "on a recipe like the sample"
         )
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if others := names - OUTPUTS:
+        raise InputError(
+            f"{folder} contains {min(others)}, which 'adapt' has not written; choose a new folder"
+        )
+    model = folder / MODEL_NAME
+    if model.exists():
+        try:
+            written = Adaptation.model_validate_json(read_text(folder / ADAPTATION)).model_sha256
+        except ValueError:  # missing, or not valid
+            written = None
+        if written != file_sha256(model):
+            raise InputError(
+                f"{model} was not written by 'adapt' and would be replaced; choose a new folder"
+            )
+        if model.resolve() == initial.resolve():
+            raise InputError(f"{model} is itself to be adapted; choose a new folder")
 
 
 def _of_model(record: SegmentationRecord, path: Path) -> SegmentationRecord:
@@ -252,10 +303,25 @@ def _scores(
     return tuple(score_labels(find(image), labels).objects.f1 for image, labels, *_ in images)
 
 
-def _mean_repeatability(
+def _mean_repeatabilities(
+    models: Sequence[Path], record: SegmentationRecord, micrographs: Sequence[Micrograph]
+) -> tuple[float | None, float | None]:
+    """Average the repeatability of two models over the micrographs that have one by the first.
+
+    Where the second model finds too few particles, its repeatability is 0.
+    """
+    before, after = (_repeatabilities(path, record, micrographs) for path in models)
+    pairs = [(b, a or 0.0) for b, a in zip(before, after, strict=True) if b is not None]
+    if not pairs:
+        return None, None
+    first, second = np.mean(pairs, axis=0).tolist()
+    return first, second
+
+
+def _repeatabilities(
     path: Path, record: SegmentationRecord, micrographs: Sequence[Micrograph]
-) -> float | None:
-    """Segment the central parts of micrographs twice, and average the repeatability."""
+) -> list[float | None]:
+    """Segment the central parts of micrographs twice, and compare."""
     model = load_model(path)
     find = segment_as_recorded(path, _of_model(record, path))
     settings = {
@@ -271,5 +337,4 @@ def _mean_repeatability(
                 min_confidence=record.min_confidence,
             )
         )
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return values

@@ -21,7 +21,14 @@ from nanorender import __version__
 from nanorender.errors import InputError
 from nanorender.execution.signals import INTERRUPTS
 from nanorender.files.atomic import write_bytes
-from unet.checkpoint import ModelCard, read_checkpoint, read_model, write_checkpoint, write_model
+from unet.checkpoint import (
+    ModelCard,
+    read_card,
+    read_checkpoint,
+    read_model,
+    write_checkpoint,
+    write_model,
+)
 from unet.curves import write_curves
 from unet.data import Samples
 from unet.devices import (
@@ -234,7 +241,9 @@ def _finish_epoch(
         write_curves(run_folder / CURVES_NAME, read_log(run_folder))
 
 
-def is_training_of(run_folder: Path, samples: Samples, settings: TrainSettings) -> bool:
+def is_training_of(
+    run_folder: Path, samples: Samples, settings: TrainSettings, initial: Path
+) -> bool:
     """Return whether a run folder is that of a training, begun or finished.
 
     Parameters
@@ -242,17 +251,20 @@ def is_training_of(run_folder: Path, samples: Samples, settings: TrainSettings) 
     run_folder : folder, which may be missing
     samples : training images with their targets
     settings : training settings
+    initial : model to start from
 
     Returns
     -------
-    Whether its images and settings are these.
+    Whether its images, settings and first weights are these.
     """
     try:
         record = json.loads((run_folder / RUN_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    expected = _model_card(samples, settings).model_dump(mode="json")
-    names = ("dataset_sha256", "training", "version")
+    card = _model_card(samples, settings)
+    card = card.model_copy(update={"initial_sha256": read_card(initial).weights_sha256})
+    expected = card.model_dump(mode="json")
+    names = ("dataset_sha256", "initial_sha256", "training", "version")
     return all(record.get(name) == expected[name] for name in names)
 
 

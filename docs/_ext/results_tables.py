@@ -468,26 +468,28 @@ def adaptation(results: Results) -> Iterator[Part]:
         by_set.setdefault(each["title"], []).append(each)
     for title, runs in by_set.items():
         done = [each for each in runs if "refusal" not in each]
-        after = ", ".join(f"{each['f1_after']:.3f}" for each in done) or "refused"
-        kept = sum(each["kept"] for each in done)
-        if kept < len(done):
-            after += f" ({kept} of {len(done)} kept)"
+        after = [
+            "refused" if "refusal" in each
+            else f"{each['f1_after']:.3f}" + ("" if each["kept"] else " (not kept)")
+            for each in runs
+        ]  # fmt: skip
         rows.append(
             [
                 f"{title} ({runs[0]['images']} images)",
                 runs[0]["recipe"],
                 f"{runs[0]['f1_before']:.3f}",
-                after,
+                ", ".join(after),
                 _before_and_after(done, "twins"),
                 _before_and_after(done, "repeatability"),
             ]
         )
     yield rows
     costs = [each["cpu_s"] / 60 for each in results["rows"] if "refusal" not in each]
-    yield (
-        f"An adaptation takes {min(costs):.0f} to {max(costs):.0f} minutes of processor time. "
-        "Scores of twins and repeatability are means over the seeds."
-    )
+    if costs:
+        yield (
+            f"An adaptation takes {min(costs):.0f} to {max(costs):.0f} minutes of processor time. "
+            "Scores of twins and repeatability are means over the seeds."
+        )
 
 
 def _before_and_after(runs: list[Results], name: str) -> str:

@@ -74,10 +74,14 @@ class TwinsRecord(Settings):
     """Recipe that the fit began with: preset or file."""
     base_toml: str
     """Text of that recipe."""
+    base_chosen: bool = False
+    """Whether it was chosen among the built-in recipes, not named by the user."""
     seed: int
     """Seed of fit and twins."""
     count: PositiveInt
     """Number of twins."""
+    rounds: PositiveInt = 2
+    """Number of times that sizes and numbers were matched."""
     dark_particles: bool
     """Whether particles are darker than the substrate."""
     model_sha256: str

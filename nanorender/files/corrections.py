@@ -281,7 +281,9 @@ def _restored(
     """List the particles that were removed by hand earlier, and that older outlines bring back."""
     segmented = 0 if record is None else len(record.confidence)
     named = {one.number for one in particles if one.number is not None}
-    return sorted(number for number in named - set(before.flat) if number <= segmented)
+    return sorted(
+        number for number in named - set(np.unique(before).tolist()) if number <= segmented
+    )
 
 
 def _describe_restored(restored: Sequence[int]) -> str:

@@ -30,12 +30,11 @@ from nanorender.correction.record import (
 from nanorender.correction.response import match_twin
 from nanorender.errors import InputError
 from nanorender.files.atomic import write_text
+from nanorender.files.imagefile import gray_values, read_pixels
 from nanorender.files.labeled import LabeledImage
-from nanorender.files.micrograph import read_micrograph
 from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.measuring.measure import measure
 from nanorender.recipe import Recipe, read_recipe, recipe_text
-from nanorender.recipes import preset_names
 from nanorender.settings import Settings
 from nanorender.twins.look import (
     TwinRecipe,
@@ -67,6 +66,7 @@ class TwinSettings(Settings):
     checked_views : views that the look is compared on
     seed : seed of all random numbers
     dark_particles : whether particles are darker than the substrate
+    base_chosen : whether the first recipe is one that `choose_base` returned
 
     Examples
     --------
@@ -80,6 +80,7 @@ class TwinSettings(Settings):
     checked_views: int = 26
     seed: int = 0
     dark_particles: bool = False
+    base_chosen: bool = False
 
 
 def choose_base(
@@ -110,7 +111,7 @@ def choose_base(
     _check_folder(folder)
     with suppress(InputError):  # no twins yet, or a damaged record
         record = read_twins_record(folder)
-        if record.base in preset_names() and _is_of_same(record, study, settings):
+        if record.base_chosen and _is_of_same(record, study, settings):
             return record.base
     some = calibrated_micrographs(study.micrographs)
     quick = _calibration_settings(settings)
@@ -237,7 +238,9 @@ def written_twins(folder: Path) -> Iterator[LabeledImage]:
     record = read_twins_record(folder)
     for index in range(record.count):
         file = f"{record.twin_name(index)}.tif"
-        image = read_micrograph(folder / "images" / file).image
+        image, _ = gray_values(
+            folder / "images" / file, read_pixels(folder / "images" / file).array
+        )
         labels, edge_nm = read_labels(folder / "truth" / file)
         yield LabeledImage(image, labels, edge_nm, folder / "images" / file)
 
@@ -322,8 +325,10 @@ def _record(
     return TwinsRecord(
         base=base,
         base_toml=recipe_text(base),
+        base_chosen=settings.base_chosen,
         seed=settings.seed,
         count=settings.count,
+        rounds=settings.rounds,
         dark_particles=settings.dark_particles,
         model_sha256=study.record.model_sha256,
         separation=study.record.separation,
@@ -403,10 +408,12 @@ def _earlier(
 
 def _is_of_same(record: TwinsRecord, study: Study, settings: TwinSettings) -> bool:
     """Return whether twins are those of the label maps of a study, by the same seed."""
-    return (record.seed, record.dark_particles) == (
-        settings.seed,
-        settings.dark_particles,
-    ) and tuple(image.labels_sha256 for image in record.images) == study.labels_sha256
+    made = [(image.labels_sha256, image.pixel_size_nm) for image in record.images]
+    edges_nm = (micrograph.pixel_size_nm for micrograph in study.micrographs)
+    return (
+        (record.seed, record.dark_particles, record.rounds)
+        == (settings.seed, settings.dark_particles, settings.rounds)
+    ) and made == list(zip(study.labels_sha256, edges_nm, strict=True))
 
 
 def _check_folder(folder: Path) -> None:

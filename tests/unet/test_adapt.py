@@ -5,44 +5,39 @@ from nanorender.errors import InputError
 from nanorender.files.checksums import file_sha256
 from nanorender.files.labeled import LabeledImage
 from nanorender.files.micrograph import read_micrograph
+from nanorender.files.segmentation import SegmentationRecord
 from nanorender.files.tiff import write_image
 from nanorender.models import general_model
 from unet import adapt
-from unet.adapt import ADAPTATION, Adaptation, TwinSet, adaptation_settings
+from unet.adapt import ADAPTATION, Adaptation, TwinSet, adaptation_settings, is_better
 from unet.checkpoint import MODEL_NAME, read_model, write_model
 from unet.presets import PRESETS, preset
 from unet.segment import segment_micrograph
 from unet.step import initial_weights
 
 
-def outcome(before, after, repeatability=(0.9, 0.9)):
-    return Adaptation(
-        initial_sha256="0",
-        f1_before=before,
-        f1_after=after,
-        repeatability_before=repeatability[0],
-        repeatability_after=repeatability[1],
-    )
-
-
 @pytest.mark.parametrize(
-    ("before", "after", "repeatability", "kept"),
+    ("after", "repeatability", "better"),
     [
-        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, 0.89), True),
-        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (None, None), True),
-        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, 0.8), False),  # finds other particles again
-        ((0.8, 0.7, 0.9), (0.82, 0.73, 0.91), (0.9, None), False),  # finds hardly any
-        ((0.8, 0.7, 0.9), (0.9, 0.6, 0.91), (0.9, 0.9), False),  # by chance
-        ((0.8, 0.7, 0.9), (0.8, 0.7, 0.9), (0.9, 0.9), False),
-        ((0.8, 0.7, 0.9), (0.7, 0.6, 0.8), (0.9, 0.95), False),
+        ((0.82, 0.73, 0.91, 0.83), (0.9, 0.89), True),
+        ((0.82, 0.73, 0.91, 0.83), (None, None), True),
+        ((0.82, 0.73, 0.91, 0.83), (0.9, 0.8), False),  # finds other particles again
+        ((0.82, 0.73, 0.91, 0.83), (0.9, None), False),  # finds hardly any
+        ((0.9, 0.6, 0.91, 0.81), (0.9, 0.9), False),  # by chance
+        ((0.8, 0.7, 0.9, 0.8), (0.9, 0.9), False),
+        ((0.7, 0.6, 0.8, 0.7), (0.9, 0.95), False),
     ],
 )
-def test_an_adapted_model_is_kept_where_twins_show_that_it_is_better(
-    before, after, repeatability, kept
-):
-    found = outcome(before, after, repeatability)
-    assert found.kept == kept
-    assert str(found).endswith(f"the {'adapted' if kept else 'earlier'} model is kept")
+def test_an_adapted_model_is_better_where_twins_show_it(after, repeatability, better):
+    assert is_better((0.8, 0.7, 0.9, 0.8), after, *repeatability) == better
+
+
+def test_repeatability_is_compared_on_the_same_micrographs(tmp_path, monkeypatch):
+    values = {"before": [0.95, 0.6, None], "after": [0.95, None, 0.9]}
+    monkeypatch.setattr(adapt, "_repeatabilities", lambda path, *_: values[path.name])
+    record = SegmentationRecord.model_construct()
+    paths = (tmp_path / "before", tmp_path / "after")
+    assert adapt._mean_repeatabilities(paths, record, []) == pytest.approx((0.775, 0.475))
 
 
 def test_network_and_targets_are_those_of_the_model():
@@ -86,6 +81,7 @@ def test_the_earlier_model_is_kept_where_training_gains_nothing(initial, adapted
     assert not found.kept  # two steps do not teach a random network anything
     folder = tmp_path / "run"
     assert file_sha256(folder / MODEL_NAME) == file_sha256(initial) == found.initial_sha256
+    assert str(found).endswith("the earlier model is kept")
     written = (folder / ADAPTATION).read_text(encoding="utf-8")
     assert Adaptation.model_validate_json(written) == found
     assert adapted() == found  # again, from the finished training
@@ -95,8 +91,10 @@ def test_a_better_model_keeps_the_confidence_of_the_earlier_one(
     initial, adapted, tmp_path, monkeypatch
 ):
     scores = {initial: (0.5, 0.6)}
-    monkeypatch.setattr(adapt, "_scores", lambda path, *_: scores.get(path, (0.7, 0.75)))
-    assert adapted().kept
+    monkeypatch.setattr(adapt, "_scores", lambda path, *_: scores.get(path, (0.7, 0.82)))
+    found = adapted()
+    assert found.kept
+    assert str(found).endswith("the adapted model is kept")
     card, weights = read_model(tmp_path / "run" / MODEL_NAME)
     before, earlier_weights = read_model(initial)
     assert card.confidence == before.confidence
@@ -128,9 +126,21 @@ def test_twins_unlike_the_micrographs_are_not_learned(adapted, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_was_trained_otherwise_is_not_replaced(initial, adapted, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / MODEL_NAME).write_bytes(initial.read_bytes())
+def test_only_folders_of_an_adaptation_are_written(initial, adapted, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"contains notes\.txt, which 'adapt' has not written"):
+        adapted()
+    (run / "notes.txt").unlink()
+    (run / MODEL_NAME).write_bytes(initial.read_bytes())
     with pytest.raises(InputError, match="was not written by 'adapt'"):
         adapted()
-    assert (tmp_path / "run" / MODEL_NAME).read_bytes() == initial.read_bytes()
+    (run / MODEL_NAME).unlink()
+    adapted()
+    with pytest.raises(InputError, match="is itself to be adapted"):
+        adapted(run / MODEL_NAME)
+    record = (run / ADAPTATION).read_text(encoding="utf-8")
+    (run / ADAPTATION).write_text(record.replace('"model_sha256": "', '"model_sha256": "0'))
+    with pytest.raises(InputError, match="was not written by 'adapt'"):  # by another command
+        adapted()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from shutil import copytree
 from types import SimpleNamespace
 
@@ -199,8 +200,13 @@ def test_the_recipe_of_twins_is_that_which_fits_best_unless_there_are_twins(
     monkeypatch.setattr(twins, "rank_bases", lambda *_, **__: ranked)
     assert choose_base(study, SETTINGS, tmp_path) == "layers"
     write_record(tmp_path, made[1])
+    assert choose_base(study, SETTINGS, tmp_path) == "layers"  # "facets" was named, not chosen
+    write_record(tmp_path, made[1].model_copy(update={"base_chosen": True}))
     assert choose_base(study, SETTINGS, tmp_path) == "facets"
-    assert choose_base(study, SETTINGS.model_copy(update={"seed": 3}), tmp_path) == "layers"
+    for other in ({"seed": 3}, {"rounds": 2}):
+        assert choose_base(study, SETTINGS.model_copy(update=other), tmp_path) == "layers"
+    rescaled = tuple(replace(one, pixel_size_nm=3.1) for one in study.micrographs)
+    assert choose_base(study._replace(micrographs=rescaled), SETTINGS, tmp_path) == "layers"
 
 
 def test_no_recipe_is_chosen_for_a_few_particles(study, tmp_path):
