@@ -236,8 +236,9 @@ PRESETS = {
             "keep_every": 1,
         }
     ),
-    # Two minutes of two cores. On twins of five TiO2 micrographs, 200 steps with a peak of 4e-4
-    # changed nothing.
+    # Two minutes of two cores. With 200 steps on images of the recipe tio2, the object F1 on five
+    # TiO2 micrographs went from 0.817 to 0.808 at a peak of 4e-4, and to 0.828 at 1e-3; with 800
+    # steps at 1e-3, to 0.850.
     "adapt": GENERAL.model_copy(
         update={
             "patch_px": 224,
