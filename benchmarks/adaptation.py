@@ -22,7 +22,9 @@ from nanorender.models import general_model
 from nanorender.scoring.scores import score_labels
 from unet.adapt import ADAPTATION, Adaptation
 from unet.checkpoint import MODEL_NAME
+from unet.devices import divide_cpu
 from unet.predict import load_model
+from unet.presets import PRESETS
 from unet.segment import segment_image
 
 RECIPES = {"tio2_sem": "tio2", "sio2_jeol": "layers", "powder_spheres_sem": "powder"}
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    divide_cpu(PRESETS["adapt"].batch)  # as the command does, before anything is computed
     rows = []
     for each in SETS:
         if each.folder not in RECIPES or not (options.micrographs / each.folder).is_dir():

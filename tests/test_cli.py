@@ -14,9 +14,13 @@ import tifffile
 
 import cli
 from nanorender import __version__
+from nanorender.files.checksums import file_sha256
+from nanorender.files.segmentation import read_record
 from nanorender.files.tiff import read_labels, write_image, write_labels
+from nanorender.models import general_model
 from nanorender.recipe import read_recipe
 from nanorender.rendering import render
+from unet.adapt import OUTPUTS
 from unet.presets import PRESETS
 
 TRAINING = """
@@ -170,53 +174,64 @@ def test_segmentation_on_a_cluster_equals_local_segmentation(study, folder, tmp_
         assert there.read_bytes() == here.read_bytes()
 
 
-def test_a_refused_correction_keeps_the_report(tmp_path):
+@pytest.fixture
+def square(tmp_path) -> Path:
+    """A folder with a micrograph of one particle."""
     image = np.full((96, 96), 40, np.uint8)
     image[30:60, 30:60] = 180
     (tmp_path / "images").mkdir()
     write_image(tmp_path / "images" / "square.tif", image, 7.0)
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize(
+    ("option", "refusal"),
+    [("--twins", "sizes are not corrected"), ("--adapt", "the model is not adapted")],
+)
+def test_a_refusal_keeps_the_report(square, tmp_path, option, refusal):
     out = tmp_path / "study"
-    done = nanorender("run", tmp_path / "images", "--twins", "tio2", "-o", out)
+    done = nanorender("run", square, option, "tio2", "-o", out)
     assert done.returncode == 2
-    assert "the report is written, but sizes are not corrected: twins need at least 20 " in (
-        done.stderr
-    )
+    assert f"the report is written, but {refusal}: twins need at least 20 " in done.stderr
     assert "Corrected sizes" not in (out / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_model_that_cannot_be_adapted_is_used_as_it_is(tmp_path):
-    image = np.full((96, 96), 40, np.uint8)
-    image[30:60, 30:60] = 180
-    (tmp_path / "images").mkdir()
-    write_image(tmp_path / "images" / "square.tif", image, 7.0)
-    out = tmp_path / "study"
-    done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "-o", out)
-    assert done.returncode == 2
-    assert "the report is written, but the model is not adapted: twins need at least 20" in (
-        done.stderr
-    )
-    assert (out / "report" / "index.html").is_file()
-    done = nanorender("run", tmp_path / "images", "--adapt", "tio2", "--recipe", "tio2", "-o", out)
-    assert (done.returncode, "exclude each other" in done.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--adapt", "tio2", "--recipe", "tio2"), "exclude each other"),
+        (("--adapt", "tio3"), "tio3"),
+        (("--twins", "tio3"), "tio3"),
+    ],
+)
+def test_wrong_recipes_are_refused_before_any_work(square, tmp_path, options, line):
+    done = nanorender("run", square, *options, "-o", tmp_path / "study")
+    assert (done.returncode, line in done.stderr) == (2, True)
+    assert not (tmp_path / "study").exists()
 
 
-def test_the_general_model_is_adapted_to_micrographs(tmp_path, monkeypatch, capsys):
+def test_a_study_by_an_adapted_model(tmp_path, monkeypatch, capsys):
     quick = {"steps_per_epoch": 2, "patch_px": 64, "batch": 2}
     monkeypatch.setitem(PRESETS, "adapt", PRESETS["adapt"].model_copy(update=quick))
+    monkeypatch.setattr("unet.adapt.is_better", lambda *_: True)
     recipe = read_recipe("facets").at_scale(3.0, 256)
     (tmp_path / "images").mkdir()
     for index in range(2):
         sample = render(recipe, 5, index)
         write_image(tmp_path / "images" / f"{index}.tif", sample.image, sample.pixel_size_nm)
-    run = tmp_path / "run"
-    cli.adapt(tmp_path / "images", run, "facets")
+    out = tmp_path / "study"
+    cli.run(tmp_path / "images", out, adapt_recipe="facets", min_confidence=0.5)
     printed = capsys.readouterr().out
-    assert re.search(r"F1 of 12 twins 0\.\d+ before, 0\.\d+ adapted; .* model is kept", printed)
-    assert {"model.safetensors", "adaptation.json", "labels", "twins", "training"} <= {
-        path.name for path in run.iterdir()
-    }
-    cli.segment(tmp_path / "images", tmp_path / "labels", run)
-    assert read_labels(tmp_path / "labels" / "0.tif")[0].max() > 5
+    assert re.search(
+        r"F1 of 12 twins 0\.\d+ before, 0\.\d+ adapted; .* the adapted model is kept", printed
+    )
+    adapted = out / "adapted"
+    assert {path.name for path in adapted.iterdir()} == OUTPUTS
+    before, after = (read_record(folder / "labels" / "0.tif") for folder in (adapted, out))
+    assert before.min_confidence == after.min_confidence == 0.5
+    assert before.model_sha256 == file_sha256(general_model())
+    assert after.model_sha256 == file_sha256(adapted / "model.safetensors")
+    assert (out / "report" / "index.html").is_file()
 
 
 @pytest.mark.slow

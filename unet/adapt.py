@@ -1,8 +1,8 @@
 """Adaptation of a model to a study: trained further on twins of its micrographs, kept if better.
 
 Twins are synthetic images like the micrographs, with exact labels. Whether the adapted model is
-better is decided on other twins, since the micrographs have no truth; on these, it must not be less
-repeatable.
+better is decided on other twins, since the micrographs have no truth; on the micrographs, it must
+not be far less repeatable.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ TRAINING = "training"
 """Name of the folder of its training, inside of it."""
 
 LARGEST_CHANCE = 0.05
-"""Probability of the gain on twins of a model that is no better."""
+"""Probability that a model which is no better on twins is kept."""
 
 LARGEST_LOSS_OF_REPEATABILITY = 0.05
 """Decrease of the mean repeatability from which an adapted model is not kept."""
@@ -52,8 +52,8 @@ OUTPUTS = {MODEL_NAME, ADAPTATION, TRAINING, "labels", "twins", RECORD_NAME}
 MOST_UNLIKE = 2.0
 """Difference of twins from the micrographs, in noise floors, above which nothing is learned.
 
-On beds of silica spheres (SEM), twins at 2.4 noise floors found more particles in other twins, but
-the object F1 on the micrographs fell from 0.92 to 0.91.
+With twins of beds of silica spheres (SEM) at 2.4 noise floors, the scores of other twins rose, but
+the object F1 on the micrographs fell.
 """
 
 LEARNED_TWINS, CHECKED_TWINS = 48, 12
@@ -247,6 +247,8 @@ def adapt(
         repeatability_after=repeated_after,
         model_sha256=hashlib.sha256(kept).hexdigest(),
     )
+    # Interrupted here, the folder holds no model rather than one of another record
+    (folder / MODEL_NAME).unlink(missing_ok=True)
     write_text(folder / ADAPTATION, outcome.model_dump_json(indent=2) + "\n")
     write_bytes(folder / MODEL_NAME, kept)
     return outcome

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import cli
 from nanorender.commands.analysis import app
 from nanorender.errors import InputError
 from nanorender.files.tiff import read_labels, write_labels
@@ -94,3 +95,10 @@ def test_masks_are_reported_and_scored_on_request(folders):
     assert len(pd.read_csv(folders / "report" / "particles.csv")) == 4
     told = invoke("evaluate", folders / "masks", folders / "truth", "--binary", "--json")
     assert json.loads(told)["objects"]["0.50"]["mean"]["recall"] == pytest.approx(1.0)
+
+
+def test_images_that_are_not_read_are_noted(folders, capsys):
+    (folders / "labels" / "overview.png").write_bytes(b"")
+    cli.measure(folders / "labels", folders / "particles.csv", workers=1)
+    noted = "note: images left out, since label maps are TIFF files (*.tif): 1 (overview.png)"
+    assert noted in capsys.readouterr().err

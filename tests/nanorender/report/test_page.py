@@ -213,3 +213,22 @@ def test_scale_bars_have_round_lengths_and_fit(width_px, pixel_size_nm):
     assert length_nm == pytest.approx(bar.length_px * pixel_size_nm)
     assert width_px / 12 < bar.length_px <= width_px / 4
     assert f"{length_nm:e}"[0] in "125"
+
+
+def test_the_scale_bar_of_a_picture_leaves_a_printed_one_visible():
+    image = np.random.default_rng(0).integers(60, 200, (240, 320)).astype(np.uint8)
+    labels = np.zeros(image.shape, np.int32)
+    left, top, width, height = picture(image, labels, 2.0).bar_box
+    assert (left, top + height) == (5, 235)
+    image[220:226, 10:60] = 255
+    left, top, width, height = picture(image, labels, 2.0).bar_box
+    assert (left + width, top + height) == (315, 235)
+    image[220:226, 260:310] = 0
+    assert picture(image, labels, 2.0).bar_box[:2] == (5, 5)
+
+
+def test_intervals_of_few_particles_are_called_too_narrow():
+    many = squares()
+    assert "are too narrow" not in key_figures(many)[0]
+    few = replace(many, table=many.table.head(5))
+    assert "Intervals of fewer than 20 particles are too narrow" in key_figures(few)[0]

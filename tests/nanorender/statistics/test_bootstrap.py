@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from nanorender.statistics import bootstrap
 from nanorender.statistics.bootstrap import (
+    FEW_PARTICLES,
     STATISTICS,
     Resampling,
     SizeSample,
@@ -110,3 +112,22 @@ def test_resamples_without_a_denominator_are_left_out():
     ratios = resampled_ratios(np.array([0.0, 0.0, 1.0]), wholes, draws, np.random.default_rng(0))
     assert 0 < len(ratios) < 200
     assert (ratios == 0.25).all()
+
+
+def coverage(name, truth, count, samples=200):
+    """Share of samples of log-normal sizes whose 95 % interval contains the truth."""
+    rng, resampling = np.random.default_rng(0), Resampling("particles", 300, 0.95)
+    hits = 0
+    for _ in range(samples):
+        sizes = np.exp(0.3 * rng.standard_normal(count))
+        sample = SizeSample(sizes, np.ones(count), np.zeros(count, int), 1)
+        found = bootstrap_statistics(sample, resampling, rng)[name]
+        hits += found.low <= truth <= found.high
+    return hits / samples
+
+
+def test_intervals_of_few_particles_are_too_narrow():
+    tenth = np.exp(0.3 * norm.ppf(0.1))
+    assert coverage("d10", tenth, FEW_PARTICLES // 2) < 0.75
+    assert coverage("d10", tenth, 2 * FEW_PARTICLES) > 0.9
+    assert coverage("d50", 1.0, FEW_PARTICLES) > 0.88
