@@ -459,9 +459,10 @@ def _doubts(
     record: SegmentationRecord,
 ) -> tuple[int, ...]:
     """Return what makes a label map doubtful."""
-    table = measure(found.labels, None, image, confidence=found.confidence)
-    result = image_result(record.image.stem, image, found.labels, None, "", table)
-    return tuple(raised_doubts(replace(result, record=record)))
+    edge_nm, name = record.pixel_size_nm, record.image.stem
+    table = measure(found.labels, edge_nm, image, confidence=found.confidence)
+    result = image_result(name, image, found.labels, edge_nm, "", table, record=record)
+    return tuple(raised_doubts(result))
 
 
 def _is_done(path: Path, record: SegmentationRecord, keep_probability: bool) -> bool:

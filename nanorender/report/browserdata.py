@@ -4,13 +4,12 @@ import json
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from nanorender.files.particlechoice import FORMAT
 from nanorender.report.excerpt import MAX_PARTICLES
 from nanorender.report.figures import comparable_true_sizes, size_classes
-from nanorender.scoring.results import ImageResult
+from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.nanoscale import DECISIVE_SHARE, LIMIT_NM
 from nanorender.statistics.sampling import FieldOfView, frame_weights
 from nanorender.statistics.summary import SHARE_QUANTITIES, Summary
@@ -38,7 +37,7 @@ def browser_data(
     settings, unit = summary.settings, summary.unit
     is_complete = has_all_particles(results)
     included = range(len(results)) if is_complete else sorted(pictured)
-    tables = [results[index].table for index in included]
+    table = particle_table([results[index] for index in included])
     shares = SHARE_QUANTITIES if unit == "nm" else ()
     data = {
         "format": FORMAT,
@@ -64,10 +63,12 @@ def browser_data(
             for index, result in enumerate(results)
         ],
         "particles": {
-            "image": np.repeat(included, [len(table) for table in tables]).tolist(),
-            "label": _column(tables, "label"),
-            "size": _column(tables, f"{settings.quantity}_{unit}"),
-            "area": _column(tables, f"area_{unit}2"),
+            "image": np.repeat(
+                included, [results[index].n_particles for index in included]
+            ).tolist(),
+            "label": table["label"].tolist(),
+            "size": table[f"{settings.quantity}_{unit}"].tolist(),
+            "area": table[f"area_{unit}2"].tolist(),
             "weight": [
                 float(weight)
                 for result in (results[index] for index in included)
@@ -75,11 +76,11 @@ def browser_data(
             ],
             # By volume, the size statistics have another weight than counts and shares.
             "volume": (
-                [edge**3 for edge in _column(tables, f"equivalent_diameter_{unit}")]
+                [edge**3 for edge in table[f"equivalent_diameter_{unit}"].tolist()]
                 if settings.weighting == "volume"
                 else None
             ),
-            "shares": {name: _column(tables, f"{name}_{unit}") for name in shares},
+            "shares": {name: table[f"{name}_{unit}"].tolist() for name in shares},
         },
         "struckOut": [
             sorted(result.struck_out) if index in included else []
@@ -101,15 +102,10 @@ def has_all_particles(results: Sequence[ImageResult]) -> bool:
     -------
     whether there are at most `MAX_PARTICLES`
     """
-    return sum(len(result.table) for result in results) <= MAX_PARTICLES
+    return sum(result.n_particles for result in results) <= MAX_PARTICLES
 
 
 def _field(result: ImageResult) -> FieldOfView:
     """Field of view of an image."""
     height, width = result.shape
     return FieldOfView(result.name, width, height, result.pixel_size_nm)
-
-
-def _column(tables: Sequence[pd.DataFrame], name: str) -> list:
-    """Values of a column in all tables."""
-    return [value for table in tables for value in table[name].tolist()]

@@ -242,7 +242,7 @@ def render_page(
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_pictured=len(table),
-        n_particles=sum(len(result.table) for result in results),
+        n_particles=sum(result.n_particles for result in results),
         image_index={results[index].name: index for index in pictures},
         struck_out={results[index].name: results[index].struck_out for index in pictures},
         definitions=column_descriptions(results[0].pixel_size_nm),

@@ -170,7 +170,7 @@ def _record(
         _json_value(
             {
                 "name": result.name,
-                "particles": len(result.table),
+                "particles": result.n_particles,
                 "edited": result.edited,
                 "struck_out": sorted(result.struck_out),
                 "corrections": result.corrections

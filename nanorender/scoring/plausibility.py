@@ -139,13 +139,13 @@ def _is_unlike_threshold(result: ImageResult) -> bool:
 
 def _is_not_repeatable(result: ImageResult) -> bool:
     """Whether other particles are found where the image is turned and magnified."""
-    repeatability = None if result.record is None else result.record.repeatability
+    repeatability = result.quality.repeatability
     return repeatability is not None and repeatability < _REPEATABLE
 
 
 def _is_of_other_sizes(result: ImageResult) -> bool:
     """Whether many particles are smaller or larger than those that the network learned."""
-    trained = None if result.record is None else result.record.trained_diameters_px
+    trained = result.quality.trained_diameters_px
     table, edge_nm = result.kept_table, result.pixel_size_nm
     if trained is None or table.empty:
         return False
@@ -157,22 +157,20 @@ def _is_of_other_sizes(result: ImageResult) -> bool:
 
 def _is_of_unsettled_training(result: ImageResult) -> bool:
     """Whether the epoch of the network and its neighbors find other particles."""
-    agreement = None if result.record is None else result.record.epoch_agreement
+    agreement = result.quality.epoch_agreement
     return agreement is not None and agreement < _SETTLED
 
 
 def _is_of_unfitted_recipe(result: ImageResult) -> bool:
     """Whether the recipe of the training was fitted badly to micrographs."""
-    loss = None if result.record is None else result.record.relative_loss
+    loss = result.quality.relative_loss
     return loss is not None and loss > LARGEST_RELATIVE_LOSS
 
 
 def _contradicts_scale_bar(result: ImageResult) -> bool:
     """Whether header or user gave another pixel size than the scale bar."""
-    record = result.record
-    if record is None or record.scale_bar_pixel_size_nm is None or record.pixel_size_nm is None:
-        return False
-    return abs(record.pixel_size_nm / record.scale_bar_pixel_size_nm - 1) > _SAME_SCALE
+    used, shown = result.pixel_size_nm, result.quality.scale_bar_pixel_size_nm
+    return used is not None and shown is not None and abs(used / shown - 1) > _SAME_SCALE
 
 
 def _has_pieces(result: ImageResult) -> bool:
@@ -263,17 +261,18 @@ def _unlike_images(results: Sequence[ImageResult]) -> str | None:
     Whether chance explains it is tested after Kruskal and Wallis, J. Am. Statistical Association 47
     (1952) 583.
     """
-    columns = [
-        each.kept_table[f"equivalent_diameter_{'px' if each.pixel_size_nm is None else 'nm'}"]
-        for each in results
+    units = ["px" if each.pixel_size_nm is None else "nm" for each in results]
+    sizes = [
+        each.kept_table[f"equivalent_diameter_{unit}"].to_numpy(float)
+        for each, unit in zip(results, units, strict=True)
     ]
-    counted = [k for k, column in enumerate(columns) if len(column) >= _LEAST_PARTICLES]
-    medians = [float(np.median(columns[k].to_numpy(float))) for k in counted]
-    if len({columns[k].name for k in counted}) != 1 or max(medians) <= _ALIKE * min(medians):
+    counted = [k for k, of_image in enumerate(sizes) if len(of_image) >= _LEAST_PARTICLES]
+    medians = [float(np.median(sizes[k])) for k in counted]
+    if len({units[k] for k in counted}) != 1 or max(medians) <= _ALIKE * min(medians):
         return None
-    if kruskal(*(columns[k].to_numpy(float) for k in counted)).pvalue > _BY_CHANCE:
+    if kruskal(*(sizes[k] for k in counted)).pvalue > _BY_CHANCE:
         return None  # wide distributions and few particles have such medians, too
-    unit = str(columns[counted[0]].name).rpartition("_")[2]
+    unit = units[counted[0]]
     small, large = counted[int(np.argmin(medians))], counted[int(np.argmax(medians))]
     return (
         f"The median diameters of the images are from {min(medians):.3g} {unit} "

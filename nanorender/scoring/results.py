@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from nanorender.measuring.pieces import particles_in_pieces
 from nanorender.scoring.scores import LabelScores, score_labels
 from nanorender.scoring.thresholding import ThresholdAgreement, agreement_with_threshold
 
+_JOINED = 500  # images whose tables are joined to one
+
 
 class ImagePixels(NamedTuple):
     """Pixels of a micrograph and of its label map.
@@ -42,7 +44,57 @@ class ImagePixels(NamedTuple):
     labels: Integer[np.ndarray, "h w"]
 
 
-@dataclass(frozen=True, eq=False)
+class TableRows(NamedTuple):
+    """Rows of a table that one image has in common with others.
+
+    A table of its own takes 5 kB more, however few particles an image has.
+
+    Attributes
+    ----------
+    table : one row per particle
+    first : first row of the image
+    stop : row after its last
+    """
+
+    table: pd.DataFrame
+    first: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        """Number of rows."""
+        return self.stop - self.first
+
+    def select(self) -> pd.DataFrame:
+        """Select the rows.
+
+        Returns
+        -------
+        table of them alone
+        """
+        return self.table.iloc[self.first : self.stop].reset_index(drop=True)
+
+
+class SegmentationQuality(NamedTuple):
+    """What the record of a label map says about how well the network knew the image.
+
+    Attributes
+    ----------
+    repeatability, trained_diameters_px, epoch_agreement, relative_loss, scale_bar_pixel_size_nm :
+        see `SegmentationRecord`; None where it is not known
+    """
+
+    repeatability: float | None = None
+    trained_diameters_px: tuple[float, float] | None = None
+    epoch_agreement: float | None = None
+    relative_loss: float | None = None
+    scale_bar_pixel_size_nm: float | None = None
+
+
+UNKNOWN_QUALITY = SegmentationQuality()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ImageResult:
     """What was found in a micrograph, without its pixels, which are read again to be drawn.
 
@@ -54,7 +106,7 @@ class ImageResult:
     shape : height and width in pixels
     pixel_size_nm : edge of a pixel; None where it is unknown
     pixel_size_source : origin of the pixel size, for the reader
-    table : one row per particle, as `measure` returns it
+    rows : of the particle table
     read_pixels : reads the micrograph and its label map
     labels_sha256 : hash of the label map, see `hash_labels`
     coverage : share of the image covered by particles that are not struck out
@@ -70,15 +122,14 @@ class ImageResult:
     struck_out : labels of particles that were struck out by hand
     acquisition : conditions of the micrograph, where its header has them
     corrections : what was changed, None if it is not known
-    record : how the label map was made, None if it has no record or was edited; its confidences
-        are left out
+    quality : what is known of how well the network knew the image; nothing if the map was edited
     """
 
     name: str
     shape: tuple[int, int]
     pixel_size_nm: float | None
     pixel_size_source: str
-    table: pd.DataFrame
+    rows: TableRows
     read_pixels: Callable[[], ImagePixels]
     labels_sha256: str
     coverage: float
@@ -92,14 +143,25 @@ class ImageResult:
     struck_out: frozenset[int] = frozenset()
     acquisition: Acquisition = NO_ACQUISITION
     corrections: HandCorrections | None = None
-    record: SegmentationRecord | None = None
+    quality: SegmentationQuality = UNKNOWN_QUALITY
 
-    @cached_property
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per particle, as `measure` returns it."""
+        return self.rows.select()
+
+    @property
+    def n_particles(self) -> int:
+        """Number of particles, including those that are struck out."""
+        return self.rows.length
+
+    @property
     def kept_table(self) -> pd.DataFrame:
         """Rows of the particles that are not struck out."""
+        table = self.table
         if not self.struck_out:
-            return self.table
-        return self.table.loc[~self.table["label"].isin(list(self.struck_out))]
+            return table
+        return table.loc[~table["label"].isin(list(self.struck_out))]
 
 
 def image_result(
@@ -111,6 +173,7 @@ def image_result(
     table: pd.DataFrame,
     truth: Integer[np.ndarray, "h w"] | None = None,
     struck_out: frozenset[int] = frozenset(),
+    record: SegmentationRecord | None = None,
 ) -> ImageResult:
     """Collect what was found in a micrograph whose pixels are in memory, where they stay.
 
@@ -124,6 +187,7 @@ def image_result(
     table : one row per particle, as `measure` returns it
     truth : (h, w) true label map; None where it is unknown
     struck_out : labels of particles that were struck out by hand
+    record : how the label map was made; None if that is unknown, or the map was edited
 
     Returns
     -------
@@ -146,7 +210,7 @@ def image_result(
     true_table = None
     if truth is not None and scores is not None:
         counted = np.isin(truth, scores.matching.counted_truth)
-        true_table = _compact(measure(np.where(counted, truth, 0), pixel_size_nm))
+        true_table = measure(np.where(counted, truth, 0), pixel_size_nm)
     pixels = ImagePixels(image, labels)
     height, width = labels.shape
     return ImageResult(
@@ -154,7 +218,7 @@ def image_result(
         shape=(height, width),
         pixel_size_nm=pixel_size_nm,
         pixel_size_source=pixel_size_source,
-        table=_compact(table),
+        rows=TableRows(table, 0, len(table)),
         read_pixels=lambda: pixels,
         labels_sha256=hash_labels(labels),
         coverage=float((kept > 0).mean()),
@@ -164,24 +228,13 @@ def image_result(
         scores=scores,
         true_table=true_table,
         struck_out=struck_out,
+        quality=UNKNOWN_QUALITY if record is None else _quality(record),
     )
 
 
-def _compact(table: pd.DataFrame) -> pd.DataFrame:
-    """Copy a table into as little memory as pandas needs, since there is one for each image.
-
-    A copy has one block for each type. Indices of its own keep no track of earlier views, and the
-    names of the columns are common to all tables: 5 in place of 20 kB for 16 particles.
-    """
-    compact = table.copy()
-    compact.index = pd.RangeIndex(len(table))
-    compact.columns = _column_index(tuple(table.columns))
-    return compact
-
-
-@lru_cache(maxsize=16)
-def _column_index(names: tuple[str, ...]) -> pd.Index:
-    return pd.Index(names)
+def _quality(record: SegmentationRecord) -> SegmentationQuality:
+    """Extract what the record of a label map says about its quality."""
+    return SegmentationQuality(*(getattr(record, name) for name in SegmentationQuality._fields))
 
 
 def read_results(
@@ -234,6 +287,7 @@ def read_results(
             table,
             None if truth is None else find_truth(micrograph, truth),
             struck_out,
+            record,
         )
         result = replace(
             result,
@@ -242,11 +296,29 @@ def read_results(
             edited=edited,
             acquisition=micrograph.acquisition,
             corrections=corrections,
-            record=record and record.model_copy(update={"confidence": ()}),  # in the table
         )
         results.append(result)
+        if len(results) % _JOINED == 0 or len(results) == len(paths):
+            apart = len(results) % _JOINED or _JOINED
+            results[-apart:] = _joined(results[-apart:])
     on_progress(len(results), len(paths))
     return results
+
+
+def _joined(results: Sequence[ImageResult]) -> list[ImageResult]:
+    """Join the tables of images, one for those with the same columns."""
+    joined = list(results)
+    columns = pd.Series([tuple(result.rows.table.columns) for result in results])
+    for places in columns.groupby(columns).indices.values():
+        alike = [results[place] for place in places]
+        filled = [result.table for result in alike if result.n_particles]
+        table = pd.concat(filled, ignore_index=True) if filled else alike[0].table
+        lengths = [result.n_particles for result in alike]
+        stops = np.cumsum(lengths).tolist()
+        for place, length, stop in zip(places, lengths, stops, strict=True):
+            rows = TableRows(table, stop - length, stop)
+            joined[place] = replace(results[place], rows=rows)
+    return joined
 
 
 def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: str) -> ImagePixels:
@@ -271,10 +343,17 @@ def particle_table(results: Sequence[ImageResult]) -> pd.DataFrame:
     -------
     table : one row per particle, the name of its image first
     """
-    filled = [result.table for result in results if len(result.table)]
-    joined = pd.concat(filled, ignore_index=True) if filled else results[0].table.copy()
+    # Join a few long parts in place of many short ones, which pandas needs much memory for.
+    parts: list[TableRows] = []
+    for rows in (result.rows for result in results if result.n_particles):
+        if parts and parts[-1].table is rows.table and parts[-1].stop == rows.first:
+            parts[-1] = parts[-1]._replace(stop=rows.stop)
+        else:
+            parts.append(rows)
+    filled = [part.select() for part in parts]
+    joined = pd.concat(filled, ignore_index=True) if filled else results[0].table
     names = np.array([result.name for result in results], object)
-    joined.insert(0, "image", np.repeat(names, [len(result.table) for result in results]))
+    joined.insert(0, "image", np.repeat(names, [result.n_particles for result in results]))
     return joined
 
 

@@ -66,6 +66,21 @@ def test_memory_holds_few_images_whatever_their_number(labels):
     assert max(watch.counts) <= 3
 
 
+def test_images_share_tables_and_each_has_its_own_rows(labels, monkeypatch):
+    write_labels(labels / "im 03.tif", np.zeros((60, 90), np.int32), 2.0)
+    for name in ("im 05.tif", "im 06.tif", "im 11.tif"):
+        path = labels / name
+        write_labels(path, read_segmented(path).labels, None)
+    monkeypatch.setattr("nanorender.scoring.results._JOINED", 5)
+    results = read_results(labels)
+    for result in results:
+        image, values = result.read_pixels()
+        expected = measure(values, result.pixel_size_nm, image)
+        pd.testing.assert_frame_equal(result.table, expected, check_dtype=False)
+    tables = [id(result.rows.table) for result in results]
+    assert len(set(tables)) == 5  # three blocks of images, two of them with both units
+
+
 def test_a_label_map_that_changes_between_measuring_and_drawing_is_refused(labels):
     results = read_results(labels)
     changed = labels / "im 07.tif"

@@ -15,7 +15,7 @@ from nanorender.report.bar import scale_bar
 from nanorender.report.browserdata import browser_data
 from nanorender.report.page import Provenance, inline_svg, render_page, unsure_labels
 from nanorender.report.picture import LARGEST_PX, picture
-from nanorender.scoring.results import image_result
+from nanorender.scoring.results import TableRows, image_result
 from nanorender.statistics.bootstrap import STATISTICS
 from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.groups import Group
@@ -36,6 +36,10 @@ def squares(pixel_size_nm=2.0):
 
 
 SQUARES = Provenance("Squares", "", {})
+
+
+def rows_of(table):
+    return TableRows(table, 0, len(table))
 
 
 def pictures_of(result):
@@ -153,7 +157,7 @@ def test_outlines_of_uncertain_particles_are_dashed_and_counted():
     confidence[[3, 7]] = 0.6
     image, labels = result.read_pixels()
     table = measure(labels, 2.0, image, confidence=confidence)
-    result = replace(result, table=table)
+    result = replace(result, rows=rows_of(table))
     provenance = Provenance("Squares", "", {"min_confidence": 0.4})
     page, _, figures = key_figures(replace(result, edited=True), provenance=provenance)
     assert "squares (label map edited)" in page
@@ -168,7 +172,7 @@ def test_struck_out_particles_are_marked_in_the_picture_and_in_the_table():
     result = squares()
     struck = frozenset({3, 8})
     table = mark_struck_out(result.table, struck)
-    page, summary, figures = key_figures(replace(result, table=table, struck_out=struck))
+    page, summary, figures = key_figures(replace(result, rows=rows_of(table), struck_out=struck))
     assert summary.particles == 19
     assert figures["Struck out by hand"][0] == "2"
     assert "2 struck out by hand" in page
@@ -230,5 +234,5 @@ def test_the_scale_bar_of_a_picture_leaves_a_printed_one_visible():
 def test_intervals_of_few_particles_are_called_too_narrow():
     many = squares()
     assert "are too narrow" not in key_figures(many)[0]
-    few = replace(many, table=many.table.head(5))
+    few = replace(many, rows=rows_of(many.table.head(5)))
     assert "Intervals of fewer than 20 particles are too narrow" in key_figures(few)[0]

@@ -1,36 +1,24 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nanorender.files.segmentation import SegmentationRecord
 from nanorender.measuring.measure import measure
 from nanorender.randomization import read_recipe_source
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
 from nanorender.rendering import render
 from nanorender.scoring.plausibility import doubts
-from nanorender.scoring.results import image_result
+from nanorender.scoring.results import SegmentationQuality, image_result
 from nanorender.scoring.thresholding import agreement_with_threshold
 
 GENUINE = [(name, index) for name in preset_names() for index in range(3)]
 
 
-def result(image, labels, confidence=None, name="image", **found):
-    table = measure(labels, None, image, confidence=confidence)
-    record = SegmentationRecord(
-        image=Path("image.tif"),
-        image_sha256="",
-        crop=(0, *image.shape[:1], 0, *image.shape[1:]),
-        pixel_size_source="unknown",
-        model_sha256="",
-        training_pixel_sizes_nm=None,
-        separation={},
-        version="",
-        **found,
-    )
-    return replace(image_result(name, image, labels, None, "", table), record=record)
+def result(image, labels, confidence=None, name="image", edge_nm=None, **quality):
+    table = measure(labels, edge_nm, image, confidence=confidence)
+    found = image_result(name, image, labels, edge_nm, "", table)
+    return replace(found, quality=SegmentationQuality(**quality))
 
 
 def grid(count=5, edge=10, gap=5):
@@ -57,7 +45,7 @@ def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index
         "trained_diameters_px": (4.0, 400.0),
         "epoch_agreement": 0.85,
         "relative_loss": 2.0,
-        "pixel_size_nm": 2.0,
+        "edge_nm": 2.0,
         "scale_bar_pixel_size_nm": 2.03,
     }
     assert doubts([result(sample.image, sample.labels, confidence, **found)]) == []
@@ -71,7 +59,7 @@ def test_nothing_is_doubted_where_particles_are_outlined_as_they_are(name, index
         ({"trained_diameters_px": (2.0, 8.0)}, "than those that the network learned"),
         ({"epoch_agreement": 0.4}, "consecutive epochs"),
         ({"relative_loss": 4.0}, "badly fitted recipe"),
-        ({"pixel_size_nm": 2.0, "scale_bar_pixel_size_nm": 2.2}, "the scale bar states another"),
+        ({"edge_nm": 2.0, "scale_bar_pixel_size_nm": 2.2}, "the scale bar states another"),
     ],
 )
 def test_what_the_segmentation_knows_of_itself_is_doubted(found, text):
