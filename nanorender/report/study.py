@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nanorender.errors import InputError
 from nanorender.files.segmentation import find_label_maps, read_record
 from nanorender.report.corrected import corrected_section
 from nanorender.report.page import Provenance
@@ -45,8 +46,10 @@ def write_report(
     Raises
     ------
     InputError
-        If the pattern does not match, or the folder holds other files or cannot be written.
+        If the pattern does not match, the pixel size of some images only is known, or the folder
+        holds other files or cannot be written.
     """
+    _check_units(results)
     fields = []
     for result in results:
         height, width = result.shape
@@ -58,6 +61,17 @@ def write_report(
     provenance = Provenance(title, command, parameters)
     corrected = None if twins is None else corrected_section(twins, results, settings)
     return report(folder, results, groups, provenance, on_progress, corrected)
+
+
+def _check_units(results: Sequence[ImageResult]) -> None:
+    """Raise InputError where lengths are in nm in some images and in pixels in others."""
+    unknown = [result.name for result in results if result.pixel_size_nm is None]
+    if unknown and len(unknown) < len(results):
+        raise InputError(
+            f"the pixel size of {len(unknown)} of {len(results)} images is unknown ({unknown[0]}, "
+            "for example), so their sizes have another unit than the others: segment the images "
+            "with --pixel-size-nm, or with --pixels for all sizes in pixels"
+        )
 
 
 def _floor(labels: Path) -> SizeFloor | None:

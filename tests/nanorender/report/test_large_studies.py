@@ -79,6 +79,8 @@ def test_images_share_tables_and_each_has_its_own_rows(labels, monkeypatch):
         pd.testing.assert_frame_equal(result.table, expected, check_dtype=False)
     tables = [id(result.rows.table) for result in results]
     assert len(set(tables)) == 5  # three blocks of images, two of them with both units
+    with pytest.raises(InputError, match=r"of 3 of 12 images is unknown \(im 05, for example\)"):
+        written(labels, results)
 
 
 def test_a_label_map_that_changes_between_measuring_and_drawing_is_refused(labels):
