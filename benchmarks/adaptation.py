@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from general_model import SETS
@@ -27,8 +28,52 @@ from unet.predict import load_model
 from unet.presets import PRESETS
 from unet.segment import segment_image
 
+
+class Case(NamedTuple):
+    """Micrographs of one kind.
+
+    Attributes
+    ----------
+    name : of its folders
+    title : in the table
+    folder : of the micrographs
+    truth : suffix of the annotations
+    recipe : that twins begin with
+    images : names of the micrographs; empty for all of the folder
+    """
+
+    name: str
+    title: str
+    folder: str
+    truth: str
+    recipe: str
+    images: tuple[str, ...] = ()
+
+
 RECIPES = {"tio2_sem": "tio2", "sio2_jeol": "layers", "powder_spheres_sem": "powder"}
-"""Recipe of each set of micrographs that twins begin with."""
+"""Recipe of each set of one sample."""
+
+_GROUPS = (
+    ("dots", "dots, TEM", "gold", "0289bd97e6 1ecd5c901c a3eb38c236 fe9791f122"),
+    ("discs", "discs, TEM", "gold", "173c98ef82 406975041a 6643f01cf4 97e645b56e a45586af89"),
+    ("spheres", "spheres, TEM", "magnetite", "36de69b2c0 404b0836f1 4545280c2b b16f4f83a4"),
+    ("crystals", "crystals, TEM", "nanocrystals", "4822787326 77f09d7ca4 bf57480a38"),
+    ("sheets", "sheets of spheres, SEM", "layers", "a9a628444d b78f5fdc22 c1d32ab54d cd22803960"),
+    ("clusters", "clusters, SEM", "sio2", "6169a602a0 9c29ca7edf ce39bb3c03 f659af19da"),
+)
+"""Similar images of EMPS: name, title, recipe, images."""
+
+CASES = (
+    *(
+        Case(each.folder, each.title, each.folder, each.truth, RECIPES[each.folder])
+        for each in SETS
+        if each.folder in RECIPES
+    ),
+    *(
+        Case(f"emps-{name}", f"EMPS, {title}", "emps", "_m", recipe, tuple(images.split()))
+        for name, title, recipe, images in _GROUPS
+    ),
+)
 
 
 def main() -> None:
@@ -37,25 +82,41 @@ def main() -> None:
     parser.add_argument("--micrographs", type=Path, default=Path("micrographs"))
     parser.add_argument("-o", "--out", type=Path, default=Path("adaptation"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cases", help="names separated by commas, to print their scores alone")
     options = parser.parse_args()
+    asked = options.cases.split(",") if options.cases else ()
     options.out.mkdir(parents=True, exist_ok=True)
     divide_cpu(PRESETS["adapt"].batch)  # as the command does, before anything is computed
     rows = []
-    for each in SETS:
-        if each.folder not in RECIPES or not (options.micrographs / each.folder).is_dir():
+    for case in CASES:
+        if (asked and case.name not in asked) or not (options.micrographs / case.folder).is_dir():
             continue
-        reading = Reading(truth=each.truth, scale_needed=False)
-        images = find_collection(options.micrographs / each.folder, reading)
+        folder = chosen(options.micrographs / case.folder, case, options.out)
+        images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))
         before = object_f1(general_model(), images)
         for seed in range(options.seeds):
-            path = options.out / f"{each.folder}-{seed}.json"
+            path = options.out / f"{case.name}-{seed}.json"
             if not path.is_file():
-                row = adapted(images, RECIPES[each.folder], seed, path.with_suffix(""))
-                row |= {"title": each.title, "f1_before": before}
+                row = adapted(images, case.recipe, seed, path.with_suffix(""))
+                row |= {"title": case.title, "f1_before": before}
                 write_text(path, json.dumps(row))
             rows.append(json.loads(path.read_text(encoding="utf-8")))
             print(rows[-1], flush=True)
-    print(write_results("adaptation", {"rows": rows}))
+    if not asked:
+        print(write_results("adaptation", {"rows": rows}))
+
+
+def chosen(folder: Path, case: Case, out: Path) -> Path:
+    """Return a folder of links to the chosen micrographs and their annotations."""
+    if not case.images:
+        return folder
+    links = out / f"{case.name}-chosen"
+    links.mkdir(exist_ok=True)
+    for path in sorted(folder.iterdir()):
+        is_chosen = path.stem.removesuffix(case.truth) in case.images
+        if is_chosen and not (links / path.name).exists():
+            (links / path.name).symlink_to(path.resolve())
+    return links
 
 
 def adapted(images, recipe: str, seed: int, folder: Path) -> dict:

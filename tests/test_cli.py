@@ -362,7 +362,7 @@ def test_bad_recipes_give_one_clear_line(change, said, tmp_path):
 def test_unknown_preset_lists_the_known_presets(tmp_path):
     done = nanorender("generate", "tio3", "-o", tmp_path / "dataset", "-n", 1)
     assert_one_clear_line(done)
-    assert "ag, facets, layers, powder, sio2, tio2" in done.stderr
+    assert "ag, facets, gold, layers, magnetite, nanocrystals, powder, sio2, tio2" in done.stderr
 
 
 def test_preview_draws_a_contact_sheet(tmp_path):

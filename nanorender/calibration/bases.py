@@ -1,7 +1,6 @@
 """Choice of the recipe that a calibration begins with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,9 @@ from nanorender.calibration.calibrate import (
     CalibrationSettings,
     assumed_pixel_size_nm,
     calibrate,
+    dark_particles,
 )
+from nanorender.calibration.screening import show_dark_particles
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import read_recipe
 from nanorender.recipes import preset_names
@@ -48,13 +49,13 @@ def rank_bases(
     """Fit recipes to micrographs by direct estimates, and compare the losses.
 
     A fit takes from 15 seconds of two cores to two minutes for a bed of small spheres. Recipes of
-    far smaller particles are left out, see `SMALLEST_SCALE`.
+    the other polarity are left out, and those of far smaller particles, see `SMALLEST_SCALE`.
 
     Parameters
     ----------
     micrographs : one to ten images of similar pixel size
     settings : seed and polarity
-    names : names of the recipes to fit; None for all built-in ones
+    names : names of the recipes to choose from; None for all built-in ones
     on_progress : called with the number of recipes fitted, their total and the next one's name
 
     Returns
@@ -66,7 +67,8 @@ def rank_bases(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    names = _of_similar_size(micrographs, preset_names() if names is None else names, settings)
+    names = _of_same_polarity(micrographs, preset_names() if names is None else names, settings)
+    names = _of_similar_size(micrographs, names, settings)
     quick = settings.model_copy(
         update={
             "evaluations": 0,
@@ -83,25 +85,41 @@ def rank_bases(
     return sorted(fitted, key=lambda one: one.loss)
 
 
+def _of_same_polarity(
+    micrographs: Sequence[Micrograph], names: Sequence[str], settings: CalibrationSettings
+) -> list[str]:
+    """Leave out recipes of bright particles for micrographs of dark ones, and vice versa.
+
+    Particles of reflecting materials are dark only where the user says so.
+    """
+    dark = settings.dark_particles or show_dark_particles(micrographs)
+    recipes = {name: read_recipe(name) for name in names}
+    return [
+        name
+        for name, recipe in recipes.items()
+        if dark == (recipe.has_dark_particles if recipe.transmission else settings.dark_particles)
+    ]
+
+
 def _of_similar_size(
     micrographs: Sequence[Micrograph], names: Sequence[str], settings: CalibrationSettings
 ) -> list[str]:
-    """Leave out recipes of far smaller particles; keep that of the largest in any case."""
+    """Leave out recipes of far smaller particles; keep that of the largest in any case.
+
+    Recipes of transmission images are fitted to particles of any size.
+    """
     known_nm = [one.pixel_size_nm for one in micrographs if one.pixel_size_nm is not None]
     if not known_nm:  # recipes are drawn to the scale of the particles
         return list(names)
-    bright = [_inverted(one) for one in micrographs] if settings.dark_particles else micrographs
+    recipes = {name: read_recipe(name) for name in names}
     scale = {
-        name: assumed_pixel_size_nm(bright, read_recipe(name)) / float(np.median(known_nm))
-        for name in names
+        name: assumed_pixel_size_nm(micrographs, recipe, dark_particles(recipe, settings))
+        / float(np.median(known_nm))
+        for name, recipe in recipes.items()
+        if recipe.transmission is None
     }
-    largest = max(scale.values())
-    return [name for name in names if scale[name] >= min(SMALLEST_SCALE, largest)]
-
-
-def _inverted(micrograph: Micrograph) -> Micrograph:
-    image = micrograph.image
-    return replace(micrograph, image=np.iinfo(image.dtype).max - image)
+    least = min(SMALLEST_SCALE, max(scale.values(), default=0.0))
+    return [name for name in names if scale.get(name, 1.0) >= least]
 
 
 def describe_ranking(ranked: Sequence[FittedBase]) -> str:

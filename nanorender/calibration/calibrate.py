@@ -23,7 +23,14 @@ from nanorender.calibration.observation import (
     observe_reference,
     pool_observations,
 )
-from nanorender.calibration.parameters import MATCHED, SEARCHED, with_settings
+from nanorender.calibration.parameters import (
+    ATTENUATION,
+    DENSITY,
+    DIAMETER,
+    MATCHED,
+    SEARCHED,
+    with_settings,
+)
 from nanorender.calibration.response_surface import Observe, search_settings
 from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.calibration.views import (
@@ -68,7 +75,8 @@ class CalibrationSettings(Settings):
     views : least number of synthetic views for a correction, the same for each micrograph's tone
     checked_views : synthetic views for the loss before and after
     seed : seed of the random numbers
-    dark_particles : whether particles are darker than the substrate
+    dark_particles : whether particles are darker than the substrate; that is known of recipes of
+        transmission images
 
     Examples
     --------
@@ -115,7 +123,36 @@ class Calibration:
     notes: tuple[str, ...]
 
 
-def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> float:
+def dark_particles(base: Recipe, settings: CalibrationSettings) -> bool:
+    """Return whether particles are darker than what is around them.
+
+    Parameters
+    ----------
+    base : recipe to start from; one of transmission images decides
+    settings : of the calibration; they decide for other recipes
+
+    Returns
+    -------
+    Polarity.
+
+    Raises
+    ------
+    InputError
+        If the particles of the recipe are bright, and those of the settings dark.
+    """
+    if base.transmission is None:
+        return settings.dark_particles
+    if settings.dark_particles and not base.has_dark_particles:
+        raise InputError(
+            "the recipe is of dark-field images, whose particles are bright; leave out "
+            "--dark-particles, or choose a recipe of bright-field images"
+        )
+    return base.has_dark_particles
+
+
+def assumed_pixel_size_nm(
+    micrographs: Iterable[Micrograph], recipe: Recipe, dark: bool = False
+) -> float:
     """Compute the pixel size that makes a recipe's particles as large as those on micrographs.
 
     For micrographs of unknown pixel size: it only sets the scale of synthetic images; nothing is
@@ -123,8 +160,9 @@ def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> 
 
     Parameters
     ----------
-    micrographs : images with bright particles
+    micrographs : images of particles
     recipe : gives the size of particles in nm
+    dark : whether particles are darker than the substrate
 
     Returns
     -------
@@ -135,7 +173,8 @@ def assumed_pixel_size_nm(micrographs: Iterable[Micrograph], recipe: Recipe) -> 
     InputError
         If no particles stand out from the background.
     """
-    found = [inscribed_discs(one.image.astype(np.float32)).diameters_px for one in micrographs]
+    levels = map(gray_levels, micrographs)
+    found = [inscribed_discs(255 - one if dark else one).diameters_px for one in levels]
     diameters = np.concatenate(found).astype(float)
     if diameters.size < 3:
         raise InputError(
@@ -174,29 +213,27 @@ def calibrate(
     InputError
         If a micrograph is flat, shows no particles, or shows particles of the opposite polarity.
     """
-    if base.transmission is not None:
-        raise InputError(
-            "recipes of transmission images cannot be calibrated; choose a recipe without a "
-            "[transmission] section"
-        )
     if base.particle_count.typical() == 0:
         raise InputError(
             "the recipe has no particles (particle_count = 0), whose sizes could be fitted; choose "
             "another base recipe"
         )
     # Observe the micrographs and adapt the recipe to their scale and tones.
-    dark = settings.dark_particles
+    dark = dark_particles(base, settings)
     refuse_unsuitable(micrographs, dark)
     images = [gray_levels(micrograph) for micrograph in micrographs]
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
-    pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base)]))
+    pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base, dark)]))
     wide_geometry, close_geometry = _geometries(images, pixel_size_nm, dark)
     close_views = real_views(images, close_geometry)
     real = observe_reference(close_views, dark)
     close = Target(real, close_geometry)
     wide = Target(observe_reference(real_views(images, wide_geometry), dark), wide_geometry)
     targets = [wide] if wide_geometry == close_geometry else [wide, close]
-    tones = estimate_tones(images, dark)
+    tones = estimate_tones(images, dark, base.transmission is not None)
+    if base.transmission is not None and sizes_nm:
+        assumed_nm = assumed_pixel_size_nm(micrographs, base, dark)
+        base = _with_larger_particles(base, pixel_size_nm / assumed_nm)
     start = _at_scale(base, pixel_size_nm, dark)
     corrections, first_seed = settings.corrections, 100_000 * settings.seed
     total, steps = 2 * corrections + settings.evaluations, itertools.count(1)
@@ -290,7 +327,19 @@ def _at_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
     """Return the recipe for images with one pixel size and polarity."""
     drawn = base.at_scale(pixel_size_nm, _CLOSE_EDGE_PX)
     drawn = with_settings(drawn, "camera", pixel_size_nm=Constant(value=pixel_size_nm))
+    if base.transmission is not None:  # whose beam decides
+        return drawn
     return with_settings(drawn, "detector", polarity="dark" if dark else "bright")
+
+
+def _with_larger_particles(base: Recipe, factor: float) -> Recipe:
+    """Return a recipe of transmission images with larger particles, as dark and crowded as before.
+
+    Particles are from 2 nm to 1 um in size there, and look alike.
+    """
+    for parameter, power in ((DIAMETER, 1), (ATTENUATION, -1), (DENSITY, -2)):
+        base = parameter.write(base, (parameter.read(base) or 1.0) * factor**power)
+    return base
 
 
 def _candidate_observer(

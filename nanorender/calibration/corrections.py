@@ -233,9 +233,33 @@ def _poisson_ratio(wanted: float, present: float) -> float:
 
 def _correct_levels(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
     """Correct the gray levels of particles and substrate once."""
+    if recipe.transmission is not None:
+        return _correct_transmission(recipe, real, synthetic)
     contrast = real.particle_level / max(synthetic.particle_level, 1.0)
     darker = (real.substrate_level - synthetic.substrate_level) / 255
     return _add(_multiply(recipe, free.ALBEDO, contrast), free.GRAY, darker)
+
+
+def _correct_transmission(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+    """Correct the attenuation of the particles, and the levels beside them, once.
+
+    In bright field, levels count from white, and the logarithm of what particles transmit is in
+    proportion to their attenuation. In dark field, their level is, as long as it is low.
+    """
+    speckle = max(real.substrate_noise, 0.1) / max(synthetic.substrate_noise, 0.1)
+    recipe = _multiply(recipe, free.SPECKLE, speckle, 0.5)
+    if not recipe.has_dark_particles:
+        contrasts = [max(e.particle_level - e.substrate_level, 1.0) for e in (real, synthetic)]
+        beside = max(real.substrate_level, 1.0) / max(synthetic.substrate_level, 1.0)
+        recipe = _multiply(recipe, free.ATTENUATION, contrasts[0] / contrasts[1])
+        return _multiply(recipe, free.FILM, beside)
+    depths = [
+        math.log(max(255 - e.substrate_level, 1.0) / max(255 - e.particle_level, 1.0))
+        for e in (real, synthetic)
+    ]
+    beside = max(255 - real.substrate_level, 1.0) / max(255 - synthetic.substrate_level, 1.0)
+    recipe = _multiply(recipe, free.ATTENUATION, max(depths[0], 0.01) / max(depths[1], 0.01))
+    return _multiply(recipe, free.BEAM, beside)
 
 
 def _correct_shading(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
@@ -280,7 +304,7 @@ def _correct_noise(recipe: Recipe, real: Estimates, synthetic: Estimates, dampin
     gaussian, counts = free.NOISE.read(recipe) or 0.0, free.COUNTS_AT_WHITE.read(recipe) or 0.0
     per_level = 255 / counts if counts > 0 else 0.0
     levels = [synthetic.substrate_level, synthetic.particle_level]
-    if recipe.detector.polarity == "dark":
+    if recipe.has_dark_particles:
         levels = [255 - level for level in levels]
     # Scale the variance at both levels by the ratio of the estimates.
     variances = [

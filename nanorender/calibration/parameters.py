@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanorender.distributions import Constant, Distribution, LogNormal
-from nanorender.imaging.materials import Material, MaterialBase
+from nanorender.imaging.materials import Material, MaterialBase, Transmission
+from nanorender.imaging.materials.transmission import Core
 from nanorender.recipe import Recipe
 from nanorender.scenes.placement import Agglomerates
 from nanorender.scenes.scene import Population
@@ -216,7 +217,10 @@ def _each_material(recipe: Recipe, change: Callable[[Any], dict[str, Any]]) -> R
     return recipe.model_copy(update={"materials": changed})
 
 
-def _albedo(recipe: Recipe) -> float:
+def _albedo(recipe: Recipe) -> float | None:
+    if recipe.transmission is not None:
+        return None
+
     def gray(kind: Population) -> float:
         material = recipe.materials[kind.material]
         assert isinstance(material, MaterialBase)
@@ -226,8 +230,35 @@ def _albedo(recipe: Recipe) -> float:
 
 
 def _with_albedo(recipe: Recipe, value: float) -> Recipe:
-    factor = value / _albedo(recipe)
+    factor = value / (_albedo(recipe) or 1.0)
     return _each_material(recipe, lambda m: {"albedo": min(m.albedo * factor, 1.0)})
+
+
+def _attenuation(recipe: Recipe) -> float | None:
+    """Return the mean attenuation of the populations, per um."""
+    if recipe.transmission is None:
+        return None
+
+    def of_kind(kind: Population) -> float:
+        material = recipe.materials[kind.material]
+        assert isinstance(material, Transmission)
+        return 1000 / material.attenuation_length_nm * kind.brightness.typical()
+
+    return _mean(recipe, of_kind)
+
+
+def _with_attenuation(recipe: Recipe, value: float) -> Recipe:
+    factor = (_attenuation(recipe) or 1.0) / value
+
+    def longer(matter: Transmission | Core) -> dict[str, Any]:
+        length = matter.attenuation_length_nm
+        return {} if length is None else {"attenuation_length_nm": length * factor}
+
+    def change(material: Transmission) -> dict[str, Any]:
+        core = material.core and material.core.model_copy(update=longer(material.core))
+        return longer(material) | {"core": core}
+
+    return _each_material(recipe, change)
 
 
 def _material(
@@ -258,7 +289,9 @@ def _has_ridges(material: MaterialBase) -> bool:
 def _group(group: str, name: str) -> tuple[Callable, Callable]:
     """Return functions that read and write a setting of the substrate, dirt or detector."""
 
-    def read(recipe: Recipe) -> float:
+    def read(recipe: Recipe) -> float | None:
+        if group == "substrate" and recipe.transmission is not None:
+            return None
         setting = getattr(getattr(recipe, group), name)
         return setting if isinstance(setting, float) else setting.typical()
 
@@ -272,12 +305,38 @@ def _group(group: str, name: str) -> tuple[Callable, Callable]:
     return read, write
 
 
+def _imaged(part: str, name: str) -> tuple[Callable, Callable]:
+    """Return functions that read and write a setting of the beam or the film."""
+
+    def read(recipe: Recipe) -> float | None:
+        if recipe.transmission is None:
+            return None
+        setting = getattr(getattr(recipe.transmission, part), name)
+        return setting if isinstance(setting, float) else setting.typical()
+
+    def write(recipe: Recipe, value: float) -> Recipe:
+        assert recipe.transmission is not None
+        old = getattr(recipe.transmission, part)
+        setting = getattr(old, name)
+        new = value if isinstance(setting, float) else _rescaled(setting, value)
+        changed = old.model_copy(update={name: new})
+        return with_settings(recipe, "transmission", **{part: changed})
+
+    return read, write
+
+
 DIAMETER = Parameter("diameter_nm", _diameter_nm, _with_diameter_nm, 1e-2, 1e9, 0.08, True, True)
 SIZE_SPREAD = Parameter("size_spread", _size_spread, _with_size_spread, 0.01, 1.0, 0.15, True, True)
 DENSITY = Parameter("particles_per_um2", _density, _with_density, 1e-9, 1e9, 0.15, True, True)
 MEMBERS = Parameter("members", _members, _with_members, 1.0, 1000.0, 0.25, True, True)
 ALBEDO = Parameter("albedo", _albedo, _with_albedo, 0.01, 1.0, 0.08, True)
 GRAY = Parameter("substrate_gray", *_group("substrate", "gray"), 0.0, 1.0, 0.01)
+ATTENUATION = Parameter(
+    "attenuation_per_um", _attenuation, _with_attenuation, 1e-3, 1e6, 0.08, True
+)
+BEAM = Parameter("beam_level", *_imaged("beam", "level"), 0.02, 1.0, 0.02)
+FILM = Parameter("film_thickness_nm", *_imaged("film", "thickness_nm"), 1e-2, 1e6, 0.15, True)
+SPECKLE = Parameter("speckle_rad", *_imaged("film", "speckle_rad"), 1e-3, 3.0, 0.2, True)
 BRIGHTNESS_SPREAD = Parameter(
     "brightness_spread", _brightness_spread, _with_brightness_spread, 0.005, 0.7, 0.3, True
 )
@@ -309,6 +368,10 @@ SEARCHED = (
     MEMBERS,
     ALBEDO,
     GRAY,
+    ATTENUATION,
+    BEAM,
+    FILM,
+    SPECKLE,
     BRIGHTNESS_SPREAD,
     EDGE,
     RIM,

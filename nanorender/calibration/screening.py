@@ -74,10 +74,13 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
     reversed_ones = [_has_dark_particles(levels) for levels in images]
     if sum(reversed_ones) > len(micrographs) / 2:
         name = micrographs[reversed_ones.index(True)].path.name
-        look, remedy = ("brighter", "leave out") if dark else ("darker", "give")
+        look, remedy = (
+            ("brighter", "leave out --dark-particles, or choose a recipe of bright particles")
+            if dark
+            else ("darker", "give --dark-particles, or choose a recipe of transmission images")
+        )
         raise InputError(
-            f"particles look {look} than the background (in {name}, for example); {remedy} "
-            "--dark-particles"
+            f"particles look {look} than the background (in {name}, for example); {remedy}"
         )
     if all(direct_estimates(levels, dark=False) is None for levels in images):
         remedy = "leave out" if dark else "give"
@@ -85,6 +88,26 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
             f"no particles stand out from the background of {micrographs[0].path.name}; choose "
             f"other micrographs, keep a part with --crop, or {remedy} --dark-particles"
         )
+
+
+def show_dark_particles(micrographs: Sequence[Micrograph]) -> bool:
+    """Return whether most micrographs show particles that are darker than the background.
+
+    Parameters
+    ----------
+    micrographs : of one series
+
+    Returns
+    -------
+    Polarity; bright where it is undecided, or there are no micrographs.
+
+    Examples
+    --------
+    >>> show_dark_particles([])
+    False
+    """
+    images = [gray_levels(one) for one in micrographs if one.image.max() > one.image.min()]
+    return sum(map(_has_dark_particles, images)) > len(images) / 2
 
 
 def _has_dark_particles(levels: GrayImage) -> bool:
@@ -135,5 +158,5 @@ def _has_shaded_background(levels: GrayImage) -> bool:
     inside = [cv2.erode(part.astype(np.uint8), square) > 0 for part in (bright, ~bright)]
     if min(part.mean() for part in inside) < _LEAST_INSIDE:
         return False
-    of_bright, of_dark = (thinned_median(deviation[part]) for part in inside)
+    of_bright, of_dark = (max(thinned_median(deviation[part]), 1e-3) for part in inside)
     return bool(np.log(of_bright / of_dark) < -_SHADED)

@@ -292,7 +292,9 @@ def observe_recipe(
     return [pool_observations([next(observed) for _ in range(plan.count)]) for plan in plans]
 
 
-def estimate_tones(images: Sequence[GrayImage], dark: bool) -> tuple[Tone, ...]:
+def estimate_tones(
+    images: Sequence[GrayImage], dark: bool, transmission: bool = False
+) -> tuple[Tone, ...]:
     """Estimate the tone of each micrograph relative to the mean of all.
 
     The contrast is the difference between particles and substrate.
@@ -301,16 +303,21 @@ def estimate_tones(images: Sequence[GrayImage], dark: bool) -> tuple[Tone, ...]:
     ----------
     images : gray images of a series
     dark : whether particles are darker than the substrate
+    transmission : whether they are so since the beam passes through them, in bright field
 
     Returns
     -------
-    Tone of each image that shows particles. A series of dark particles has one neutral tone, since
-    the level that its detector adds cannot be separated from its gain.
+    Tone of each image that shows particles. In bright field, it is the exposure of the level beside
+    the particles. Other series of dark particles have one neutral tone, since the level that their
+    detector adds cannot be separated from its gain.
     """
     found = with_particles([direct_estimates(image, dark) for image in images])
-    if dark or not found:
+    if not found or (dark and not transmission):
         return (Tone(0.0, 1.0),)
     substrate = np.array([estimate.substrate_level for estimate in found])
+    if dark:
+        exposures = np.maximum(255 - substrate, 1.0)
+        return tuple(Tone(0.0, float(one)) for one in exposures / exposures.mean())
     contrast = np.array([estimate.particle_level for estimate in found]) - substrate
     gain = np.maximum(contrast, 1.0) / max(contrast.mean(), 1.0)
     # The recipe's substrate must stay bright enough that no tone has to subtract levels.

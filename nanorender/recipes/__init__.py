@@ -10,7 +10,10 @@ _FILES = resources.files("nanorender.recipes")
 PRESET_USES = {
     "ag": "for nanowires and nanorods",
     "facets": "for cubes, octahedra and other crystals with flat faces",
+    "gold": "for single dots and particles in TEM images",
     "layers": "for monolayers and beds of equal spheres",
+    "magnetite": "for agglomerates in TEM images",
+    "nanocrystals": "for crystals in TEM images, in sheets with narrow gaps",
     "powder": "for metal powder, and spheres with satellites",
     "sio2": "for spheres on a smooth substrate",
     "tio2": "for faceted grains in clumps and chains",

@@ -7,7 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from nanorender.calibration.calibrate import Calibration, CalibrationSettings, calibrate
+from nanorender.calibration.calibrate import (
+    Calibration,
+    CalibrationSettings,
+    calibrate,
+    dark_particles,
+)
 from nanorender.calibration.parameters import with_settings
 from nanorender.calibration.views import (
     GrayImage,
@@ -85,7 +90,8 @@ def fit_look(
     """
     calibration = calibrate(calibrated_micrographs(micrographs), base, settings, on_progress)
     images = [gray_levels(micrograph) for micrograph in micrographs]
-    tones = estimate_tones(images, settings.dark_particles)  # fewer where images are alike
+    dark, transmission = dark_particles(base, settings), base.transmission is not None
+    tones = estimate_tones(images, dark, transmission)  # fewer where images are alike
     recipes = [
         TwinRecipe(
             calibration.recipe,

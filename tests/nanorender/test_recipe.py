@@ -25,8 +25,8 @@ def test_recipes_are_listed_with_their_use_and_printed_as_they_are(capsys):
         assert use in told
     recipes("any")
     assert capsys.readouterr().out == preset_text("any")
-    with pytest.raises(InputError, match="'gold'; choose one of ag, facets, layers, powder"):
-        recipes("gold")
+    with pytest.raises(InputError, match="'zinc'; choose one of ag, facets, gold, layers, magn"):
+        recipes("zinc")
 
 
 def test_the_three_materials_of_the_paper_are_there():
@@ -70,7 +70,7 @@ def test_a_recipe_drawn_to_scale_leaves_labels_whole():
 
 def test_a_recipe_that_is_neither_preset_nor_file_is_refused():
     with pytest.raises(InputError, match="sio2, tio2"):
-        read_recipe("gold")
+        read_recipe("zinc")
 
 
 def settings_in(kind: object, found: set[type[Settings]]) -> set[type[Settings]]:
