@@ -40,8 +40,14 @@ RANGES = {
     free.COUNTS_AT_WHITE: (300.0, 3000.0),
     free.ALONG: (0.0, 0.3),
     free.ACROSS: (0.0, 0.3),
+    free.BEAM: (0.5, 0.9),
 }
-FACTORS = {free.DIAMETER: (0.75, 1.35), free.DENSITY: (1.0, 2.5), free.MEMBERS: (0.5, 2.0)}
+FACTORS = {
+    free.DIAMETER: (0.75, 1.35),
+    free.DENSITY: (1.0, 2.5),
+    free.MEMBERS: (0.5, 2.0),
+    free.ATTENUATION: (0.6, 1.6),
+}
 
 
 class Truth(NamedTuple):

@@ -5,10 +5,11 @@
     python benchmarks/twins.py real -o build/twins
     python benchmarks/twins.py write -o build/twins
 
-Recipes of four kinds with hidden settings render three to ten images each. The commands `segment`
-and `twins` get these images and the preset that the settings were changed in. `study I N` does
-every N-th of 60 studies from the I-th, and `real` the annotated micrographs beside the checkout;
-finished ones are kept. `write` collects their errors in docs/results/twins.json.
+Recipes of four kinds of SEM images with hidden settings render three to ten images each, and then
+recipes of three kinds of TEM images. The commands `segment` and `twins` get these images and the
+preset that the settings were changed in. `study I N` does every N-th of 60 and 9 studies from the
+I-th, and `real` the annotated micrographs beside the checkout; finished ones are kept. `write`
+collects their errors in docs/results/twins.json.
 
 Errors of a correction are those against the particles that the images show: the part of the error
 that segmentation makes. Intervals also cover which particles the images happen to show, so they are
@@ -45,9 +46,10 @@ from nanorender.twins.study import Study, read_study
 from nanorender.twins.twins import TwinSettings, make_twins
 from unet.segment import PredictionSettings, segment, segment_as_recorded
 
-STUDIES, EDGE_PX, POPULATION = 60, 512, 60
+STUDIES, TRANSMISSION_STUDIES, EDGE_PX, POPULATION = 60, 9, 512, 60
 CHOSEN_ON = 31  # first studies, on which the method was chosen
 KINDS = {"tio2": 7.0, "sio2": 5.0, "powder": 220.0, "facets": 2.0}  # nm a pixel
+TRANSMISSION_KINDS = {"gold": 0.5, "magnetite": 0.5, "nanocrystals": 0.5}
 LIMIT_QUANTILE = 0.4  # of the true sizes: the share below it is corrected
 MICROGRAPHS = Path(__file__).parents[2] / "shared" / "micrographs"
 REAL = {  # suffix of the annotations, crop, pixel size and recipe
@@ -111,7 +113,7 @@ def with_hidden_settings(kind: str, number: int) -> Recipe:
 
     Settings that saturate the detector are drawn again, as a microscopist would change the gain.
     """
-    PIXEL_SIZES_NM.update(KINDS)
+    PIXEL_SIZES_NM.update(KINDS | TRANSMISSION_KINDS)
     rng = np.random.default_rng([43, number])
     while True:
         recipe = hidden_recipe(kind, rng)
@@ -121,7 +123,8 @@ def with_hidden_settings(kind: str, number: int) -> Recipe:
 
 def synthetic_study(number: int, folder: Path) -> dict[str, Any]:
     """Return truth, raw and corrected statistics of a study with hidden settings."""
-    kind = list(KINDS)[number % len(KINDS)]
+    kinds = list(KINDS if number < STUDIES else TRANSMISSION_KINDS)
+    kind = kinds[number % len(kinds)]
     recipe = with_hidden_settings(kind, number)
     images = int(np.random.default_rng([77, number]).integers(3, 11))
     shown = []
@@ -228,17 +231,22 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("build/twins"))
     options = parser.parse_args()
     if options.task == "write":
-        rows = [row for n in range(STUDIES) if (row := finished(options.out, f"study_{n}"))]
+        numbers = range(STUDIES + TRANSMISSION_STUDIES)
+        rows = [row for n in numbers if (row := finished(options.out, f"study_{n}"))]
+        sem = [row for row in rows if row["kind"] in KINDS]
+        tem = [row for row in rows if row["kind"] in TRANSMISSION_KINDS]
         real = {name: row for name in REAL if (row := finished(options.out, name))}
         by_kind = {
             kind: summary(some)
-            for kind in KINDS
+            for kind in KINDS | TRANSMISSION_KINDS
             if (some := [r for r in rows if r["kind"] == kind])
         }
         result = {
-            "all": summary(rows),
+            "all": summary(sem),
             "chosen_on": CHOSEN_ON,
-            "held_out": summary(rows[CHOSEN_ON:]),
+            "held_out": summary(sem[CHOSEN_ON:]),
+            "transmission": summary(tem) if tem else None,
+            "transmission_studies": len(tem),
             "by_kind": by_kind,
             "studies": rows,
             "real": real,
@@ -251,7 +259,7 @@ def main() -> None:
         first, step = options.part or (0, 1)
         jobs = {
             f"study_{n}": lambda folder, n=n: synthetic_study(n, folder)
-            for n in range(first, STUDIES, step)
+            for n in range(first, STUDIES + TRANSMISSION_STUDIES, step)
         }
     for name, work in jobs.items():
         if finished(options.out, name) is None:

@@ -114,16 +114,19 @@ def _refused(studies: Sequence[Results]) -> int:
 def twins(results: Results) -> Iterator[Part]:
     """Errors before and after the correction by twins, and coverage of its intervals."""
     studies = results["studies"]
-    kinds = {"all": results["all"], "held out": results["held_out"], **results["by_kind"]}
+    kinds = {"SEM": results["all"], "held out": results["held_out"], **results["by_kind"]}
     counts = {kind: sum(row["kind"] == kind for row in studies) for kind in kinds}
-    counts["all"] = len(studies)
-    counts["held out"] = len(studies) - results["chosen_on"]
+    counts["SEM"] = len(studies) - results["transmission_studies"]
+    counts["held out"] = counts["SEM"] - results["chosen_on"]
+    if results["transmission"]:
+        kinds["TEM"], counts["TEM"] = results["transmission"], results["transmission_studies"]
     yield (
-        f"{counts['all']} synthetic studies of 3 to 10 images, with settings hidden from the fit. "
+        f"{len(studies)} synthetic studies of 3 to 10 images, with settings hidden from the fit. "
         "Errors are medians of absolute errors against the particles shown; coverage is the share "
         "of 95 % intervals that contain the truth of the sample, that of raw intervals (sampling "
         "only) in parentheses. "
-        f"The method was chosen on the first {results['chosen_on']}; the others are held out. "
+        f"The method was chosen on the first {results['chosen_on']} of SEM images; the others are "
+        "held out. "
         f"Twins of {_refused(studies)} of the studies differ from their images by more "
         "than three noise floors, so that the command would refuse to correct them; they are "
         "included."
