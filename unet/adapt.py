@@ -22,6 +22,7 @@ from nanorender.files.labeled import LabeledImage
 from nanorender.files.micrograph import Micrograph
 from nanorender.files.segmentation import SegmentationRecord
 from nanorender.provenance.record import RECORD_NAME
+from nanorender.scoring.plausibility import LARGEST_RELATIVE_LOSS
 from nanorender.scoring.scores import score_labels
 from nanorender.separation.separate import Separation
 from nanorender.settings import Fraction, Settings, read_text
@@ -48,13 +49,6 @@ LARGEST_LOSS_OF_REPEATABILITY = 0.05
 
 OUTPUTS = {MODEL_NAME, ADAPTATION, TRAINING, "labels", "twins", RECORD_NAME}
 """What the folder of an adapted model holds."""
-
-MOST_UNLIKE = 2.0
-"""Difference of twins from the micrographs, in noise floors, above which nothing is learned.
-
-With twins of beds of silica spheres (SEM) at 2.4 noise floors, the scores of other twins rose, but
-the object F1 on the micrographs fell.
-"""
 
 LEARNED_TWINS, CHECKED_TWINS = 48, 12
 """Number of twins for the training, and of others that decide."""
@@ -212,11 +206,11 @@ def adapt(
     """
     check_adaptable(initial, folder)
     loss = twins.relative_loss
-    if loss is not None and loss > MOST_UNLIKE:
+    if loss is not None and loss > LARGEST_RELATIVE_LOSS:
         raise InputError(
             f"the twins differ from the micrographs by {loss:.1f} noise floors, more than "
-            f"{MOST_UNLIKE:g}, so the model is not adapted; choose a recipe that is more like "
-            "the sample, or use the model as it is"
+            f"{LARGEST_RELATIVE_LOSS:g}, so the model is not adapted; choose a recipe that is more "
+            "like the sample, or use the model as it is"
         )
 
     # Train on the twins; confidences are computed as before

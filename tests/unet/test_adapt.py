@@ -121,8 +121,8 @@ def test_other_twins_are_learned_anew(adapted, tmp_path):
 
 
 def test_twins_unlike_the_micrographs_are_not_learned(adapted, tmp_path):
-    with pytest.raises(InputError, match=r"by 2\.4 noise floors, more than 2, .* choose a recipe"):
-        adapted(relative_loss=2.4)
+    with pytest.raises(InputError, match=r"by 3\.4 noise floors, more than 3, .* choose a recipe"):
+        adapted(relative_loss=3.4)
     assert not (tmp_path / "run").exists()
 
 

@@ -110,9 +110,7 @@ def test_micrographs_of_the_other_polarity_are_refused():
     with pytest.raises(InputError, match=r"look brighter than the background.*recipe of bright"):
         calibrate(bright, read_recipe("gold"), QUICK)
     dark = micrographs(hidden(read_recipe("gold")), 1)
-    with pytest.raises(
-        InputError, match=r"look darker than.*recipe of transmission images"
-    ):
+    with pytest.raises(InputError, match=r"look darker than.*recipe of transmission images"):
         calibrate(dark, read_recipe("sio2"), QUICK)
 
 
