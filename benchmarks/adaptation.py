@@ -1,4 +1,4 @@
-"""Object F1 on annotated micrographs before and after `nanorender adapt`, three seeds each.
+"""Object F1 on annotated micrographs before and after `nanorender adapt`.
 
     python benchmarks/adaptation.py --micrographs FOLDER -o FOLDER
 
@@ -40,6 +40,7 @@ class Case(NamedTuple):
     truth : suffix of the annotations
     recipe : that twins begin with
     images : names of the micrographs; empty for all of the folder
+    seeds : number of adaptations
     """
 
     name: str
@@ -48,6 +49,7 @@ class Case(NamedTuple):
     truth: str
     recipe: str
     images: tuple[str, ...] = ()
+    seeds: int = 3
 
 
 RECIPES = {"tio2_sem": "tio2", "sio2_jeol": "layers", "powder_spheres_sem": "powder"}
@@ -70,7 +72,7 @@ CASES = (
         if each.folder in RECIPES
     ),
     *(
-        Case(f"emps-{name}", f"EMPS, {title}", "emps", "_m", recipe, tuple(images.split()))
+        Case(f"emps-{name}", f"EMPS, {title}", "emps", "_m", recipe, tuple(images.split()), seeds=1)
         for name, title, recipe, images in _GROUPS
     ),
 )
@@ -81,7 +83,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--micrographs", type=Path, default=Path("micrographs"))
     parser.add_argument("-o", "--out", type=Path, default=Path("adaptation"))
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", help="names separated by commas, to print their scores alone")
     options = parser.parse_args()
     asked = options.cases.split(",") if options.cases else ()
@@ -94,7 +95,7 @@ def main() -> None:
         folder = chosen(options.micrographs / case.folder, case, options.out)
         images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))
         before = object_f1(general_model(), images)
-        for seed in range(options.seeds):
+        for seed in range(case.seeds):
             path = options.out / f"{case.name}-{seed}.json"
             if not path.is_file():
                 row = adapted(images, case.recipe, seed, path.with_suffix(""))
