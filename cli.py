@@ -366,7 +366,8 @@ def _scale_nm(micrographs: Path, reading: "Reading", recipe: str) -> float:
 
     settings = read_recipe(recipe)
     images = read_with_notes(micrographs, reading)
-    return images.pixel_size_nm or assumed_pixel_size_nm(images, settings)
+    dark = settings.has_dark_particles
+    return images.pixel_size_nm or assumed_pixel_size_nm(images, settings, dark)
 
 
 @app.command(rich_help_panel="All stages")

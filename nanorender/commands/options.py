@@ -71,7 +71,11 @@ SeparationFile = Annotated[
     Reads(),
 ]
 DarkParticles = Annotated[
-    bool, typer.Option("--dark-particles", help="Particles are darker than the background.")
+    bool,
+    typer.Option(
+        "--dark-particles",
+        help="Particles are darker than the background; recipes of TEM images need no such option.",
+    ),
 ]
 PixelSizeUncertainty = Annotated[
     float | None,

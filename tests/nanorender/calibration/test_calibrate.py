@@ -34,6 +34,8 @@ def test_a_recipe_is_drawn_to_the_scale_of_the_particles():
     recipe = read_recipe("sio2")
     large, small = (assumed_pixel_size_nm([micrograph(discs(d))], recipe) for d in (60, 30))
     assert small / large == pytest.approx(2, rel=0.1)
+    inverted = assumed_pixel_size_nm([micrograph(255 - discs(30))], recipe, dark=True)
+    assert inverted == pytest.approx(small)
 
 
 def test_an_image_without_particles_is_refused():
