@@ -51,7 +51,7 @@ def preset_names() -> list[str]:
     Examples
     --------
     >>> preset_names()
-    ['ag', 'facets', 'layers', 'powder', 'sio2', 'tio2']
+    ['ag', 'facets', 'gold', 'layers', 'magnetite', 'nanocrystals', 'powder', 'sio2', 'tio2']
     """
     return _names("")
 
