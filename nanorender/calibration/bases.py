@@ -45,6 +45,7 @@ def rank_bases(
     settings: CalibrationSettings,
     names: Sequence[str] | None = None,
     on_progress: Callable[[int, int, str], None] = lambda done, total, name: None,
+    dark: bool | None = None,
 ) -> list[FittedBase]:
     """Fit recipes to micrographs by direct estimates, and compare the losses.
 
@@ -57,6 +58,7 @@ def rank_bases(
     settings : seed and polarity
     names : names of the recipes to choose from; None for all built-in ones
     on_progress : called with the number of recipes fitted, their total and the next one's name
+    dark : whether particles are darker than the background; None to look at the micrographs
 
     Returns
     -------
@@ -67,7 +69,8 @@ def rank_bases(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    names = _of_same_polarity(micrographs, preset_names() if names is None else names, settings)
+    dark = show_dark_particles(micrographs) if dark is None else dark
+    names = _of_same_polarity(preset_names() if names is None else names, dark, settings)
     names = _of_similar_size(micrographs, names, settings)
     quick = settings.model_copy(
         update={
@@ -85,14 +88,12 @@ def rank_bases(
     return sorted(fitted, key=lambda one: one.loss)
 
 
-def _of_same_polarity(
-    micrographs: Sequence[Micrograph], names: Sequence[str], settings: CalibrationSettings
-) -> list[str]:
+def _of_same_polarity(names: Sequence[str], dark: bool, settings: CalibrationSettings) -> list[str]:
     """Leave out recipes of bright particles for micrographs of dark ones, and vice versa.
 
     Particles of reflecting materials are dark only where the user says so.
     """
-    dark = settings.dark_particles or show_dark_particles(micrographs)
+    dark = dark or settings.dark_particles
     recipes = {name: read_recipe(name) for name in names}
     return [
         name

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from nanorender.errors import InputError
@@ -14,6 +15,7 @@ from nanorender.files.segmentation import (
     read_record,
     read_segmented,
 )
+from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import measure
 
 
@@ -27,6 +29,7 @@ class Study(NamedTuple):
     tables : rows of `measure` of each label map, in px
     labels_sha256 : hash of each label map
     record : of the first label map; the others were made in the same way
+    has_dark_particles : whether most particles are darker than the background around them
     """
 
     names: tuple[str, ...]
@@ -34,6 +37,7 @@ class Study(NamedTuple):
     tables: tuple[pd.DataFrame, ...]
     labels_sha256: tuple[str, ...]
     record: SegmentationRecord
+    has_dark_particles: bool = False
 
 
 def read_study(folder: Path) -> Study:
@@ -75,10 +79,12 @@ def read_study(folder: Path) -> Study:
             f"{edited[0]} was edited by hand, so its errors are no longer those of the "
             "segmentation that twins show; use the label maps as segmented"
         )
+    contrast = np.concatenate([contrasts(one.labels, one.micrograph.image) for one in segmented])
     return Study(
         tuple(path.stem for path in paths),
         tuple(one.micrograph for one in segmented),
         tuple(measure(one.labels, None) for one in segmented),
         tuple(hash_labels(one.labels) for one in segmented),
         records[0],
+        len(contrast) > 0 and float(np.median(contrast)) < 0,
     )

@@ -115,7 +115,7 @@ def choose_base(
             return record.base
     some = calibrated_micrographs(study.micrographs)
     quick = _calibration_settings(settings)
-    return rank_bases(some, quick, on_progress=on_progress)[0].name
+    return rank_bases(some, quick, None, on_progress, study.has_dark_particles)[0].name
 
 
 def make_twins(

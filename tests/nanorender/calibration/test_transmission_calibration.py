@@ -159,3 +159,5 @@ def test_recipes_of_the_same_polarity_are_compared(monkeypatch, shown, dark, com
     one = Micrograph(images[0], None, "", (0, 384, 0, 384), (384, 384), Path("a.tif"))
     ranked = rank_bases([one], CalibrationSettings(dark_particles=dark), names)
     assert [each.name for each in ranked] == compared
+    known = rank_bases([one], CalibrationSettings(), names, dark=shown != "gold")
+    assert [each.name for each in known] == (["sio2"] if shown == "gold" else names[:3])

@@ -4,7 +4,7 @@ import pytest
 from nanorender.errors import InputError
 from nanorender.files.checksums import file_sha256
 from nanorender.files.segmentation import SegmentationRecord, write_segmentation
-from nanorender.files.tiff import write_image, write_labels
+from nanorender.files.tiff import read_labels, write_image, write_labels
 from nanorender.twins.study import read_study
 
 
@@ -43,6 +43,17 @@ def test_a_study_has_micrographs_and_particles_in_pixels(labels):
     assert study.tables[0]["area_px2"].tolist() == [100, 150]
     assert study.micrographs[1].pixel_size_nm == 2.0
     assert study.record.min_confidence == 0.7
+
+
+def test_the_polarity_is_that_of_the_particles_found(labels):
+    assert not read_study(labels).has_dark_particles
+    for name in ("a", "b"):
+        image = labels.parent / f"{name}.tif"
+        found, edge_nm = read_labels(labels / image.name)
+        image.unlink()
+        write_image(image, np.where(found > 0, 40, 180).astype(np.uint8), edge_nm)
+        write_segmentation(labels, found, record_of(image))
+    assert read_study(labels).has_dark_particles
 
 
 def test_label_maps_of_other_origin_are_refused(labels):
