@@ -46,8 +46,8 @@ FACTORS = {
     free.DIAMETER: (0.75, 1.35),
     free.DENSITY: (1.0, 2.5),
     free.MEMBERS: (0.5, 2.0),
-    free.ATTENUATION: (0.6, 1.6),
 }
+TRANSMISSION_FACTORS = {free.ATTENUATION: (0.6, 1.6)}
 
 
 class Truth(NamedTuple):
@@ -74,7 +74,8 @@ def hidden_recipe(name: str, rng: np.random.Generator) -> Recipe:
     for parameter, (low, high) in RANGES.items():
         if parameter.read(recipe) is not None:
             recipe = parameter.write(recipe, float(rng.uniform(low, high)))
-    for parameter, (low, high) in FACTORS.items():
+    factors = FACTORS if recipe.transmission is None else FACTORS | TRANSMISSION_FACTORS
+    for parameter, (low, high) in factors.items():
         factor = math.exp(rng.uniform(math.log(low), math.log(high)))
         value = parameter.read(recipe)
         if value is not None:

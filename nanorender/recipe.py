@@ -82,10 +82,8 @@ class Recipe(SceneSettings):
     @property
     def has_dark_particles(self) -> bool:
         """Whether particles are darker than what is around them."""
-        transmission = self.transmission
-        if transmission is not None:
-            return transmission.beam.mode == "bright_field"
-        return self.detector.polarity == "dark"
+        absorbed = self.transmission is not None and self.transmission.beam.mode == "bright_field"
+        return absorbed != (self.detector.polarity == "dark")
 
     def for_sample(self, seed: int, index: int) -> "Recipe":
         """Return the recipe of a sample, which is this recipe for all samples.

@@ -144,8 +144,8 @@ def dark_particles(base: Recipe, settings: CalibrationSettings) -> bool:
         return settings.dark_particles
     if settings.dark_particles and not base.has_dark_particles:
         raise InputError(
-            "the recipe is of dark-field images, whose particles are bright; leave out "
-            "--dark-particles, or choose a recipe of bright-field images"
+            "the particles of the recipe are bright; leave out --dark-particles, or choose a "
+            "recipe of bright-field images"
         )
     return base.has_dark_particles
 
@@ -335,7 +335,7 @@ def _at_scale(base: Recipe, pixel_size_nm: float, dark: bool) -> Recipe:
 def _with_larger_particles(base: Recipe, factor: float) -> Recipe:
     """Return a recipe of transmission images with larger particles, as dark and crowded as before.
 
-    Particles are from 2 nm to 1 um in size there, and look alike.
+    Particles of 2 nm and of 1 um look alike in transmission.
     """
     for parameter, power in ((DIAMETER, 1), (ATTENUATION, -1), (DENSITY, -2)):
         base = parameter.write(base, (parameter.read(base) or 1.0) * factor**power)

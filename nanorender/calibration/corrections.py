@@ -234,13 +234,16 @@ def _poisson_ratio(wanted: float, present: float) -> float:
 def _correct_levels(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
     """Correct the gray levels of particles and substrate once."""
     if recipe.transmission is not None:
-        return _correct_transmission(recipe, real, synthetic)
+        mode = recipe.transmission.beam.mode
+        return _correct_transmission(recipe, mode == "dark_field", real, synthetic)
     contrast = real.particle_level / max(synthetic.particle_level, 1.0)
     darker = (real.substrate_level - synthetic.substrate_level) / 255
     return _add(_multiply(recipe, free.ALBEDO, contrast), free.GRAY, darker)
 
 
-def _correct_transmission(recipe: Recipe, real: Estimates, synthetic: Estimates) -> Recipe:
+def _correct_transmission(
+    recipe: Recipe, dark_field: bool, real: Estimates, synthetic: Estimates
+) -> Recipe:
     """Correct the attenuation of the particles, and the levels beside them, once.
 
     In bright field, levels count from white, and the logarithm of what particles transmit is in
@@ -248,7 +251,7 @@ def _correct_transmission(recipe: Recipe, real: Estimates, synthetic: Estimates)
     """
     speckle = max(real.substrate_noise, 0.1) / max(synthetic.substrate_noise, 0.1)
     recipe = _multiply(recipe, free.SPECKLE, speckle, 0.5)
-    if not recipe.has_dark_particles:
+    if dark_field:
         contrasts = [max(e.particle_level - e.substrate_level, 1.0) for e in (real, synthetic)]
         beside = max(real.substrate_level, 1.0) / max(synthetic.substrate_level, 1.0)
         recipe = _multiply(recipe, free.ATTENUATION, contrasts[0] / contrasts[1])

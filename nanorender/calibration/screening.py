@@ -75,7 +75,7 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
     if sum(reversed_ones) > len(micrographs) / 2:
         name = micrographs[reversed_ones.index(True)].path.name
         look, remedy = (
-            ("brighter", "leave out --dark-particles, or choose a recipe of bright particles")
+            ("brighter", "choose a recipe of bright particles, or leave out --dark-particles")
             if dark
             else ("darker", "give --dark-particles, or choose a recipe of transmission images")
         )

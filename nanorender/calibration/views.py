@@ -303,7 +303,7 @@ def estimate_tones(
     ----------
     images : gray images of a series
     dark : whether particles are darker than the substrate
-    transmission : whether they are so since the beam passes through them, in bright field
+    transmission : whether these are transmission images
 
     Returns
     -------

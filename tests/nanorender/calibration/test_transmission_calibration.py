@@ -103,6 +103,8 @@ def test_the_beam_decides_on_the_polarity():
     assert dark_particles(read_recipe("ag"), dark)
     with pytest.raises(InputError, match="leave out --dark-particles"):
         dark_particles(dark_field(), dark)
+    inverted = with_settings(bright_field, "detector", polarity="dark")
+    assert not dark_particles(inverted, CalibrationSettings())
 
 
 def test_micrographs_of_the_other_polarity_are_refused():
