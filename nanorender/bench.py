@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nanorender.errors import InputError
+from nanorender.execution.memory import keep_freed_memory
 from nanorender.files.labeled import LabeledImage
 from nanorender.files.tiff import write_image, write_labels
 from nanorender.recipe import Recipe, read_recipe
@@ -22,8 +23,8 @@ _GRAINS_NM_PER_PX = 7.0
 def bench(names: Sequence[str], count: int) -> dict[str, Any]:
     """Measure the time of an image with its labels, as medians in seconds.
 
-    One process renders samples 0 to count - 1 of each recipe, after one that is not counted
-    because it loads the compiled kernels.
+    One process renders samples 0 to count - 1 of each recipe as a worker of `generate` does, after
+    one that is not counted because it loads the compiled kernels.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def bench(names: Sequence[str], count: int) -> dict[str, Any]:
     if count < 1:
         raise InputError(f"count must be at least 1, got {count}")
     recipes = {name: read_recipe(name) for name in names}
+    keep_freed_memory()
     return {
         "recipes": {name: _timed(recipe, count) for name, recipe in recipes.items()},
         "cores": os.cpu_count() or 1,

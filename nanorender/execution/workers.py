@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from nanorender.errors import InputError
+from nanorender.execution.memory import keep_freed_memory
 from nanorender.execution.signals import INTERRUPTS
 from nanorender.execution.tasks import Result, Task
 
@@ -210,6 +211,7 @@ def _stop(busy: dict) -> None:
 
 def _serve(connection: Connection, work: Callable) -> None:
     """Run tasks in a worker process until the pipe closes."""
+    keep_freed_memory()
     # Signals from keyboard or batch system reach all processes; only the parent acts on them.
     for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)
