@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import ndimage
 
 # Limits the memory of a batch of resamples: number of weights held at once.
 BATCH_ENTRIES = 4_000_000
@@ -186,12 +185,11 @@ def _mode(sizes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     low, high = logs[0] - 3 * bandwidth, logs[-1] + 3 * bandwidth
     classes = np.minimum(((logs - low) / (high - low) * MODE_CLASSES).astype(int), MODE_CLASSES - 1)
     starts = np.flatnonzero(np.diff(classes, prepend=-1))
-    counts = np.zeros((len(weights), MODE_CLASSES))
-    counts[:, classes[starts]] = np.add.reduceat(weights, starts, axis=1)
-    # Smooth, and find the maximum of the density per unit length.
-    density = ndimage.gaussian_filter1d(counts, bandwidth / (high - low) * MODE_CLASSES, axis=1)
-    centers = np.exp(low + (np.arange(MODE_CLASSES) + 0.5) * (high - low) / MODE_CLASSES)
-    return centers[np.argmax(density / centers, axis=1)]
+    counts = np.add.reduceat(weights, starts, axis=1)
+    # Smooth them, and find the maximum of the density per unit length.
+    middles = low + (np.arange(MODE_CLASSES) + 0.5) * (high - low) / MODE_CLASSES
+    kernels = np.exp(-(((middles - middles[classes[starts], None]) / bandwidth) ** 2) / 2)
+    return np.exp(middles)[np.argmax(counts @ (kernels / np.exp(middles)), axis=1)]
 
 
 class SizeStatistic(NamedTuple):
