@@ -29,6 +29,7 @@ from nanorender.tracing.raymarch import trace
 _CLOSE_VIEWS = 4
 _FULL_CORRECTIONS = 3  # of the detector, before corrections are averaged
 _LARGEST_FACTOR = 2.0  # of a parameter in one correction
+_MOST_LAYERS = 3.0  # largest area of all outlines, relative to that of the sample: a closed bed
 _SAMPLE_EDGES = 8  # edge of the samples for the expected coverage, in edges of a view ...
 _SAMPLES = 4  # ... and the number of samples
 
@@ -214,8 +215,21 @@ def _correct_sizes(recipe: Recipe, real: Estimates, synthetic: Estimates, base: 
     denser = _poisson_ratio(real.coverage, synthetic.coverage)
     recipe = _multiply(recipe, free.DIAMETER, larger)
     recipe = _multiply(recipe, free.SIZE_SPREAD, wider * nearer, 0.5)
-    recipe = _multiply(recipe, free.DENSITY, denser / larger**2)
+    more = denser / larger**2
+    is_closed = free.layers(recipe) * more >= _MOST_LAYERS
+    recipe = _with_more_particles(recipe, more)
+    if is_closed:  # no agglomerates can be told apart in a bed
+        return recipe
     return _multiply(recipe, free.MEMBERS, real.members / synthetic.members, 0.5)
+
+
+def _with_more_particles(recipe: Recipe, ratio: float) -> Recipe:
+    """Multiply the number of particles, up to that of a closed bed.
+
+    A bed seems to be covered less than it is, as a threshold takes the dark gaps between its
+    particles for substrate. Without a limit, particles would be added that nobody sees.
+    """
+    return _multiply(recipe, free.DENSITY, min(ratio, _MOST_LAYERS / free.layers(recipe)))
 
 
 def _correct_coverage(recipe: Recipe, wanted: float, expected: float) -> Recipe:
@@ -223,7 +237,7 @@ def _correct_coverage(recipe: Recipe, wanted: float, expected: float) -> Recipe:
 
     Views contain few agglomerates, so their coverage differs from what the recipe gives on average.
     """
-    return _multiply(recipe, free.DENSITY, _poisson_ratio(wanted, expected))
+    return _with_more_particles(recipe, _poisson_ratio(wanted, expected))
 
 
 def _poisson_ratio(wanted: float, present: float) -> float:

@@ -191,6 +191,31 @@ def _with_density(recipe: Recipe, value: float) -> Recipe:
     return recipe.model_copy(update={"particle_count": count})
 
 
+def layers(recipe: Recipe) -> float:
+    """Compute how often the outlines of all particles together cover the sample.
+
+    Parameters
+    ----------
+    recipe : of particles with log-normal or similar sizes
+
+    Returns
+    -------
+    Area of the outlines over that of the sample.
+
+    Examples
+    --------
+    >>> from nanorender.recipe import read_recipe
+    >>> layers(read_recipe("sio2")) < 0.5 < layers(read_recipe("layers"))
+    True
+    """
+
+    def outline_um2(kind: Population) -> float:
+        mean_square = math.exp(2 * log_deviation(kind.diameter_nm) ** 2)
+        return math.pi / 4 * (kind.diameter_nm.typical() / 1000) ** 2 * mean_square
+
+    return _density(recipe) * _mean(recipe, outline_um2)
+
+
 def _members(recipe: Recipe) -> float | None:
     placement = recipe.placement
     return placement.members.typical() if isinstance(placement, Agglomerates) else None

@@ -22,9 +22,11 @@ from nanorender.calibration.parameters import (
     DIAMETER,
     GRAY,
     MATCHED,
+    MEMBERS,
     NOISE,
     SEARCHED,
     SIZE_SPREAD,
+    layers,
 )
 from nanorender.calibration.views import RenderPlan, Target, Tone, ViewGeometry, synthetic_views
 from nanorender.distributions import Constant
@@ -60,6 +62,24 @@ def test_a_larger_size_takes_fewer_particles_to_cover_as_much():
     matched = sizes_corrected(recipe, SEEN._replace(log_diameter=3.5 + 0.2231435), SEEN)
     assert DIAMETER.read(matched) / DIAMETER.read(recipe) == pytest.approx(1.25, rel=1e-5)
     assert DENSITY.read(matched) / DENSITY.read(recipe) == pytest.approx(1.25**-2, rel=1e-5)
+
+
+def test_a_bed_that_seems_less_covered_than_it_is_gets_no_more_particles_than_close_it():
+    """A threshold takes the gaps of a bed for substrate, however many particles it has."""
+    recipe = MEMBERS.write(read_recipe("tio2"), 20.0)
+    recipe = DENSITY.write(recipe, DENSITY.read(recipe) * 2.9 / layers(recipe))
+    for _ in range(6):
+        recipe = sizes_corrected(recipe, SEEN._replace(coverage=0.8, members=30), SEEN)
+    assert layers(recipe) == pytest.approx(3.0)
+    assert MEMBERS.read(recipe) == pytest.approx(20.0)
+
+
+def test_outlines_cover_the_sample_as_often_as_their_areas_add_up():
+    recipe = read_recipe("tio2")
+    recipe = recipe.model_copy(update={"field_nm": 1000.0, "particle_count": Constant(value=50)})
+    grains = recipe.particles[0].model_copy(update={"diameter_nm": Constant(value=200.0)})
+    recipe = recipe.model_copy(update={"particles": (grains,)})
+    assert layers(recipe) == pytest.approx(50 * np.pi / 4 * 0.2**2)
 
 
 def test_sizes_spread_as_the_discs_do():
