@@ -2,6 +2,7 @@
 
 1. The recipe is adapted to the scale of the micrographs, and its tone to theirs.
 2. Corrections match the direct estimates on real and synthetic views, with a few renderings.
+   Populations that the micrographs do not show are left out, and the others corrected again.
 3. A search reduces the loss over all parameters but those of the detector.
 4. What physics gives directly (point spread, noise, coverage) is matched again, with other seeds.
 """
@@ -9,6 +10,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from nanorender.calibration.parameters import (
     SEARCHED,
     with_settings,
 )
+from nanorender.calibration.populations import absent_population, keep_populations
 from nanorender.calibration.response_surface import Observe, search_settings
 from nanorender.calibration.screening import refuse_unsuitable
 from nanorender.calibration.views import (
@@ -50,6 +53,7 @@ from nanorender.distributions import Constant
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
+from nanorender.scenes.population import Population
 from nanorender.settings import Settings
 
 _WIDE_EDGE_PX = 512  # of a wide view after binning, at most
@@ -61,7 +65,13 @@ LARGEST_NOISE_FLOOR = 0.1
 """Largest noise floor that `Recipe.relative_loss` is relative to. Views of a recipe that fits badly
 may differ more from one another, which would excuse any loss."""
 
-_BEFORE, _AFTER, _CHECK, _SEARCH = 0, 200, 300, 1000  # seeds: each use has different scenes
+_BEFORE, _AFTER, _CHECK, _POPULATIONS, _SEARCH = (
+    0,
+    200,
+    300,
+    400,
+    1000,
+)  # seeds: each use has different scenes
 
 
 class CalibrationSettings(Settings):
@@ -104,6 +114,7 @@ class Calibration:
     noise_floor : loss that sampling alone causes with as many views as the micrographs give,
         None if too few synthetic views were checked
     fitted : value of each parameter before and after
+    kept : indices of the populations of the given recipe that the micrographs show
     evaluations : number of candidates rendered
     real, synthetic : observations of the micrographs and of the fitted recipe's images
     real_views, synthetic_views : views at full resolution that were observed
@@ -115,6 +126,7 @@ class Calibration:
     after: LossTerms
     noise_floor: float | None
     fitted: dict[str, tuple[float, float]]
+    kept: tuple[int, ...]
     evaluations: int
     real: Observation
     synthetic: Observation
@@ -225,10 +237,10 @@ def calibrate(
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
     pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base, dark)]))
     wide_geometry, close_geometry = _geometries(images, pixel_size_nm, dark)
-    close_views = real_views(images, close_geometry)
+    close_views, wide_views = (real_views(images, one) for one in (close_geometry, wide_geometry))
     real = observe_reference(close_views, dark)
     close = Target(real, close_geometry)
-    wide = Target(observe_reference(real_views(images, wide_geometry), dark), wide_geometry)
+    wide = Target(observe_reference(wide_views, dark), wide_geometry)
     targets = [wide] if wide_geometry == close_geometry else [wide, close]
     tones = estimate_tones(images, dark, base.transmission is not None)
     if base.transmission is not None and sizes_nm:
@@ -241,16 +253,23 @@ def calibrate(
     def on_step() -> None:
         on_progress(next(steps), total)
 
-    # Match direct estimates.
-    recipe = match_estimates(
-        with_tones(start, tones),
-        targets,
-        tones,
-        corrections,
-        settings.views,
-        first_seed + _BEFORE,
-        on_step,
+    # Match direct estimates, and again without each population that the micrographs do not show.
+    match = partial(
+        match_estimates,
+        targets=targets,
+        tones=tones,
+        corrections=corrections,
+        views=settings.views,
+        seed=first_seed + _BEFORE,
     )
+    recipe = match(with_tones(start, tones), on_correction=on_step)
+    kept, seen = list(range(len(recipe.particles))), [wide_views, close_views][: len(targets)]
+    while (
+        index := absent_population(recipe, targets, seen, tones, first_seed + _POPULATIONS)
+    ) is not None:
+        del kept[index]
+        others = [number for number in range(len(recipe.particles)) if number != index]
+        recipe = match(keep_populations(recipe, others))
     # Search for the lowest loss.
     found = search_settings(
         recipe,
@@ -289,13 +308,21 @@ def calibrate(
         before=real.loss_terms(pool_observations(before).features),
         after=terms,
         noise_floor=floor,
-        fitted=_changes(start, recipe),
+        fitted=_changes(keep_populations(start, kept), recipe),
+        kept=tuple(kept),
         evaluations=found.evaluations,
         real=real,
         synthetic=synthetic,
         real_views=close_views,
         synthetic_views=views,
-        notes=() if sizes_nm else (_note_on_pixel_size(pixel_size_nm),),
+        notes=(
+            *(() if sizes_nm else (_note_on_pixel_size(pixel_size_nm),)),
+            *(
+                _note_on_population(kind)
+                for index, kind in enumerate(start.particles)
+                if index not in kept
+            ),
+        ),
     )
 
 
@@ -303,6 +330,13 @@ def _note_on_pixel_size(pixel_size_nm: float) -> str:
     return (
         f"the files do not state a pixel size; the recipe is fitted for {pixel_size_nm:.4g} nm, "
         "which makes its particles as large as those on the micrographs"
+    )
+
+
+def _note_on_population(left_out: Population) -> str:
+    return (
+        f"the micrographs show nearly none of the {left_out.material} particles of about "
+        f"{left_out.diameter_nm.typical():.3g} nm, which are left out of the recipe"
     )
 
 

@@ -21,6 +21,7 @@ from nanorender.calibration.image_statistics import (
     ImageStatistics,
 )
 from nanorender.calibration.observation import LossTerms
+from nanorender.calibration.populations import keep_populations
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_file, write_text
 from nanorender.recipe import Recipe, recipe_text
@@ -105,9 +106,15 @@ def fitted_toml(calibration: Calibration, base_name: str, names: list[str]) -> s
     -------
     Text that reads back as the fitted recipe, to four digits.
     """
-    document = tomlkit.parse(recipe_text(base_name))
-    before = _plain(Recipe.from_toml(tomlkit.dumps(document), base_name))
+    document: Any = tomlkit.parse(recipe_text(base_name))
+    base = Recipe.from_toml(tomlkit.dumps(document), base_name)
+    before = _plain(keep_populations(base, calibration.kept))
     after = _rounded(_plain(calibration.recipe))
+    for index in reversed(range(len(base.particles))):
+        if index not in calibration.kept:
+            del document["particles"][index]
+    for name in set(base.materials) - set(before["materials"]):
+        del document["materials"][name]
     relative_loss = after.pop("relative_loss", None)
     _mark_changes(document, before, after)
     document.pop("relative_loss", None)  # of the base, which may have been fitted, too

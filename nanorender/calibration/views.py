@@ -1,11 +1,11 @@
 """Views: square parts of real images, and synthetic images rendered to match them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -18,13 +18,15 @@ from nanorender.calibration.parameters import with_settings
 from nanorender.distributions import Constant, Distribution, Uniform
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
-from nanorender.rendering import render
+from nanorender.rendering import Sample, render
 
 _FIELD_EDGES = 2.0  # edge of the field in edges of the view: agglomerates reach in from outside
 _LEAST_FIELD_EDGES = 1.4
 _MOST_REAL_VIEWS = 12
 _LEAST_GAIN_SPREAD = 0.05  # minimum, also for a single micrograph, since it is one of a series
 _DARKEST_LEVEL = 2.0  # of the substrate, above the level that the detector adds
+
+View = TypeVar("View")
 
 _pool = ThreadPoolExecutor(2)  # compiled kernels release the interpreter lock
 
@@ -251,15 +253,51 @@ def synthetic_views(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) ->
     Gray images, binned.
     """
     drawn = recipe_of_view(recipe, geometry, plan.particles)
-    return list(_pool.map(partial(_render_view, drawn, geometry.binning, plan), range(plan.count)))
+    return map_views(partial(_render_binned, drawn, geometry.binning, plan), plan.count)
 
 
-def _render_view(recipe: Recipe, binning: int, plan: RenderPlan, index: int) -> GrayImage:
+def map_views(make: Callable[[int], View], count: int) -> list[View]:
+    """Make several views on two cores.
+
+    Parameters
+    ----------
+    make : makes the view of a number, from 0
+    count : number of views
+
+    Returns
+    -------
+    All views, in order.
+
+    Examples
+    --------
+    >>> map_views(lambda index: index**2, 4)
+    [0, 1, 4, 9]
+    """
+    return list(_pool.map(make, range(count)))
+
+
+def render_view(recipe: Recipe, plan: RenderPlan, index: int) -> Sample:
+    """Render a synthetic view, before it is binned.
+
+    Parameters
+    ----------
+    recipe : from `recipe_of_view`
+    plan : seed and tones
+    index : number of the view
+
+    Returns
+    -------
+    Image with its truth.
+    """
     if plan.tones:
         black, gain = plan.tones[index % len(plan.tones)]
         black, gain = Constant(value=black / 255), Constant(value=gain)
         recipe = with_settings(recipe, "detector", black_level=black, gain=gain)
-    return bin_view(render(recipe, plan.seed, index).image.astype(np.float32), binning)
+    return render(recipe, plan.seed, index)
+
+
+def _render_binned(recipe: Recipe, binning: int, plan: RenderPlan, index: int) -> GrayImage:
+    return bin_view(render_view(recipe, plan, index).image.astype(np.float32), binning)
 
 
 def observe_recipe(
@@ -279,7 +317,7 @@ def observe_recipe(
     """
 
     def observe_view(drawn: Recipe, target: Target, plan: RenderPlan, index: int) -> Observation:
-        view = _render_view(drawn, target.geometry.binning, plan, index)
+        view = _render_binned(drawn, target.geometry.binning, plan, index)
         return observe_like(target.observation, view)
 
     jobs = [

@@ -41,6 +41,7 @@ def calibration(name):
         after=after,
         noise_floor=0.07,
         fitted=fitted,
+        kept=tuple(range(len(base.particles))),
         evaluations=7,
         real=observe_reference(REAL, False),
         synthetic=observe_reference(SYNTHETIC, False),
