@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from nanorender.calibration.image_statistics import GrayImage
 from nanorender.calibration.observation import Observation, observe_like, pool_observations
 from nanorender.calibration.parameters import with_settings
 from nanorender.distributions import Constant, Distribution, Uniform
+from nanorender.execution.tasks import Result
 from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.rendering import Sample, render
@@ -26,7 +27,6 @@ _MOST_REAL_VIEWS = 12
 _LEAST_GAIN_SPREAD = 0.05  # minimum, also for a single micrograph, since it is one of a series
 _DARKEST_LEVEL = 2.0  # of the substrate, above the level that the detector adds
 
-View = TypeVar("View")
 
 _pool = ThreadPoolExecutor(2)  # compiled kernels release the interpreter lock
 
@@ -256,7 +256,7 @@ def synthetic_views(recipe: Recipe, geometry: ViewGeometry, plan: RenderPlan) ->
     return map_views(partial(_render_binned, drawn, geometry.binning, plan), plan.count)
 
 
-def map_views(make: Callable[[int], View], count: int) -> list[View]:
+def map_views(make: Callable[[int], Result], count: int) -> list[Result]:
     """Make several views on two cores.
 
     Parameters
