@@ -38,8 +38,10 @@ def adjacent_pairs(
         columns = width - abs(right)
         here = labels[: height - down, max(-right, 0) : max(-right, 0) + columns]
         there = labels[down:, max(right, 0) : max(right, 0) + columns]
-        y, x = np.nonzero((here != there) & (here > 0) & (there > 0))
-        one, other = here[y, x].astype(np.int64), there[y, x].astype(np.int64)
+        edges = np.nonzero(here != there)
+        one, other = here[edges].astype(np.int64), there[edges].astype(np.int64)
+        between = (one > 0) & (other > 0)
+        one, other = one[between], other[between]
         codes.append(np.unique(np.minimum(one, other) * span + np.maximum(one, other)))
     return np.stack(np.divmod(np.unique(np.concatenate(codes)), span), axis=1)
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Integer, Real
 
 from nanorender.errors import InputError
 from nanorender.measuring.contacts import agglomerates, contacts, neighbor_counts
+from nanorender.measuring.occlusion import hidden_areas
 from nanorender.measuring.region import Region, regions
 from nanorender.measuring.skeleton import capsule_width, skeleton_length
 
@@ -27,6 +28,9 @@ _ROD_WIDTH_TOLERANCE, _ROD_WIDTH_TOLERANCE_PX = 0.25, 1.25
 
 # Above this solidity a rod is straight: its sagitta is below a sixth of its width.
 _STRAIGHT_SOLIDITY = 0.9
+
+PARTLY_HIDDEN = 0.95
+"""Visible share below which the size of a particle is a lower bound."""
 
 # Several measurements of a region share a length: keep the value of the last region.
 _keep_last = lru_cache(maxsize=1)
@@ -47,6 +51,11 @@ def equivalent_diameter(region: Region) -> float:
     return float(np.sqrt(4 * region.area / np.pi))
 
 
+def _following(corners: np.ndarray) -> np.ndarray:
+    """Return the next corner of a polygon for each of its corners."""
+    return np.concatenate([corners[1:], corners[:1]])
+
+
 @_keep_last
 def min_feret(region: Region) -> float:
     """Smallest distance between two parallel lines that enclose the corners of the pixels.
@@ -57,7 +66,7 @@ def min_feret(region: Region) -> float:
     # `labeling.feret` has the same in Numba for the truth of rendered scenes: measuring must not
     # load a compiler.
     hull = region.corner_hull
-    edges = np.roll(hull, -1, axis=0) - hull
+    edges = _following(hull) - hull
     edges /= np.hypot(edges[:, 0], edges[:, 1])[:, None]
     heights = np.outer(edges[:, 0], hull[:, 1]) - np.outer(edges[:, 1], hull[:, 0])
     return float((heights.max(axis=1) - heights.min(axis=1)).min())
@@ -126,7 +135,7 @@ def solidity(region: Region) -> float:
     Pixels in the hull of the centers are counted by Pick's theorem.
     """
     hull = region.center_hull
-    following = np.roll(hull, -1, axis=0)
+    following = _following(hull)
     twice_area = abs((hull[:, 0] * following[:, 1] - hull[:, 1] * following[:, 0]).sum())
     on_border = np.gcd(*np.abs(following - hull).T).sum()
     return region.area / float(twice_area / 2 + on_border / 2 + 1)
@@ -217,6 +226,21 @@ def touches_frame(region: Region) -> bool:
     return region.left < 0 or region.top < 0 or right >= width or bottom >= height
 
 
+def visible_share(region: Region) -> float:
+    """Visible share of the area, estimated: the rest lies under other particles."""
+    return region.area / (region.area + region.hidden_area)
+
+
+def amodal_diameter(region: Region) -> float:
+    """Diameter of the circle of equal area with the part estimated to lie under others."""
+    return float(np.sqrt(4 * (region.area + region.hidden_area) / np.pi))
+
+
+def size_is_lower_bound(region: Region) -> bool:
+    """Whether others hide more than 5 % of the particle, or the frame cuts it."""
+    return touches_frame(region) or visible_share(region) < PARTLY_HIDDEN
+
+
 class Measurement(NamedTuple):
     """A column of the particle table.
 
@@ -286,6 +310,9 @@ MEASUREMENTS = (
     Measurement(bbox_width_px, 0, int),
     Measurement(bbox_height_px, 0, int),
     Measurement(touches_frame, 0, bool),
+    Measurement(visible_share, 0),
+    Measurement(amodal_diameter, 1),
+    Measurement(size_is_lower_bound, 0, bool),
 )
 
 
@@ -343,17 +370,20 @@ def measure(
             "for each label"
         )
     columns = {each.column(pixel_size_nm): each for each in measurements}
+    pairs = contacts(labels)
     rows = [
         (region.label, *(each.function(region) for each in columns.values()))
-        for region in regions(labels, image)
+        for region in regions(labels, image, hidden_areas(labels, pairs))
     ]
-    table = pd.DataFrame.from_records(rows, columns=["label", *columns])
-    table = table.astype({"label": int} | {name: each.kind for name, each in columns.items()})
-    for name, each in columns.items():
-        if pixel_size_nm is not None and each.power:
-            table[name] *= pixel_size_nm**each.power
+    values = np.array(rows, np.float64).reshape(len(rows), len(columns) + 1).T
+    table = pd.DataFrame(
+        {"label": values[0].astype(np.int64)}
+        | {
+            name: (value * (pixel_size_nm or 1.0) ** each.power).astype(each.kind)
+            for (name, each), value in zip(columns.items(), values[1:], strict=True)
+        }
+    )
     numbers = table["label"].to_numpy(np.int64)
-    pairs = contacts(labels)
     table["neighbors"] = neighbor_counts(pairs, numbers)
     table["agglomerate"] = agglomerates(pairs, numbers)
     table["confidence"] = np.nan if confidence is None else confidence[numbers - 1]

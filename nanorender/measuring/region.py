@@ -23,6 +23,7 @@ class Region:
     left, top : column and row in the image of the first pixel of the window; -1 at the frame
     intensity : (n,) gray levels of the pixels in raster order; None without an image
     image_shape : rows and columns of the image
+    hidden_area : number of pixels under other particles
     """
 
     label: int
@@ -31,6 +32,7 @@ class Region:
     top: int
     intensity: Float[np.ndarray, "n"] | None
     image_shape: tuple[int, int]
+    hidden_area: int = 0
 
     @cached_property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +93,9 @@ class Region:
 
 
 def regions(
-    labels: Integer[np.ndarray, "h w"], image: Real[np.ndarray, "h w"] | None
+    labels: Integer[np.ndarray, "h w"],
+    image: Real[np.ndarray, "h w"] | None,
+    hidden_areas: Integer[np.ndarray, "labels"] | None = None,
 ) -> Iterator[Region]:
     """Iterate over the particles of a label map.
 
@@ -99,6 +103,7 @@ def regions(
     ----------
     labels : (h, w) label map
     image : (h, w) gray levels, or None
+    hidden_areas : number of pixels of each label under other particles; None for 0
 
     Yields
     ------
@@ -119,4 +124,5 @@ def regions(
         mask = np.zeros((inside.shape[0] + 2, inside.shape[1] + 2), bool)
         mask[1:-1, 1:-1] = inside
         intensity = None if image is None else image[window][inside].astype(np.float64)
-        yield Region(index + 1, mask, columns.start - 1, rows.start - 1, intensity, shape)
+        hidden = 0 if hidden_areas is None else int(hidden_areas[index + 1])
+        yield Region(index + 1, mask, columns.start - 1, rows.start - 1, intensity, shape, hidden)

@@ -12,6 +12,7 @@ SIZE_QUANTITIES = {
     "max_feret": "maximum Feret diameter",
     "inscribed_diameter": "inscribed circle diameter",
     "sqrt_area": "square root of the area",
+    "amodal_diameter": "equivalent circle diameter with hidden parts",
 }
 
 if TYPE_CHECKING:  # type checkers know only literals that are written out
