@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Integer
 
+from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
 from nanorender.scoring.matching import match, overlap_table
 
@@ -138,10 +139,17 @@ def pool_twins(
     Returns
     -------
     Response of the segmentation.
+
+    Raises
+    ------
+    InputError
+        If the twins were measured by an earlier version, without this quantity.
     """
     column = f"{quantity}_px"
     parts = []
     for index, twin in enumerate(twins):
+        if column not in twin.true or column not in twin.found:
+            raise InputError(f"the twins have no {quantity}; make them again in another folder")
         edge = pixel_sizes[twin.micrograph]
         sizes = twin.found[column].to_numpy(float) * edge
         row = twin.true["row"].to_numpy(int)

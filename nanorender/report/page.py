@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from nanorender.correction.correction_table import TITLES, unit_of
-from nanorender.measuring.measure import column_descriptions
+from nanorender.measuring.measure import PARTLY_HIDDEN, column_descriptions
 from nanorender.measuring.sizes import SIZE_QUANTITIES
 from nanorender.report.browserdata import browser_data, has_all_particles
 from nanorender.report.corrected import CorrectedSection
@@ -55,6 +55,7 @@ PAGE_COLUMNS = (
     "circularity",
     "aspect_ratio",
     "touches_frame",
+    "visible_share",
     "confidence",
 )
 
@@ -199,7 +200,10 @@ def render_page(
     ]
     rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
     most = max((each.color for shown in pictures.values() for each in shown.outlines), default=0)
-    kept = np.concatenate([result.kept_table["confidence"].to_numpy(float) for result in results])
+    kept, shares = (
+        np.concatenate([result.kept_table[name].to_numpy(float) for result in results])
+        for name in ("confidence", "visible_share")
+    )
     score_rows = _score_rows(results)
     absent = {"scores"} if not score_rows else set()
     absent |= {"corrected"} if corrected is None else set()
@@ -239,6 +243,7 @@ def render_page(
         unsure=UNSURE,
         n_known=int(np.count_nonzero(~np.isnan(kept))),
         n_unsure=int(np.count_nonzero(kept < UNSURE)),
+        n_hidden=int(np.count_nonzero(shares < PARTLY_HIDDEN)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_pictured=len(table),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nanorender.correction.response import match_twin, pool_twins
+from nanorender.errors import InputError
 
 
 def squares(shape, *boxes):
@@ -51,3 +52,10 @@ def test_empty_images_are_matched():
     twin = match_twin(0, nothing, np.zeros(0), nothing)
     response = pool_twins([twin], "equivalent_diameter", [1.0])
     assert len(response.true) == len(response.false) == 0
+
+
+def test_twins_of_an_earlier_version_are_refused_for_a_later_quantity(twin):
+    earlier = twin._replace(true=twin.true.drop(columns="amodal_diameter_px"))
+    assert len(pool_twins([earlier], "equivalent_diameter", [1.0]).true) == 4
+    with pytest.raises(InputError, match="have no amodal_diameter; make them again"):
+        pool_twins([earlier], "amodal_diameter", [1.0])

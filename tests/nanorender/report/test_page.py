@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from markupsafe import Markup
+from shapes import disc
 
 from nanorender.files.acquisition import Acquisition
 from nanorender.measuring.measure import mark_struck_out, measure
@@ -179,6 +180,21 @@ def test_struck_out_particles_are_marked_in_the_picture_and_in_the_table():
     assert re.findall(r'<path id="i0-p(\d+)" class="[^"]*struck"', page) == ["3", "8"]
     rows = re.findall(r'<tr data-particle="i0-p(\d+)" aria-selected="false" class="struck">', page)
     assert rows == ["3", "8"]
+
+
+def test_particles_under_others_are_counted():
+    page, _, _ = key_figures(squares())
+    assert "partly under others" not in page
+    labels = np.zeros((120, 150), np.int32)
+    for number, x in enumerate((40, 60, 80), 1):
+        labels[disc(labels.shape, x, 60, 40)] = number
+    image = np.zeros(labels.shape, np.uint8)
+    stack = image_result("stack", image, labels, 2.0, "header", measure(labels, 2.0, image))
+    page, _, _ = key_figures(stack)
+    assert "2 lie partly under others: their sizes are lower bounds" in page
+    page, summary, _ = key_figures(stack, quantity="amodal_diameter")
+    assert "2 lie partly under others: hidden parts are estimated" in page
+    assert summary.sizes["d50"].value == pytest.approx(80, rel=0.02)
 
 
 def test_conditions_are_shown_if_a_header_has_them():
