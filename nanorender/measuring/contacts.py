@@ -11,15 +11,12 @@ _ADJACENT = ((0, 1), (1, 0), (1, 1), (1, -1))
 _ACROSS_A_LINE = ((0, 2), (2, 0))
 
 
-def adjacent_pairs(
-    labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...] = _ADJACENT
-) -> Integer[np.ndarray, "n 2"]:
-    """Find the pairs of labels with pixels at given offsets from each other.
+def adjacent_pairs(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
+    """Find the pairs of labels with pixels that have an edge or a corner in common.
 
     Parameters
     ----------
     labels : (h, w) label map
-    offsets : rows down, at least 0, and columns right from one pixel to the other
 
     Returns
     -------
@@ -31,19 +28,7 @@ def adjacent_pairs(
     >>> adjacent_pairs(np.array([[1, 1, 0, 3], [2, 2, 0, 3]])).tolist()
     [[1, 2]]
     """
-    height, width = labels.shape
-    codes = [np.zeros(0, np.int64)]
-    span = int(labels.max(initial=0)) + 1
-    for down, right in offsets:
-        columns = width - abs(right)
-        here = labels[: height - down, max(-right, 0) : max(-right, 0) + columns]
-        there = labels[down:, max(right, 0) : max(right, 0) + columns]
-        edges = np.nonzero(here != there)
-        one, other = here[edges].astype(np.int64), there[edges].astype(np.int64)
-        between = (one > 0) & (other > 0)
-        one, other = one[between], other[between]
-        codes.append(np.unique(np.minimum(one, other) * span + np.maximum(one, other)))
-    return np.stack(np.divmod(np.unique(np.concatenate(codes)), span), axis=1)
+    return _pairs_at(labels, _ADJACENT)
 
 
 def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
@@ -65,7 +50,7 @@ def contacts(labels: Integer[np.ndarray, "h w"]) -> Integer[np.ndarray, "n 2"]:
     >>> contacts(np.array([[1, 1, 0, 3], [2, 2, 0, 3]])).tolist()
     [[1, 2], [1, 3], [2, 3]]
     """
-    return adjacent_pairs(labels, _ADJACENT + _ACROSS_A_LINE)
+    return _pairs_at(labels, _ADJACENT + _ACROSS_A_LINE)
 
 
 def nearby_pairs(
@@ -89,6 +74,31 @@ def nearby_pairs(
     [[1, 2]]
     """
     return adjacent_pairs(expand_labels(labels, (distance_px + 1) // 2))
+
+
+def _pairs_at(
+    labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...]
+) -> Integer[np.ndarray, "n 2"]:
+    """Find the pairs of labels at offsets, which contain those of adjacent pixels."""
+    # Without a pixel at an outline, two particles are no pair, or adjacent elsewhere
+    height, width = labels.shape
+    at_outline = np.zeros(labels.shape, bool)
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        differ = labels[before] != labels[after]
+        at_outline[before] |= differ
+        at_outline[after] |= differ
+    y, x = np.nonzero(at_outline)
+    span = int(labels.max(initial=0)) + 1
+    codes = [np.zeros(0, np.int64)]
+    for down, right in offsets:
+        inside = (y + down < height) & (x + right >= 0) & (x + right < width)
+        here = y[inside], x[inside]
+        one = labels[here].astype(np.int64)
+        other = labels[here[0] + down, here[1] + right].astype(np.int64)
+        pair = (one > 0) & (other > 0) & (one != other)
+        one, other = one[pair], other[pair]
+        codes.append(np.unique(np.minimum(one, other) * span + np.maximum(one, other)))
+    return np.stack(np.divmod(np.unique(np.concatenate(codes)), span), axis=1)
 
 
 def neighbor_counts(

@@ -25,14 +25,18 @@ _LEAST_DEPTH_PX = 0.1
 # distance of the points from their center: the outlines of small particles are less exact.
 _CIRCLE_WEIGHT_PX2 = 12.0
 
+# The neighborhood of a pixel.
+_BLOCK = np.ones((3, 3), np.uint8)
+
 # Weight that keeps the equations solvable for points on a line.
 _REGULAR = 1e-9
 
 # Least number of points to fit an ellipse to.
 _LEAST_POINTS = 8
 
-# Ellipses agree with the visible part at least so far, and are at most so many times larger.
-_LEAST_AGREEMENT, _LARGEST_AREA = 0.88, 10.0
+# Ellipses agree with the visible part at least so far, and they and the windows around them are at
+# most so many times larger.
+_LEAST_AGREEMENT, _LARGEST_AREA, _LARGEST_WINDOW = 0.88, 10.0, 100.0
 
 
 class _Points(NamedTuple):
@@ -45,14 +49,14 @@ class _Points(NamedTuple):
     x, y : position in half pixels, where pixel centers are even
     """
 
-    label: Integer[np.ndarray, "n"]
-    other: Integer[np.ndarray, "n"]
+    label: Int[np.ndarray, "n"]
+    other: Int[np.ndarray, "n"]
     x: Int[np.ndarray, "n"]
     y: Int[np.ndarray, "n"]
 
     def codes(self, count: int) -> Int[np.ndarray, "n"]:
         """Return a number for each pair of particles, which have labels below a count."""
-        return self.label.astype(np.int64) * count + self.other
+        return self.label * count + self.other
 
     def select(self, which: Shaped[np.ndarray, "k"] | slice) -> "_Points":
         """Return some of the points."""
@@ -162,15 +166,15 @@ def _outlines(labels: Integer[np.ndarray, "h w"], wanted: Bool[np.ndarray, "n"])
         for side, y_in, x_in in ((1, y, x), (-1, y + down, x + right)):
             kept = wanted[labels[y_in, x_in]]
             y_in, x_in = y_in[kept], x_in[kept]
-            label = labels[y_in, x_in]
+            label = labels[y_in, x_in].astype(np.int64)
             y_out, x_out = y_in + side * down, x_in + side * right
-            other = labels[y_out, x_out]
+            other = labels[y_out, x_out].astype(np.int64)
             # A line of background one pixel wide is part of the edge
             beyond = np.zeros_like(other)
             for ahead, aside in _ROUND_A_LINE:
                 y_far = np.clip(y_out + ahead * side * down + aside * right, 0, height - 1)
                 x_far = np.clip(x_out + ahead * side * right + aside * down, 0, width - 1)
-                far = labels[y_far, x_far]
+                far = labels[y_far, x_far].astype(np.int64)
                 beyond = np.maximum(beyond, np.where(far == label, 0, far))
             other = np.where(other == 0, beyond, other)
             parts.append((label, other, 2 * x_in + side * right, 2 * y_in + side * down))
@@ -192,11 +196,12 @@ def _others_in_hulls(labels: Integer[np.ndarray, "h w"], outline: _Points) -> _P
         # OpenCV fills polygons to within a pixel: of a larger one, select the centers inside
         filled = np.zeros(window.shape, np.uint8)
         cv2.fillConvexPoly(filled, hull - (2 * left, 2 * top), 1, shift=1)
-        y, x = np.nonzero((window != label) & (window > 0) & (cv2.dilate(filled, None) > 0))
+        y, x = np.nonzero((window != label) & (window > 0) & (cv2.dilate(filled, _BLOCK) > 0))
         x, y = x + left, y + top
         inside = _are_in_polygon(hull, 2 * x, 2 * y)
         x, y = x[inside], y[inside]
-        parts.append((np.full(len(x), label), labels[y, x], 2 * x, 2 * y))
+        other = labels[y, x].astype(np.int64)
+        parts.append((np.full(len(x), label), other, 2 * x, 2 * y))
     return _Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -205,11 +210,12 @@ def _are_in_polygon(
 ) -> Bool[np.ndarray, "k"]:
     """Return whether points are inside a convex polygon, not on its outline."""
     # Distances to the lines through the edges, times the lengths of these
-    x0, y0 = polygon.T
-    dx, dy = (polygon[np.arange(1 - len(polygon), 1)] - polygon).T
-    lines = np.array([-dy, dx, dy * x0 - dx * y0], np.float64)
+    corners = polygon.astype(np.float64)
+    (dx, dy), (x0, y0) = (corners[np.arange(1 - len(corners), 1)] - corners).T, corners.T
+    lines = np.array([-dy, dx, dy * x0 - dx * y0])
     distances = np.array([x, y, np.ones(len(x))]).T @ lines
-    return (distances > 0).all(axis=1) | (distances < 0).all(axis=1)
+    to_one_side = (distances > 0).all(axis=1), (distances < 0).all(axis=1)
+    return np.logical_or(*to_one_side)
 
 
 def _pairs_in_front(outline: _Points, in_hull: _Points, count: int) -> Int[np.ndarray, "n"]:
@@ -241,6 +247,8 @@ def _hidden_area(
         return len(under.x)
     rows, columns = ellipse.window(labels.shape)
     window = labels[rows, columns]
+    if window.size > _LARGEST_WINDOW * area:
+        return len(under.x)
     y, x = np.ogrid[rows, columns]
     found = window[ellipse.contains(x, y)]
     visible = np.count_nonzero(found == own.label[0]) - np.count_nonzero(found == 0)
@@ -271,13 +279,13 @@ def _fit_ellipse(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> _Ellip
     normal = equations @ equations.T + np.diag(count * weights)
     p, q, r, s, t = np.linalg.solve(normal, -equations @ (xx + yy))
     determinant = 1 - p**2 - q**2
-    if determinant <= 0:
+    if not determinant > 0:
         return None
     # Move the origin to the center, where the linear terms vanish
     x0 = (q * s - (1 - p) * r) / (2 * determinant)
     y0 = (q * r - (1 + p) * s) / (2 * determinant)
     level = -(r * x0 + s * y0) / 2 - t
-    if level <= 0:
+    if not level > 0:
         return None
     scale = 1 / (level * unit**2)
     return _Ellipse(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from shapes import disc, ellipse, rectangle, rod
 
@@ -116,9 +117,20 @@ def test_flips_and_turns_change_nothing(seed):
         assert hidden(np.ascontiguousarray(turned)) == expected
 
 
-def test_labels_of_any_number_and_type_are_accepted():
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+def test_labels_of_any_number_and_type_are_accepted(dtype):
     labels = stacked(disc(SHAPE, 60, 50, 50), disc(SHAPE, 90, 50, 50))
     expected = hidden(labels)
-    others = np.array([0, 300, 7], np.uint16)[labels]
+    others = np.array([0, 250, 7], dtype)[labels]
     found = hidden_areas(others, contacts(others))
-    assert [found[300], found[7]] == expected
+    assert [found[250], found[7]] == expected
+
+
+@settings(deadline=None)
+@given(arrays(np.uint8, st.tuples(*[st.integers(1, 15)] * 2), elements=st.integers(0, 4)))
+def test_hidden_parts_of_any_label_map_are_under_its_other_particles(labels):
+    particles = np.bincount(labels.ravel())
+    found = hidden_areas(labels, contacts(labels))
+    assert len(found) == len(particles)
+    others = particles[1:].sum() - particles
+    assert ((found >= 0) & (found <= others))[1:].all()
