@@ -25,6 +25,9 @@ TITLES = {
 }
 """Names of the statistics for the reader."""
 
+_VISIBLE = "their sizes, raw and corrected, are those of the visible part, a lower bound."
+_WHOLE = "hidden parts are estimated in the raw sizes, and known of the twins that correct them."
+
 
 def correction_frame(corrected: CorrectedStudy) -> pd.DataFrame:
     """Tabulate corrections: one row per statistic.
@@ -105,8 +108,8 @@ def sentences(corrected: CorrectedStudy) -> list[str]:
         f"{corrected.merged_share:.1%} of the particles are found together with a neighbor."
     )
     lines.append(
-        f"{corrected.hidden_share:.0%} of the particles are partly hidden by others: their sizes, "
-        "raw and corrected, are those of the visible part, a lower bound."
+        f"{corrected.hidden_share:.0%} of the particles are partly hidden by others: "
+        + (_WHOLE if corrected.quantity == "amodal_diameter" else _VISIBLE)
     )
     return lines
 

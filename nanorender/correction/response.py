@@ -55,7 +55,7 @@ def match_twin(
 
     Returns
     -------
-    Both tables.
+    Both tables; hidden parts are known of the true particles, and estimated of the found ones.
 
     Examples
     --------
@@ -79,15 +79,27 @@ def match_twin(
     members = np.bincount(overlaps.predicted[mostly], minlength=len(overlaps.predicted_area))
     shared = np.zeros(len(true), bool)
     shared[true_row[overlaps.truth[mostly]]] = members[overlaps.predicted[mostly]] > 1
+    visible = visible_fraction[true["label"].to_numpy() - 1]
+    true = _with_whole_sizes(true.assign(visible_fraction=visible), visible)
     return SegmentedTwin(
         micrograph,
-        true.assign(
-            visible_fraction=visible_fraction[true["label"].to_numpy() - 1],
-            row=row_of_true,
-            shared=shared,
-        ),
+        true.assign(row=row_of_true, shared=shared),
         found.assign(row=row_of_found),
         true_labels.size,
+    )
+
+
+def _with_whole_sizes(true: pd.DataFrame, visible: Float[np.ndarray, "n"]) -> pd.DataFrame:
+    """Replace the estimates of hidden parts by the truth.
+
+    Particles cut by the frame keep the estimate: what lies beyond the frame is not counted.
+    """
+    whole = {
+        "visible_share": visible,
+        "amodal_diameter_px": true["equivalent_diameter_px"] / np.sqrt(visible),
+    }
+    return true.assign(
+        **{name: true[name].where(true["touches_frame"], known) for name, known in whole.items()}
     )
 
 

@@ -37,6 +37,16 @@ def test_visible_fraction_belongs_to_the_label():
     assert twin.true["visible_fraction"].tolist() == [0.3]
 
 
+def test_hidden_parts_of_true_particles_are_known_except_beyond_the_frame():
+    true = squares((40, 40), (5, 5, 10), (0, 25, 8))
+    twin = match_twin(0, true, np.array([0.25, 0.5]), true)
+    inside, cut = twin.true["amodal_diameter_px"]
+    assert inside == pytest.approx(2 * twin.true["equivalent_diameter_px"][0])
+    assert cut == pytest.approx(twin.true["equivalent_diameter_px"][1])
+    assert twin.true["visible_share"].tolist() == [0.25, 1.0]
+    assert twin.found["amodal_diameter_px"][0] == pytest.approx(inside / 2)
+
+
 def test_pooled_sizes_have_the_unit_of_each_micrograph(twin):
     response = pool_twins([twin, twin._replace(micrograph=1)], "sqrt_area", [1.0, 2.0])
     assert response.true[:4].tolist() == [20.0, 20.0, 10.0, 12.0]

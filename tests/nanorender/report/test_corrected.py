@@ -106,6 +106,12 @@ def test_sentences_say_what_is_found_and_how_wrong_sizes_are():
     assert "15.6% of the particles are found together with a neighbor" in lines[2]
 
 
+def test_sentences_say_whether_sizes_are_those_of_visible_parts():
+    assert sentences(STUDY)[-1].startswith("57% of the particles are partly hidden by others")
+    assert "of the visible part" in sentences(STUDY)[-1]
+    assert "of the visible part" not in sentences(replace(STUDY, quantity="amodal_diameter"))[-1]
+
+
 def test_few_found_particles_are_a_reason_for_caution():
     assert caution(STUDY) is None
     few = replace(STUDY, found_share=0.55)
