@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from nanorender.errors import InputError
 from nanorender.files.atomic import atomic_folder
@@ -33,8 +34,8 @@ from nanorender.report.page import (
 from nanorender.report.picture import Picture, picture
 from nanorender.report.rois import write_rois
 from nanorender.scoring.plausibility import doubts
-from nanorender.scoring.results import ImageResult, particle_table
-from nanorender.statistics.groups import Group, statistics_table
+from nanorender.scoring.results import ImageResult, particle_tables
+from nanorender.statistics.groups import Group, statistics_tables
 from nanorender.statistics.summary import Summary
 
 TABLES = ("summary.json", "statistics.csv", "particles.csv")
@@ -107,8 +108,7 @@ def _write(
     """Write all files of the report into a new folder."""
     # Compute the statistics, of which the page lists the first.
     listed: list[Group] = []
-    statistics = statistics_table(_list_first(groups, listed))
-    statistics.to_csv(folder / "statistics.csv", index=False, lineterminator="\n")
+    _write_csv(folder / "statistics.csv", statistics_tables(_list_first(groups, listed)))
     # Draw the figures.
     summary = listed[-1].summary
     drawings, rois = folder / "figures", folder / "rois"
@@ -139,7 +139,7 @@ def _write(
                 image, labels, result.pixel_size_nm, unsure, result.struck_out
             )
     # Write the tables and the page.
-    particle_table(results).to_csv(folder / "particles.csv", index=False, lineterminator="\n")
+    _write_csv(folder / "particles.csv", particle_tables(results))
     content = _record(results, summary, provenance, corrected)
     with (folder / "summary.json").open("w", encoding="utf-8", newline="\n") as file:
         json.dump(content, file, indent=2, allow_nan=False)
@@ -147,6 +147,13 @@ def _write(
     page = render_page(results, listed, provenance, elements, pictures, corrected)
     (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
+
+
+def _write_csv(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+    """Write tables with the same columns one below the other."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, table in enumerate(tables):
+            table.to_csv(file, index=False, header=number == 0, lineterminator="\n")
 
 
 def _list_first(groups: Iterable[Group], listed: list[Group]) -> Iterator[Group]:

@@ -1,6 +1,6 @@
 """Measured images of a study and their agreement with the truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -343,18 +343,34 @@ def particle_table(results: Sequence[ImageResult]) -> pd.DataFrame:
     -------
     table : one row per particle, the name of its image first
     """
-    # Join a few long parts in place of many short ones, which pandas needs much memory for.
-    parts: list[TableRows] = []
-    for rows in (result.rows for result in results if result.n_particles):
-        if parts and parts[-1].table is rows.table and parts[-1].stop == rows.first:
-            parts[-1] = parts[-1]._replace(stop=rows.stop)
+    return pd.concat(particle_tables(results), ignore_index=True)
+
+
+def particle_tables(results: Sequence[ImageResult]) -> Iterator[pd.DataFrame]:
+    """Join the particle tables of images whose rows follow each other in memory.
+
+    Parameters
+    ----------
+    results : images of a study
+
+    Yields
+    ------
+    tables, at least one, with the same columns: one row per particle, the name of its image first
+    """
+    runs: list[list[ImageResult]] = []
+    for result in [one for one in results if one.n_particles] or results[:1]:
+        before = runs[-1][-1].rows if runs else None
+        if before and before.table is result.rows.table and before.stop == result.rows.first:
+            runs[-1].append(result)
         else:
-            parts.append(rows)
-    filled = [part.select() for part in parts]
-    joined = pd.concat(filled, ignore_index=True) if filled else results[0].table
-    names = np.array([result.name for result in results], object)
-    joined.insert(0, "image", np.repeat(names, [result.n_particles for result in results]))
-    return joined
+            runs.append([result])
+    columns = list(dict.fromkeys(name for run in runs for name in run[0].rows.table.columns))
+    for run in runs:
+        rows = TableRows(run[0].rows.table, run[0].rows.first, run[-1].rows.stop)
+        table = rows.select().reindex(columns=columns)
+        names = np.array([result.name for result in run], object)
+        table.insert(0, "image", np.repeat(names, [result.n_particles for result in run]))
+        yield table
 
 
 def format_scores(results: Sequence[ImageResult]) -> list[str]:

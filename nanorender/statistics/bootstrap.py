@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 # Limits the memory of a batch of resamples: number of weights held at once.
-BATCH_ENTRIES = 4_000_000
+BATCH_ENTRIES = 1_000_000
 MODE_CLASSES = 256
 
 FEW_PARTICLES = 20

@@ -15,7 +15,7 @@ from nanorender.statistics.summary import Statistics, Summary, summarize
 
 # Intervals come from resampling: a fixed seed gives the same report every time.
 SEED = 0
-_BLOCK_ROWS = 1000
+_BLOCK_ROWS = 1000  # of a table: a row takes ten times as much memory before it is in one
 
 
 class Group(NamedTuple):
@@ -129,16 +129,17 @@ def summarize_groups(
     yield Group("all", "all images", summary)
 
 
-def statistics_table(groups: Iterable[Group]) -> pd.DataFrame:
-    """Tabulate the statistics of groups.
+def statistics_tables(groups: Iterable[Group]) -> Iterator[pd.DataFrame]:
+    """Tabulate the statistics of groups, up to a thousand in each table.
 
     Parameters
     ----------
     groups : as `summarize_groups` returns them
 
-    Returns
-    -------
-    one row per group: counts, sizes and nanoscale shares, each with its interval
+    Yields
+    ------
+    tables with the same columns, one row per group: counts, sizes and nanoscale shares, each with
+    its interval
 
     Examples
     --------
@@ -146,14 +147,12 @@ def statistics_table(groups: Iterable[Group]) -> pd.DataFrame:
     >>> table["area_px2"] = table["sqrt_area_px"] ** 2
     >>> fields = [FieldOfView(image, 80, 60, None) for image in ("a", "b")]
     >>> settings = Statistics(quantity="sqrt_area", resamples=100)
-    >>> groups = list(summarize_groups(table, fields, {}, settings))
-    >>> statistics_table(groups)[["name", "particles", "mean_px"]].values.tolist()
+    >>> (found,) = statistics_tables(summarize_groups(table, fields, {}, settings))
+    >>> found[["name", "particles", "mean_px"]].values.tolist()
     [['a', 2, 15.0], ['b', 1, 30.0], ['all images', 3, 20.0]]
     """
-    # A row takes a tenth of the memory in a table of many rows.
     rows = (_row(group) for group in groups)
-    blocks = iter(lambda: list(islice(rows, _BLOCK_ROWS)), [])
-    return pd.concat(map(pd.DataFrame, blocks), ignore_index=True)
+    yield from map(pd.DataFrame, iter(lambda: list(islice(rows, _BLOCK_ROWS)), []))
 
 
 def _row(group: Group) -> dict[str, object]:

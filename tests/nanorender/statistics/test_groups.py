@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from nanorender.errors import InputError
-from nanorender.statistics.groups import samples_by_name, statistics_table, summarize_groups
+from nanorender.statistics.groups import samples_by_name, statistics_tables, summarize_groups
 from nanorender.statistics.sampling import FieldOfView
 from nanorender.statistics.summary import Statistics
 
@@ -36,7 +36,7 @@ def groups():
 
 
 def test_images_samples_and_all_have_a_row_each(groups):
-    rows = statistics_table(groups[1])
+    (rows,) = statistics_tables(groups[1])
     assert rows["level"].tolist() == ["image"] * 5 + ["sample"] * 3 + ["all"]
     assert rows["name"].tolist() == [*NAMES, "e171", "food", "empty", "all images"]
     assert rows["particles"].tolist() == [40] * 4 + [0] + [80, 80, 0, 160]
@@ -45,7 +45,8 @@ def test_images_samples_and_all_have_a_row_each(groups):
 
 def test_a_samples_figures_are_those_of_its_particles_alone(groups):
     table, found = groups
-    rows = statistics_table(found).set_index("name")
+    (rows,) = statistics_tables(found)
+    rows = rows.set_index("name")
     sizes = table.loc[table["image"].str.startswith("food"), "equivalent_diameter_nm"]
     row = rows.loc["food"]
     assert row["mean_nm"] == pytest.approx(sizes.mean())
@@ -65,7 +66,9 @@ def test_samples_are_found_by_the_first_parenthesis():
         samples_by_name(["a"], "(")
 
 
-def test_a_table_of_many_rows_is_built_in_blocks(groups, monkeypatch):
-    expected = statistics_table(groups[1])
+def test_many_groups_have_several_tables(groups, monkeypatch):
+    (expected,) = statistics_tables(groups[1])
     monkeypatch.setattr("nanorender.statistics.groups._BLOCK_ROWS", 2)
-    pd.testing.assert_frame_equal(statistics_table(iter(groups[1])), expected)
+    tables = list(statistics_tables(iter(groups[1])))
+    assert [len(table) for table in tables] == [2, 2, 2, 2, 1]
+    pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), expected)
