@@ -19,7 +19,7 @@ MAX_IMAGE_ROWS = 1000
 MAX_ROWS = 10_000
 """Rows of the particle table."""
 
-MAX_PARTICLES = 200_000
+MAX_PARTICLES = 100_000
 """Particles of a study up to which they can be struck out on the page, since the sizes then follow
 from all of them."""
 
