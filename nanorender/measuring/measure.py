@@ -344,8 +344,8 @@ def measure(
     Raises
     ------
     InputError
-        If the pixel size is not positive, the image and the labels differ in shape, or there are
-        fewer confidences than labels.
+        If the pixel size is not positive, a label is negative, the image and the labels differ in
+        shape, or there are fewer confidences than labels.
 
     Examples
     --------
@@ -359,6 +359,8 @@ def measure(
     """
     if pixel_size_nm is not None and not pixel_size_nm > 0:
         raise InputError(f"pixel_size_nm must be positive, got {pixel_size_nm}")
+    if labels.min(initial=0) < 0:
+        raise InputError(f"labels must not be negative, got {labels.min()}; background is 0")
     if image is not None and image.shape != labels.shape:
         raise InputError(
             f"image {image.shape} and labels {labels.shape} must have the same shape; "

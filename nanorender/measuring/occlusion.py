@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, Integer, Shaped
 
 # Steps from a pixel of background beside a particle, away from it and along its outline, at which
 # another particle is still in contact.
-_ROUND_A_LINE = ((1, 0), (1, 1), (1, -1))
+_STEPS_ACROSS_LINE = ((1, 0), (1, 1), (1, -1))
 
 # Mean depth of one particle in the hull of the other, in px, from which it lies in front.
 _LEAST_DEPTH_PX = 0.1
@@ -28,15 +28,20 @@ _CIRCLE_WEIGHT_PX2 = 12.0
 # The neighborhood of a pixel.
 _BLOCK = np.ones((3, 3), np.uint8)
 
+# Rows of the label map whose pixels are counted at once.
+_BLOCK_ROWS = 256
+
 # Weight that keeps the equations solvable for points on a line.
-_REGULAR = 1e-9
+_REGULARIZATION = 1e-9
 
 # Least number of points to fit an ellipse to.
 _LEAST_POINTS = 8
 
-# Ellipses agree with the visible part at least so far, and they and the windows around them are at
-# most so many times larger.
-_LEAST_AGREEMENT, _LARGEST_AREA, _LARGEST_WINDOW = 0.88, 10.0, 100.0
+# Least share of a particle that its ellipse covers, less the background that it covers.
+_LEAST_AGREEMENT = 0.88
+
+# Largest area of an ellipse, and of the window around it, relative to the visible area.
+_LARGEST_AREA, _LARGEST_WINDOW = 10.0, 100.0
 
 
 class _Points(NamedTuple):
@@ -144,7 +149,7 @@ def hidden_areas(
     # Keep the outline that is a particle's own, and the pixels of its hull under those in front
     own = outline.select(~np.isin(outline.codes(count), front))
     under = in_hull.select(np.isin(in_hull.codes(count), front))
-    areas = np.bincount(labels.ravel(), minlength=count)
+    areas = _areas(labels, count)
     behind, first = np.unique(front // count, return_index=True)
     is_front = np.zeros(count, bool)
     for label, others in zip(behind.tolist(), np.split(front % count, first[1:]), strict=True):
@@ -154,6 +159,14 @@ def hidden_areas(
         )
         is_front[others] = False
     return hidden
+
+
+def _areas(labels: Integer[np.ndarray, "h w"], count: int) -> Int[np.ndarray, "labels"]:
+    """Count the pixels of each label, in blocks of rows that take little memory."""
+    areas = np.zeros(count, np.int64)
+    for first in range(0, len(labels), _BLOCK_ROWS):
+        areas += np.bincount(labels[first : first + _BLOCK_ROWS].ravel(), minlength=count)
+    return areas
 
 
 def _outlines(labels: Integer[np.ndarray, "h w"], wanted: Bool[np.ndarray, "n"]) -> _Points:
@@ -171,7 +184,7 @@ def _outlines(labels: Integer[np.ndarray, "h w"], wanted: Bool[np.ndarray, "n"])
             other = labels[y_out, x_out].astype(np.int64)
             # A line of background one pixel wide is part of the edge
             beyond = np.zeros_like(other)
-            for ahead, aside in _ROUND_A_LINE:
+            for ahead, aside in _STEPS_ACROSS_LINE:
                 y_far = np.clip(y_out + ahead * side * down + aside * right, 0, height - 1)
                 x_far = np.clip(x_out + ahead * side * right + aside * down, 0, width - 1)
                 far = labels[y_far, x_far].astype(np.int64)
@@ -193,13 +206,17 @@ def _others_in_hulls(labels: Integer[np.ndarray, "h w"], outline: _Points) -> _P
         left, top, width, height = cv2.boundingRect(hull)
         left, top = left // 2, top // 2
         window = labels[top : top + height // 2 + 2, left : left + width // 2 + 2]
-        # OpenCV fills polygons to within a pixel: of a larger one, select the centers inside
+        # OpenCV fills polygons to within a pixel, so test the centers near the outline exactly
         filled = np.zeros(window.shape, np.uint8)
         cv2.fillConvexPoly(filled, hull - (2 * left, 2 * top), 1, shift=1)
-        y, x = np.nonzero((window != label) & (window > 0) & (cv2.dilate(filled, _BLOCK) > 0))
+        others = (window != label) & (window > 0)
+        inner = cv2.erode(filled, _BLOCK, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        near_y, near_x = np.nonzero(others & (cv2.dilate(filled, _BLOCK) > 0) & ~inner)
+        inside = _are_in_polygon(hull, 2 * (near_x + left), 2 * (near_y + top))
+        inner &= others
+        inner[near_y[inside], near_x[inside]] = True
+        y, x = np.nonzero(inner)
         x, y = x + left, y + top
-        inside = _are_in_polygon(hull, 2 * x, 2 * y)
-        x, y = x[inside], y[inside]
         other = labels[y, x].astype(np.int64)
         parts.append((np.full(len(x), label), other, 2 * x, 2 * y))
     return _Points(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -275,7 +292,7 @@ def _fit_ellipse(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> _Ellip
     xx, yy = x * x, y * y
     equations = np.array([xx - yy, 2 * x * y, x, y, np.ones(count)])
     circle = _CIRCLE_WEIGHT_PX2 / unit**2
-    weights = np.array([circle, circle, _REGULAR, _REGULAR, _REGULAR])
+    weights = np.array([circle, circle, _REGULARIZATION, _REGULARIZATION, _REGULARIZATION])
     normal = equations @ equations.T + np.diag(count * weights)
     p, q, r, s, t = np.linalg.solve(normal, -equations @ (xx + yy))
     determinant = 1 - p**2 - q**2

@@ -264,3 +264,5 @@ def test_bad_pixel_sizes_and_images_are_refused():
         measure(labels, 0.0)
     with pytest.raises(InputError, match="the same shape"):
         measure(labels, 1.0, np.zeros((5, 4)))
+    with pytest.raises(InputError, match="must not be negative, got -1"):
+        measure(labels - 1, 1.0)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -134,3 +136,17 @@ def test_hidden_parts_of_any_label_map_are_under_its_other_particles(labels):
     assert len(found) == len(particles)
     others = particles[1:].sum() - particles
     assert ((found >= 0) & (found <= others))[1:].all()
+
+
+def test_a_ring_around_a_large_disc_takes_little_memory():
+    """A merged network of particles may have hundreds of thousands of other pixels in its hull."""
+    labels = np.zeros((700, 700), np.uint8)
+    labels[disc(labels.shape, 350, 350, 690)] = 1
+    labels[disc(labels.shape, 350, 350, 600)] = 0
+    labels[disc(labels.shape, 351, 350, 598)] = 2
+    tracemalloc.start()
+    areas = hidden_areas(labels, contacts(labels))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert areas[1] == np.count_nonzero(labels == 2)
+    assert peak < 200 * labels.size
