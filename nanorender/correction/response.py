@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Integer
 
 from nanorender.errors import InputError
-from nanorender.measuring.measure import measure
+from nanorender.measuring.measure import PARTLY_HIDDEN, measure
 from nanorender.scoring.matching import match, overlap_table
 
 LEAST_IOU = 0.5
@@ -94,9 +94,11 @@ def _with_whole_sizes(true: pd.DataFrame, visible: Float[np.ndarray, "n"]) -> pd
 
     Particles cut by the frame keep the estimate: what lies beyond the frame is not counted.
     """
+    visible = np.minimum(visible, 1.0)
     whole = {
         "visible_share": visible,
         "amodal_diameter_px": true["equivalent_diameter_px"] / np.sqrt(visible),
+        "size_is_lower_bound": visible < PARTLY_HIDDEN,
     }
     return true.assign(
         **{name: true[name].where(true["touches_frame"], known) for name, known in whole.items()}

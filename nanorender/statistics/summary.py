@@ -228,7 +228,10 @@ def summarize(
         sizes = table[f"{quantity}_{unit}"].to_numpy(float)[counted]
         weight = weights[counted]
         if volume:
-            weight = weight * table[f"equivalent_diameter_{unit}"].to_numpy(float)[counted] ** 3
+            # The diameter of whole particles goes with their volume
+            whole = quantity == "amodal_diameter"
+            diameter = "amodal_diameter" if whole else "equivalent_diameter"
+            weight = weight * table[f"{diameter}_{unit}"].to_numpy(float)[counted] ** 3
         return SizeSample(sizes, weight, image_of[counted], len(fields))
 
     # Estimate the statistics and their intervals. The order decides what `rng` gives to each.

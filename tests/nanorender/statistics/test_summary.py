@@ -58,6 +58,14 @@ def test_volume_weights_move_the_median_by_hatch_and_choate():
     assert summary.settings.weighting == "volume"
 
 
+def test_whole_particles_are_weighted_by_their_whole_volume():
+    table = lognormal_table(np.random.default_rng(3), 30).assign(equivalent_diameter_nm=1.0)
+    table["amodal_diameter_nm"] = [10.0] * 29 + [100.0]
+    settings = Statistics(quantity="amodal_diameter", weighting="volume", resamples=20)
+    summary = summarize(table, [field()], settings, np.random.default_rng(0))
+    assert summary.sizes["d50"].value == 100
+
+
 def test_density_and_coverage_are_per_area_of_all_fields():
     table = lognormal_table(np.random.default_rng(4), 50, image="one")
     fields = [field("one", 2.0), field("empty", 2.0)]
