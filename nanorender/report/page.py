@@ -200,10 +200,7 @@ def render_page(
     ]
     rows = table.loc[:, ["image", "label", *columns]].head(MAX_ROWS)
     most = max((each.color for shown in pictures.values() for each in shown.outlines), default=0)
-    kept, shares = (
-        np.concatenate([result.kept_table[name].to_numpy(float) for result in results])
-        for name in ("confidence", "visible_share")
-    )
+    kept = np.concatenate([result.kept_table["confidence"].to_numpy(float) for result in results])
     score_rows = _score_rows(results)
     absent = {"scores"} if not score_rows else set()
     absent |= {"corrected"} if corrected is None else set()
@@ -243,7 +240,7 @@ def render_page(
         unsure=UNSURE,
         n_known=int(np.count_nonzero(~np.isnan(kept))),
         n_unsure=int(np.count_nonzero(kept < UNSURE)),
-        n_hidden=int(np.count_nonzero(shares < PARTLY_HIDDEN)),
+        n_hidden=sum(map(_count_partly_hidden, results)),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_pictured=len(table),
@@ -290,6 +287,13 @@ def page_template(path: Path) -> jinja2.Template:
     )
     environment.filters.update(FILTERS)
     return environment.get_template(path.name)
+
+
+def _count_partly_hidden(result: ImageResult) -> int:
+    """Count the particles that lie partly under others, 0 where dark ones are seen through."""
+    if len(result.contrasts) and np.median(result.contrasts) < 0:
+        return 0
+    return int(np.count_nonzero(result.kept_table["visible_share"] < PARTLY_HIDDEN))
 
 
 def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:
