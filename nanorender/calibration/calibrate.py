@@ -10,7 +10,6 @@
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -65,13 +64,8 @@ LARGEST_NOISE_FLOOR = 0.1
 """Largest noise floor that `Recipe.relative_loss` is relative to. Views of a recipe that fits badly
 may differ more from one another, which would excuse any loss."""
 
-_BEFORE, _AFTER, _CHECK, _POPULATIONS, _SEARCH = (
-    0,
-    200,
-    300,
-    400,
-    1000,
-)  # seeds: each use has different scenes
+# Seeds: each use has different scenes
+_BEFORE, _AFTER, _CHECK, _POPULATIONS, _SEARCH = 0, 200, 300, 400, 1000
 
 
 class CalibrationSettings(Settings):
@@ -254,19 +248,18 @@ def calibrate(
         on_progress(next(steps), total)
 
     # Match direct estimates, and again without each population that the micrographs do not show.
-    match = partial(
-        match_estimates,
-        targets=targets,
-        tones=tones,
-        corrections=corrections,
-        views=settings.views,
-        seed=first_seed + _BEFORE,
-    )
-    recipe = match(with_tones(start, tones), on_correction=on_step)
-    kept, seen = list(range(len(recipe.particles))), [wide_views, close_views][: len(targets)]
-    while (
-        index := absent_population(recipe, targets, seen, tones, first_seed + _POPULATIONS)
-    ) is not None:
+    def match(recipe: Recipe, on_correction: Callable[[], None] = lambda: None) -> Recipe:
+        seed = first_seed + _BEFORE
+        return match_estimates(
+            recipe, targets, tones, corrections, settings.views, seed, on_correction
+        )
+
+    def absent(recipe: Recipe) -> int | None:
+        views = [wide_views, close_views][: len(targets)]
+        return absent_population(recipe, targets, views, tones, first_seed + _POPULATIONS)
+
+    recipe, kept = match(with_tones(start, tones), on_step), list(range(len(start.particles)))
+    while (index := absent(recipe)) is not None:
         del kept[index]
         others = [number for number in range(len(recipe.particles)) if number != index]
         recipe = match(keep_populations(recipe, others))

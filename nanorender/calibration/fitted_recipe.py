@@ -113,7 +113,7 @@ def fitted_toml(calibration: Calibration, base_name: str, names: list[str]) -> s
     for index in reversed(range(len(base.particles))):
         if index not in calibration.kept:
             del document["particles"][index]
-    for name in set(base.materials) - set(before["materials"]):
+    for name in base.materials.keys() - before["materials"].keys():
         del document["materials"][name]
     relative_loss = after.pop("relative_loss", None)
     _mark_changes(document, before, after)
@@ -190,6 +190,7 @@ def _header(calibration: Calibration, base_name: str, names: list[str]) -> str:
     lines = [
         f"Fitted by 'nanorender calibrate' to {len(names)} micrographs: {', '.join(names)}.",
         f"Base recipe: {base_name}, adapted to their scale. Values without a mark are unchanged.",
+        *(f"Note: {note}." for note in calibration.notes),
         f"Loss before {before.loss():.3f}, after {after.loss():.3f}; 0 means no difference:",
         *(
             f"  {name:{widest}}  {getattr(before, name):6.3f} -> {getattr(after, name):6.3f}"

@@ -196,7 +196,7 @@ def layers(recipe: Recipe) -> float:
 
     Parameters
     ----------
-    recipe : of particles with log-normal or similar sizes
+    recipe : of the sample; diameters are taken for log-normal
 
     Returns
     -------
@@ -210,8 +210,11 @@ def layers(recipe: Recipe) -> float:
     """
 
     def outline_um2(kind: Population) -> float:
+        diameter_um = kind.diameter_nm.typical() / 1000
+        if kind.length_nm is not None:  # a rod or a wire of this thickness
+            return diameter_um * kind.length_nm.typical() / 1000
         mean_square = math.exp(2 * log_deviation(kind.diameter_nm) ** 2)
-        return math.pi / 4 * (kind.diameter_nm.typical() / 1000) ** 2 * mean_square
+        return math.pi / 4 * diameter_um**2 * mean_square
 
     return _density(recipe) * _mean(recipe, outline_um2)
 

@@ -37,7 +37,7 @@ _LEAST_EXPLAINED = 0.5  # share of the discs on the micrographs that the recipe 
 _LEAST_SHARE = 0.1  # of synthetic discs: fewer may be missed for other reasons
 _LEAST_SUPPORT = 0.2  # share on the micrographs relative to that of the recipe
 _LEAST_EVIDENCE = 10.0  # of the absence: difference of log likelihoods
-_FALSE = -1  # population of discs that are on no particle
+_NO_PARTICLE = -1  # population of discs that are on no particle
 _STEPS = 300  # of expectation and maximization
 
 
@@ -54,7 +54,7 @@ class Discs(NamedTuple):
     population: Int[np.ndarray, "n"]
 
     def brighter_than(self, level: float) -> "Discs":
-        """Leave out dark discs, such as those in the noise of a view without particles.
+        """Select discs of at least a gray level: dark ones are in noise and dirt.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Discs(NamedTuple):
 
         Returns
         -------
-        The other discs.
+        These discs.
         """
         bright = self.features[:, 1] >= level
         return Discs(self.features[bright], self.population[bright])
@@ -104,7 +104,7 @@ def absent_population(
 
 
 def keep_populations(recipe: Recipe, indices: Sequence[int]) -> Recipe:
-    """Keep some populations, and the materials that they are made of.
+    """Keep some populations, and leave out the others with the materials of them alone.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ def keep_populations(recipe: Recipe, indices: Sequence[int]) -> Recipe:
     ['diffuse']
     """
     kept = tuple(recipe.particles[index] for index in indices)
-    used = {kind.material for kind in kept}
-    materials = {name: one for name, one in recipe.materials.items() if name in used}
+    unused = {kind.material for kind in recipe.particles} - {kind.material for kind in kept}
+    materials = {name: one for name, one in recipe.materials.items() if name not in unused}
     return recipe.model_copy(update={"particles": kept, "materials": materials})
 
 
@@ -151,7 +151,7 @@ def synthetic_discs(recipe: Recipe, target: Target, tones: Sequence[Tone], seed:
         levels = _bright(bin_view(sample.image.astype(np.float32), binning), dark)
         found = _grains(levels)
         middle = (found.rows * binning + binning // 2, found.columns * binning + binning // 2)
-        population = np.append(sample.truth["population"], _FALSE)  # also of label 0
+        population = np.append(sample.truth["population"], _NO_PARTICLE)  # also of label 0
         return Discs(_features(levels, found), population[sample.labels[middle] - 1])
 
     return Discs(*map(np.concatenate, zip(*map_views(find, _VIEWS), strict=True)))
@@ -236,7 +236,7 @@ def evidence_of_absence(
     if explained < _LEAST_EXPLAINED:
         return evidence
     for row, (kind, count) in enumerate(zip(kinds, counts, strict=True)):
-        if kind == _FALSE or count < _LEAST_SHARE * counts.sum():
+        if kind == _NO_PARTICLE or count < _LEAST_SHARE * counts.sum():
             continue
         expected = explained * count / counts.sum()
         evidence[kind] = -np.inf
@@ -250,8 +250,9 @@ def _density(
 ) -> Float[np.ndarray, "n"]:
     """Estimate a density with Gaussian kernels, of a width of at least `least`."""
     width = np.maximum(points.std(axis=0) * len(points) ** (-1 / 6), least)
-    squared = (((at[:, None] - points) / width) ** 2).sum(axis=-1)
-    return np.exp(-squared / 2).mean(axis=1) / (2 * np.pi * np.prod(width))
+    squared = ((((points - one) / width) ** 2).sum(axis=1) for one in at)
+    kernels = np.array([np.exp(-each / 2).mean() for each in squared])
+    return kernels / (2 * np.pi * np.prod(width))
 
 
 def fit_mixture(

@@ -82,6 +82,17 @@ def test_outlines_cover_the_sample_as_often_as_their_areas_add_up():
     assert layers(recipe) == pytest.approx(50 * np.pi / 4 * 0.2**2)
 
 
+def test_outlines_of_wires_are_as_long_as_they_are():
+    recipe = read_recipe("ag")
+    wires = recipe.particles[0].model_copy(
+        update={"diameter_nm": Constant(value=50.0), "length_nm": Constant(value=4000.0)}
+    )
+    recipe = recipe.model_copy(
+        update={"field_nm": 10_000.0, "particle_count": Constant(value=100), "particles": (wires,)}
+    )
+    assert layers(recipe) == pytest.approx(100 * 0.05 * 4.0 / 100)
+
+
 def test_sizes_spread_as_the_discs_do():
     recipe = read_recipe("tio2")
     matched = sizes_corrected(recipe, SEEN._replace(log_diameter_spread=0.36), SEEN)
