@@ -132,11 +132,14 @@ def as_text(measured: dict[str, Any]) -> str:
     """
     recipes = measured["recipes"]
     rows = [["ms per pair", *recipes]]
-    for stage in next(iter(recipes.values()))["stages"]:
-        rows.append([stage, *(f"{1e3 * one['stages'][stage]:.1f}" for one in recipes.values())])
+    stages = sorted((one["stages"] for one in recipes.values()), key=len, reverse=True)
+    for stage in dict.fromkeys(name for one in stages for name in one):
+        times = (one["stages"].get(stage) for one in recipes.values())
+        rows.append([stage, *("-" if time is None else f"{1e3 * time:.1f}" for time in times)])
     for title, key in (("processor", "cpu_s_per_pair"), ("clock", "wall_s_per_pair")):
         rows.append([title, *(f"{1e3 * one[key]:.1f}" for one in recipes.values())])
     rows.append(["million rays/s", *(f"{one['rays_per_s'] / 1e6:.0f}" for one in recipes.values())])
-    lines = ["".join([f"{row[0]:<15}", *(f"{cell:>9}" for cell in row[1:])]) for row in rows]
+    width = max(9, *(len(name) + 2 for name in recipes))
+    lines = ["".join([f"{row[0]:<15}", *(f"{cell:>{width}}" for cell in row[1:])]) for row in rows]
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     return "\n".join([*lines, f"{measured['cores']} cores; {versions}"])

@@ -251,8 +251,10 @@ def rendering(results: Results) -> Iterator[Part]:
     """Time of an image with its labels, by stage."""
     presets = results["presets"]
     rows: list[Row] = [["", *(f"`{name}`" for name in presets)]]
-    for stage in next(iter(presets.values()))["stages"]:
-        times = [f"{1e3 * one['stages'][stage]:.1f} ms" for one in presets.values()]
+    stages = sorted((one["stages"] for one in presets.values()), key=len, reverse=True)
+    for stage in dict.fromkeys(name for one in stages for name in one):
+        found = [one["stages"].get(stage) for one in presets.values()]
+        times = ["" if time is None else f"{1e3 * time:.1f} ms" for time in found]
         rows.append([stage, *times])
     for title, key in (("processor time", "cpu_s_per_pair"), ("wall time", "wall_s_per_pair")):
         rows.append([title, *(f"{1e3 * one[key]:.1f} ms" for one in presets.values())])

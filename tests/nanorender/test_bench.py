@@ -57,6 +57,16 @@ def test_results_are_json_and_a_table(small):
     assert f"{1e3 * trace:.1f}" in lines[2]
 
 
+def test_recipes_with_other_stages_share_a_table(small, tmp_path):
+    beam = tmp_path / "beam.toml"
+    beam.write_text(read_recipe("gold").at_scale(0.5, 128).to_toml())
+    lines = as_text(bench([str(beam), small], 1)).splitlines()
+    assert [line.split()[0] for line in lines[1:9]] == [*STAGES, "write"]
+    light = lines[1 + STAGES.index("light")].split()
+    assert light[1] == "-"
+    assert float(light[2]) > 0
+
+
 def test_zero_samples_are_refused(small):
     with pytest.raises(InputError, match="count"):
         bench([small], 0)
