@@ -244,8 +244,10 @@ def twins(
             recipe = choose_base(study, settings, out, show)
         note(f"twins begin with the recipe {recipe}")
     with progress("twins") as show:
-        make_twins(study, recipe, settings, find, out, show)
+        record = make_twins(study, recipe, settings, find, out, show)
         corrected = correct_study(out, study.labels_sha256, study.tables, size)
+    for line in record.notes:
+        note(line)
     write_corrections(out, corrected)
     print(*format_corrections(corrected), out, sep="\n")
 
@@ -337,14 +339,16 @@ def adapt(
         note(f"twins begin with the recipe {recipe}")
     with progress("twins") as show:
         find = segment_as_recorded(initial, study.record)
-        loss = make_twins(study, recipe, settings, find, folder, show).relative_loss
+        record = make_twins(study, recipe, settings, find, folder, show)
+    for line in record.notes:
+        note(line)
 
     # Train, and keep the better model.
     twins = TwinSet(
         render_further_twins(folder, LEARNED_TWINS),
         LEARNED_TWINS,
         list(written_twins(folder)),
-        loss,
+        record.relative_loss,
     )
     with progress("adapting") as show:
         adaptation = adapt_model(

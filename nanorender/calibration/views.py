@@ -27,7 +27,6 @@ _MOST_REAL_VIEWS = 12
 _LEAST_GAIN_SPREAD = 0.05  # minimum, also for a single micrograph, since it is one of a series
 _DARKEST_LEVEL = 2.0  # of the substrate, above the level that the detector adds
 
-
 _pool = ThreadPoolExecutor(2)  # compiled kernels release the interpreter lock
 
 

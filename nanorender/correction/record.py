@@ -98,6 +98,8 @@ class TwinsRecord(Settings):
     """Loss that sampling alone causes."""
     relative_loss: float | None
     """Loss in noise floors, see `Recipe.relative_loss`; None if that is unknown."""
+    notes: tuple[str, ...] = ()
+    """What the fit says to the user, see `Calibration`."""
     version: str
     """Version of this package."""
 

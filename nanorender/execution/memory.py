@@ -13,9 +13,9 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory of freed arrays for those that it creates next.
 
     The GNU C library returns the memory of large arrays to the system when they are freed, and the
-    system clears every page again that it hands out: a seventh of the time of an image of four
-    million pixels. The process then holds its peak memory until it ends. Nothing changes where
-    another C library is used.
+    system clears every page again before it hands it out, which takes a noticeable part of the time
+    of an image. The process then holds its peak memory until it ends. Nothing changes where another
+    C library is used.
 
     Examples
     --------

@@ -80,7 +80,7 @@ def _pairs_at(
     labels: Integer[np.ndarray, "h w"], offsets: tuple[tuple[int, int], ...]
 ) -> Integer[np.ndarray, "n 2"]:
     """Find the pairs of labels at offsets, which contain those of adjacent pixels."""
-    # Without a pixel at an outline, two particles are no pair, or adjacent elsewhere
+    # Start from pixels at outlines alone: particles that others connect are adjacent there, too
     height, width = labels.shape
     at_outline = np.zeros(labels.shape, bool)
     for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):

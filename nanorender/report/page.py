@@ -240,7 +240,7 @@ def render_page(
         unsure=UNSURE,
         n_known=int(np.count_nonzero(~np.isnan(kept))),
         n_unsure=int(np.count_nonzero(kept < UNSURE)),
-        n_hidden=sum(map(_count_partly_hidden, results)),
+        n_hidden=_count_partly_hidden(results, summary.settings.quantity),
         min_confidence=provenance.parameters.get("min_confidence"),
         rows=list(rows.itertuples(index=False, name=None)),
         n_pictured=len(table),
@@ -289,11 +289,17 @@ def page_template(path: Path) -> jinja2.Template:
     return environment.get_template(path.name)
 
 
-def _count_partly_hidden(result: ImageResult) -> int:
-    """Count the particles that lie partly under others, 0 where dark ones are seen through."""
-    if len(result.contrasts) and np.median(result.contrasts) < 0:
-        return 0
-    return int(np.count_nonzero(result.kept_table["visible_share"] < PARTLY_HIDDEN))
+def _count_partly_hidden(results: Sequence[ImageResult], quantity: str) -> int:
+    """Count the particles that lie partly under others.
+
+    Dark ones are seen through each other, and count only where their sizes are completed.
+    """
+    completed = quantity == "amodal_diameter"
+    return sum(
+        int(np.count_nonzero(result.kept_table["visible_share"] < PARTLY_HIDDEN))
+        for result in results
+        if completed or not (len(result.contrasts) and np.median(result.contrasts) < 0)
+    )
 
 
 def _score_rows(results: Sequence[ImageResult]) -> dict[str, np.ndarray]:

@@ -349,6 +349,7 @@ def _record(
         loss=calibration.after.loss(),
         noise_floor=calibration.noise_floor,
         relative_loss=calibration.recipe.relative_loss,
+        notes=calibration.notes,
         version=__version__,
     )
 

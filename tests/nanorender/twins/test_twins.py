@@ -15,6 +15,7 @@ from nanorender.measuring.measure import measure
 from nanorender.recipe import read_recipe
 from nanorender.rendering import render
 from nanorender.twins import twins
+from nanorender.twins.look import fit_look
 from nanorender.twins.study import Study
 from nanorender.twins.twins import (
     TwinSettings,
@@ -59,6 +60,19 @@ def made(study, tmp_path_factory):
     find = Threshold()
     record = make_twins(study, "facets", SETTINGS, find, folder)
     return folder, record, find.calls
+
+
+def test_notes_on_the_fit_are_kept(study, made, tmp_path, monkeypatch):
+    assert made[1].notes == ()
+
+    def fit_with_a_note(*arguments):
+        calibration, recipes = fit_look(*arguments)
+        return replace(calibration, notes=("the small ones are left out",)), recipes
+
+    monkeypatch.setattr(twins, "fit_look", fit_with_a_note)
+    few = SETTINGS.model_copy(update={"count": 1, "rounds": 1})
+    make_twins(study, "facets", few, Threshold(), tmp_path / "twins")
+    assert read_twins_record(tmp_path / "twins").notes == ("the small ones are left out",)
 
 
 def test_twins_are_written_with_truth_and_particles(made):
