@@ -280,6 +280,7 @@ def adapt(
     Example: nanorender adapt micrographs --recipe mine.toml -o run
     """
     from nanorender.calibration.bases import ANY
+    from nanorender.execution.memory import keep_freed_memory
     from nanorender.files.collection import find_collection
     from nanorender.models import general_model
     from nanorender.recipe import read_recipe
@@ -303,6 +304,7 @@ def adapt(
     check_adaptable(initial, out)
     if recipe != ANY:
         read_recipe(recipe)
+    keep_freed_memory()
     divide_cpu(PRESETS["adapt"].batch)
 
     # Segment the micrographs, and make twins of what was found.

@@ -32,10 +32,12 @@ def jax_work(base: int) -> dict[str, Callable[[], None]]:
     import optax
     from flax import nnx
 
+    from nanorender.execution.memory import keep_freed_memory
     from unet.losses import cross_entropy
     from unet.model import abstract_model, initial_weights, set_weights
     from unet.presets import Architecture
 
+    keep_freed_memory()
     architecture = Architecture(tuple(base * 2**level for level in range(LEVELS)), OUTPUTS, 1)
     rng = np.random.default_rng(0)
     network = set_weights(abstract_model(architecture), initial_weights(architecture, rng))

@@ -83,6 +83,7 @@ def train(
 
     Example: nanorender train dataset --validation micrographs -o run
     """
+    from nanorender.execution.memory import keep_freed_memory
     from nanorender.models import general_model
     from unet import presets
     from unet.annotated import add_annotated
@@ -94,6 +95,7 @@ def train(
     settings = presets.preset(preset)
     if initial == Path("general"):
         initial = general_model()
+    keep_freed_memory()
     if coordinator is None:
         divide_cpu(settings.batch)
     else:

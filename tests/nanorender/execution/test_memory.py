@@ -6,16 +6,20 @@ import pytest
 from nanorender.execution.memory import keep_freed_memory
 
 FAULTS = """
-import resource, sys
+import resource, sys, threading
 from nanorender.execution.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-bytearray(b"x") * 2**24
+def use():
+    thread = threading.Thread(target=lambda: bytearray(b"x") * 2**26)
+    thread.start()
+    thread.join()
+use()
 before = faults()
 for _ in range(5):
-    bytearray(b"x") * 2**24
+    use()
 print(faults() - before)
 """
 
