@@ -11,7 +11,7 @@ from nanorender.report.report import report
 from nanorender.scoring.results import ImageResult, particle_table
 from nanorender.statistics.groups import samples_by_name, summarize_groups
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, size_floor
-from nanorender.statistics.summary import Statistics
+from nanorender.statistics.summary import Statistics, summarized_columns
 
 
 def write_report(
@@ -56,7 +56,8 @@ def write_report(
         fields.append(FieldOfView(result.name, width, height, result.pixel_size_nm))
     names = [result.name for result in results]
     sample_of = {} if samples is None else samples_by_name(names, samples)
-    groups = summarize_groups(particle_table(results), fields, sample_of, settings, _floor(labels))
+    table = particle_table(results, summarized_columns(settings))  # others would fill the memory
+    groups = summarize_groups(table, fields, sample_of, settings, _floor(labels))
     parameters = _separation(labels) | {"statistics": settings.model_dump(mode="json")}
     provenance = Provenance(title, command, parameters)
     corrected = None if twins is None else corrected_section(twins, results, settings)

@@ -1,6 +1,6 @@
 """Measured images of a study and their agreement with the truth."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,14 @@ from nanorender.files.segmentation import (
     hash_labels,
     read_segmented,
 )
+from nanorender.files.tablespool import TableSpool
 from nanorender.measuring.contrast import contrasts
 from nanorender.measuring.measure import mark_struck_out, measure
 from nanorender.measuring.pieces import particles_in_pieces
 from nanorender.scoring.scores import LabelScores, score_labels
 from nanorender.scoring.thresholding import ThresholdAgreement, agreement_with_threshold
 
-_JOINED = 500  # images whose tables are joined to one
+_JOINED = 500  # images whose tables are joined to one: reading one takes 2 ms
 
 
 class ImagePixels(NamedTuple):
@@ -45,18 +46,16 @@ class ImagePixels(NamedTuple):
 
 
 class TableRows(NamedTuple):
-    """Rows of a table that one image has in common with others.
-
-    A table of its own takes 5 kB more, however few particles an image has.
+    """Rows of an image in a table that it shares with others.
 
     Attributes
     ----------
-    table : one row per particle
+    read_table : returns the table, one row per particle
     first : first row of the image
     stop : row after its last
     """
 
-    table: pd.DataFrame
+    read_table: Callable[[], pd.DataFrame]
     first: int
     stop: int
 
@@ -72,7 +71,7 @@ class TableRows(NamedTuple):
         -------
         table of them alone
         """
-        return self.table.iloc[self.first : self.stop].reset_index(drop=True)
+        return self.read_table().iloc[self.first : self.stop].reset_index(drop=True)
 
 
 class SegmentationQuality(NamedTuple):
@@ -218,7 +217,7 @@ def image_result(
         shape=(height, width),
         pixel_size_nm=pixel_size_nm,
         pixel_size_source=pixel_size_source,
-        rows=TableRows(table, 0, len(table)),
+        rows=TableRows(lambda: table, 0, len(table)),
         read_pixels=lambda: pixels,
         labels_sha256=hash_labels(labels),
         coverage=float((kept > 0).mean()),
@@ -246,7 +245,8 @@ def read_results(
 ) -> list[ImageResult]:
     """Read the label maps of a folder and measure their particles, one after the other.
 
-    The results do not hold the pixels, which `ImageResult.read_pixels` reads again.
+    The results hold neither pixels nor tables, which are read again, the tables from a temporary
+    file.
 
     Parameters
     ----------
@@ -270,6 +270,7 @@ def read_results(
     if choice is not None:
         choice.check_names([path.stem for path in paths])
     results = []
+    spool = TableSpool()
     for path in paths:
         on_progress(len(results), len(paths))
         values, micrograph, confidence, edited, corrections, record = read(path)
@@ -300,25 +301,25 @@ def read_results(
         results.append(result)
         if len(results) % _JOINED == 0 or len(results) == len(paths):
             apart = len(results) % _JOINED or _JOINED
-            results[-apart:] = _joined(results[-apart:])
+            results[-apart:] = _spooled(results[-apart:], spool)
     on_progress(len(results), len(paths))
     return results
 
 
-def _joined(results: Sequence[ImageResult]) -> list[ImageResult]:
-    """Join the tables of images, one for those with the same columns."""
-    joined = list(results)
-    columns = pd.Series([tuple(result.rows.table.columns) for result in results])
+def _spooled(results: Sequence[ImageResult], spool: TableSpool) -> list[ImageResult]:
+    """Move the tables of images into a file, those with the same columns joined to one."""
+    spooled = list(results)
+    tables = [result.table for result in results]
+    columns = pd.Series([tuple(table.columns) for table in tables])
     for places in columns.groupby(columns).indices.values():
-        alike = [results[place] for place in places]
-        filled = [result.table for result in alike if result.n_particles]
-        table = pd.concat(filled, ignore_index=True) if filled else alike[0].table
-        lengths = [result.n_particles for result in alike]
-        stops = np.cumsum(lengths).tolist()
-        for place, length, stop in zip(places, lengths, stops, strict=True):
-            rows = TableRows(table, stop - length, stop)
-            joined[place] = replace(results[place], rows=rows)
-    return joined
+        alike = [tables[place] for place in places]
+        filled = [table for table in alike if len(table)]
+        read_table = spool.store(pd.concat(filled) if filled else alike[0])
+        stops = np.cumsum([len(table) for table in alike]).tolist()
+        for place, table, stop in zip(places, alike, stops, strict=True):
+            rows = TableRows(read_table, stop - len(table), stop)
+            spooled[place] = replace(results[place], rows=rows)
+    return spooled
 
 
 def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: str) -> ImagePixels:
@@ -332,26 +333,32 @@ def _read_again(path: Path, read: Callable[[Path], Segmented], labels_sha256: st
     return ImagePixels(micrograph.image, labels)
 
 
-def particle_table(results: Sequence[ImageResult]) -> pd.DataFrame:
+def particle_table(
+    results: Sequence[ImageResult], columns: Collection[str] | None = None
+) -> pd.DataFrame:
     """Join the particle tables of all images.
 
     Parameters
     ----------
     results : images of a study
+    columns : those to keep where the tables have them; None for all
 
     Returns
     -------
     table : one row per particle, the name of its image first
     """
-    return pd.concat(particle_tables(results), ignore_index=True)
+    return pd.concat(particle_tables(results, columns), ignore_index=True)
 
 
-def particle_tables(results: Sequence[ImageResult]) -> Iterator[pd.DataFrame]:
-    """Join the particle tables of images whose rows follow each other in memory.
+def particle_tables(
+    results: Sequence[ImageResult], columns: Collection[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Join the particle tables of images whose rows follow each other in one table.
 
     Parameters
     ----------
     results : images of a study
+    columns : those to keep where the tables have them; None for all
 
     Yields
     ------
@@ -360,16 +367,18 @@ def particle_tables(results: Sequence[ImageResult]) -> Iterator[pd.DataFrame]:
     runs: list[list[ImageResult]] = []
     for result in [one for one in results if one.n_particles] or results[:1]:
         before = runs[-1][-1].rows if runs else None
-        if before and before.table is result.rows.table and before.stop == result.rows.first:
+        shared = before is not None and before.read_table is result.rows.read_table
+        if before and shared and before.stop == result.rows.first:
             runs[-1].append(result)
         else:
             runs.append([result])
-    columns = list(dict.fromkeys(name for run in runs for name in run[0].rows.table.columns))
+    names = dict.fromkeys(name for run in runs for name in run[0].rows.read_table().columns)
+    kept = [name for name in names if columns is None or name in columns]
     for run in runs:
-        rows = TableRows(run[0].rows.table, run[0].rows.first, run[-1].rows.stop)
-        table = rows.select().reindex(columns=columns)
-        names = np.array([result.name for result in run], object)
-        table.insert(0, "image", np.repeat(names, [result.n_particles for result in run]))
+        rows = TableRows(run[0].rows.read_table, run[0].rows.first, run[-1].rows.stop)
+        table = rows.select().reindex(columns=kept)
+        images = np.array([result.name for result in run], object)
+        table.insert(0, "image", np.repeat(images, [result.n_particles for result in run]))
         yield table
 
 

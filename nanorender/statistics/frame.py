@@ -15,10 +15,12 @@ class FrameRule(NamedTuple):
     weights : particle table and `FieldOfView` of an image to the weights of its particles (one
         weight or one per particle, 0 to leave it out)
     description : what the rule does, for the report
+    columns : of the particle table that `weights` uses
     """
 
     weights: Callable[[Any, Any], Any]
     description: str
+    columns: tuple[str, ...] = ()
 
 
 def _keep(table: Any, field: Any) -> float:
@@ -47,11 +49,12 @@ def _miles_lantuejoul(table: Any, field: Any) -> Any:
 # To add a rule, write its function and add a line.
 FRAME_RULES = {
     "keep": FrameRule(_keep, "particles cut by the frame are counted with their visible size"),
-    "drop": FrameRule(_drop, "particles cut by the frame are left out"),
+    "drop": FrameRule(_drop, "particles cut by the frame are left out", ("touches_frame",)),
     "miles_lantuejoul": FrameRule(
         _miles_lantuejoul,
         "particles cut by the frame are left out, and the others weighted by the inverse "
         "probability of lying entirely within it (Miles and Lantuéjoul, ISO 13322-1)",
+        ("touches_frame", "bbox_width_px", "bbox_height_px"),
     ),
 }
 

@@ -28,7 +28,7 @@ from nanorender.statistics.bootstrap import (
     resampled_ratios,
 )
 from nanorender.statistics.fits import Fit, InformationCriterion, best_fit, fit_sizes
-from nanorender.statistics.frame import FrameRuleName
+from nanorender.statistics.frame import FRAME_RULES, FrameRuleName
 from nanorender.statistics.nanoscale import NanoscaleShare, nanoscale_share
 from nanorender.statistics.sampling import FieldOfView, SizeFloor, frame_weights
 from nanorender.statistics.uncertainty import LARGEST_PERCENT, widened
@@ -161,6 +161,28 @@ class Summary:
         record["fits"] = [{"name": fit.name} | asdict(fit) for fit in self.fits]
         record["fit"] = self.fit and {"name": self.fit.name} | asdict(self.fit)
         return record
+
+
+def summarized_columns(settings: Statistics) -> frozenset[str]:
+    """Name the columns of a particle table that `summarize` uses.
+
+    Parameters
+    ----------
+    settings : of the statistics
+
+    Returns
+    -------
+    their names, in nm and in pixels
+
+    Examples
+    --------
+    >>> "max_feret_nm" in summarized_columns(Statistics(quantity="max_feret"))
+    True
+    """
+    lengths = (settings.quantity, "equivalent_diameter", *SHARE_QUANTITIES)
+    sizes = [f"{name}_{unit}" for name in lengths for unit in ("nm", "px")]
+    rule = FRAME_RULES[settings.frame_correction]
+    return frozenset(("image", "struck_out", "area_nm2", "area_px2", *sizes, *rule.columns))
 
 
 def summarize(

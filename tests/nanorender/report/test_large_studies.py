@@ -77,8 +77,8 @@ def test_images_share_tables_and_each_has_its_own_rows(labels, monkeypatch):
         image, values = result.read_pixels()
         expected = measure(values, result.pixel_size_nm, image)
         pd.testing.assert_frame_equal(result.table, expected, check_dtype=False)
-    tables = [id(result.rows.table) for result in results]
-    assert len(set(tables)) == 5  # three blocks of images, two of them with both units
+    blocks = [id(result.rows.read_table) for result in results]
+    assert len(set(blocks)) == 5  # three blocks of images, two of them with both units
     with pytest.raises(InputError, match=r"of 3 of 12 images is unknown \(im 05, for example\)"):
         written(labels, results)
 

@@ -33,9 +33,11 @@ def test_tables_of_all_images_are_concatenated():
     table = particle_table(results)
     assert table["image"].tolist() == ["a", "a", "b", "b"]
     assert table.columns[0] == "image"
-    marked = replace(results[2], rows=TableRows(results[2].table.assign(struck_out=True), 0, 2))
+    struck = results[2].table.assign(struck_out=True)
+    marked = replace(results[2], rows=TableRows(lambda: struck, 0, 2))
     parts = list(particle_tables([results[0], marked]))
     assert [len(part) for part in parts] == [2, 2]
     assert parts[0].columns.tolist() == parts[1].columns.tolist() == [*table.columns, "struck_out"]
+    assert list(particle_table(results, {"area_nm2", "area_px2"})) == ["image", "area_nm2"]
     nothing = particle_table(results[1:2])
     assert (len(nothing), nothing.columns.tolist()) == (0, table.columns.tolist())

@@ -5,8 +5,10 @@ from shapes import disc
 
 from nanorender.errors import InputError
 from nanorender.measuring.measure import measure
+from nanorender.measuring.sizes import SIZE_QUANTITIES
+from nanorender.statistics.frame import FRAME_RULES
 from nanorender.statistics.sampling import FieldOfView, size_floor
-from nanorender.statistics.summary import Statistics, summarize
+from nanorender.statistics.summary import Statistics, summarize, summarized_columns
 
 FEW = Statistics(resamples=200)
 
@@ -46,6 +48,26 @@ def test_a_lognormal_sample_gives_back_its_parameters():
         assert sizes[name].low <= sizes[name].value <= sizes[name].high
     assert summary.fit is not None
     assert summary.fit.name == "log-normal"
+
+
+@pytest.mark.parametrize("quantity", SIZE_QUANTITIES)
+@pytest.mark.parametrize("rule", FRAME_RULES)
+@pytest.mark.parametrize("weighting", ["number", "volume"])
+def test_the_named_columns_are_those_that_count(quantity, rule, weighting):
+    labels = np.zeros((60, 80), np.int32)
+    labels[:20, 5:15], labels[30:44, 10:38], labels[40:49, 60:69] = 1, 2, 3
+    settings = Statistics(
+        quantity=quantity, frame_correction=rule, weighting=weighting, resamples=20
+    )
+    table = measure(labels, 2.0).assign(image="one", struck_out=[False, True, False])
+    needed = table[[name for name in table if name in summarized_columns(settings)]]
+    fields = [FieldOfView("one", 80, 60, 2.0)]
+    whole, part = (
+        summarize(each, fields, settings, np.random.default_rng(0)).to_dict()
+        for each in (table, needed)
+    )
+    assert len(needed.columns) < len(table.columns) / 2
+    np.testing.assert_equal(part, whole)
 
 
 def test_volume_weights_move_the_median_by_hatch_and_choate():
