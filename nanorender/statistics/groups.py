@@ -112,8 +112,9 @@ def summarize_groups(
     """
     rows_of = table.groupby("image", sort=False).indices
     nothing = np.array([], int)
-    streams = np.random.default_rng(SEED).spawn(len(fields))
-    for field, stream in zip(fields, streams, strict=True):
+    source = np.random.default_rng(SEED)
+    for field in fields:
+        (stream,) = source.spawn(1)  # one at a time: a generator takes 1 kB
         rows = table.iloc[rows_of.get(field.image, nothing)]
         summary = summarize(rows, [field], settings, stream, floor)
         yield Group("image", field.image, summary)
