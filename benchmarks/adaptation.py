@@ -40,7 +40,6 @@ class Case(NamedTuple):
     truth : suffix of the annotations
     recipe : that twins begin with
     images : names of the micrographs; empty for all of the folder
-    seeds : number of adaptations
     """
 
     name: str
@@ -49,8 +48,10 @@ class Case(NamedTuple):
     truth: str
     recipe: str
     images: tuple[str, ...] = ()
-    seeds: int = 3
 
+
+SEEDS = 3
+"""Number of adaptations to each set."""
 
 RECIPES = {"tio2_sem": "tio2", "sio2_jeol": "layers", "powder_spheres_sem": "powder"}
 """Recipe of each set of one sample."""
@@ -72,7 +73,7 @@ CASES = (
         if each.folder in RECIPES
     ),
     *(
-        Case(f"emps-{name}", f"EMPS, {title}", "emps", "_m", recipe, tuple(images.split()), seeds=1)
+        Case(f"emps-{name}", f"EMPS, {title}", "emps", "_m", recipe, tuple(images.split()))
         for name, title, recipe, images in _GROUPS
     ),
 )
@@ -95,7 +96,7 @@ def main() -> None:
         folder = chosen(options.micrographs / case.folder, case, options.out)
         images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))
         before = object_f1(general_model(), images)
-        for seed in range(case.seeds):
+        for seed in range(SEEDS):
             path = options.out / f"{case.name}-{seed}.json"
             if not path.is_file():
                 row = adapted(images, case.recipe, seed, path.with_suffix(""))
