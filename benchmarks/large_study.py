@@ -4,10 +4,9 @@
 
 Small images of spheres are rendered, and a small network is trained on them for some seconds. A
 study consists of flipped and rotated copies of these images with noise of their own. The commands
-run as processes on a tenth of the images and on all of them: what depends on the number of images
-is the particle table, of which the size in memory is written beside the peaks. With `--folder`, an
-interrupted benchmark resumes, and commands that were measured are not run again. Results are
-written to docs/results/large_study.json.
+run as processes on a tenth of the images and on all of them. The size that the particle table would
+have in memory is written beside the peaks. With `--folder`, an interrupted benchmark resumes, and
+commands that were measured are not run again. Results are written to docs/results/large_study.json.
 """
 
 import argparse
