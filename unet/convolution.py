@@ -129,29 +129,25 @@ def _kernel_gradient(parts: Parts, gradient: Float[Array, "b h w d"]) -> Float[A
     """Gradient with respect to the kernel: sums of inputs, shifted, times `gradient` over pixels.
 
     With the inputs shifted along the rows and `gradient` along the columns, the nine sums are
-    blocks of one matrix product. It is computed image by image, since the copies take memory.
+    blocks of one matrix product for each image. The images stay an axis, by which devices share
+    the batch: a loop over it would compute all images on every device.
     """
     inputs, outputs = sum(part.shape[3] for part in parts), gradient.shape[3]
-
-    def add_image(total: Array, image: tuple) -> tuple[Array, None]:
-        shifted = [_shifted(part, axis=1) for part in image[0]]
-        pixels = jnp.concatenate(shifted, axis=3).reshape(-1, 3 * inputs)
-        gradients = _shifted(image[1], axis=0).reshape(-1, 3 * outputs)
-        return total + jnp.tensordot(gradients, pixels, axes=(0, 0)), None
-
-    empty = jnp.zeros((3 * outputs, 3 * inputs), gradient.dtype)
-    total, _ = jax.lax.scan(add_image, empty, (parts, gradient))
+    pixels = jnp.concatenate([_shifted(part, axis=2) for part in parts], axis=4)
+    pixels = pixels.reshape(len(pixels), -1, 3 * inputs)
+    gradients = _shifted(gradient, axis=1).reshape(len(gradient), -1, 3 * outputs)
+    total = jnp.einsum("bpd,bpc->bdc", gradients, pixels).sum(axis=0)
     # A gradient from the row above belongs to the last row of the kernel
     return total.reshape(3, outputs, 3, inputs)[::-1].transpose(0, 2, 3, 1)
 
 
-def _shifted(image: Float[Array, "h w c"], axis: int) -> Float[Array, "h w 3 c"]:
+def _shifted(image: Float[Array, "b h w c"], axis: int) -> Float[Array, "b h w 3 c"]:
     """Return the channels of the pixel before, of the pixel and of the one after; 0 outside."""
     length = image.shape[axis]
-    edges = [(1, 1) if each == axis else (0, 0) for each in range(3)]
+    edges = [(1, 1) if each == axis else (0, 0) for each in range(4)]
     padded = jnp.pad(image, edges)
     parts = [jax.lax.slice_in_dim(padded, k, k + length, axis=axis) for k in range(3)]
-    return jnp.stack(parts, axis=2)
+    return jnp.stack(parts, axis=3)
 
 
 def _convolved(x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"]) -> Array:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,3 +41,25 @@ def test_pixels_are_computed_at_once_where_features_are_few_and_the_row_divides(
     assert jax.default_backend() == "cpu"
     assert [pixels_at_once(256, outputs) for outputs in (4, 8, 12, 16, 24)] == [4, 4, 2, 2, 1]
     assert pixels_at_once(254, 8) == 1
+
+
+COMPILED = """
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from unet.convolution import convolve
+
+mesh = Mesh(np.array(jax.devices()), ("batch",))
+shared, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("batch",), ()))
+x = jax.ShapeDtypeStruct((4, 8, 8, 6), np.float32, sharding=shared)
+kernel = jax.ShapeDtypeStruct((3, 3, 6, 6), np.float32, sharding=whole)
+gradient = jax.grad(lambda x, kernel: (convolve((x,), kernel) ** 2).sum(), (0, 1))
+print(jax.jit(gradient, out_shardings=(shared, whole)).lower(x, kernel).compile().as_text())
+"""
+
+
+def test_devices_that_share_a_batch_exchange_sums_only():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", COMPILED]
+    ran = subprocess.run(command, env=os.environ | flags, capture_output=True, check=True)
+    assert b"all-reduce" in ran.stdout
+    assert b"all-gather" not in ran.stdout
