@@ -1,12 +1,12 @@
-"""Processor time of a training step and a prediction, compared with PyTorch on the same cores.
+"""Time of a training step and a prediction, compared with PyTorch on the same cores.
 
     python benchmarks/torch_step.py --torch-python /path/to/venv/bin/python
 
 Each framework runs in a separate process, on the same number of cores, and repeats its work a few
-times in turn; the processor time of the fastest turn is reported, which is least affected by other
-work on the machine. Both train the same network (channels-last, binary cross-entropy, Adam) without
-augmentation. PyTorch is not a dependency of the package. The times are written to
-docs/results/torch_step.json.
+times in turn; the wall time of the fastest turn is reported, which is least affected by other work
+on the machine. Both train the same network (channels-last, binary cross-entropy, Adam) without
+augmentation, the package with the batch divided among devices of the CPU, as its trainings do.
+PyTorch is not a dependency of the package. The times are written to docs/results/torch_step.json.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from results import write_results
 
 LEVELS, BATCH, EDGE_PX, OUTPUTS = 4, 4, 256, 1
-TURNS = 5
+TURNS = 9
 
 
 def jax_work(base: int) -> dict[str, Callable[[], None]]:
@@ -33,21 +33,24 @@ def jax_work(base: int) -> dict[str, Callable[[], None]]:
     from flax import nnx
 
     from nanorender.execution.memory import keep_freed_memory
+    from unet.devices import divide_cpu, divided, on_all, training_mesh
     from unet.losses import cross_entropy
     from unet.model import abstract_model, initial_weights, set_weights
     from unet.presets import Architecture
 
     keep_freed_memory()
+    divide_cpu(BATCH)
     architecture = Architecture(tuple(base * 2**level for level in range(LEVELS)), OUTPUTS, 1)
     rng = np.random.default_rng(0)
     network = set_weights(abstract_model(architecture), initial_weights(architecture, rng))
     graph, parameters, statistics = nnx.split(network, nnx.Param, nnx.BatchStat)
     optimizer = optax.adam(1e-3)
     images = jnp.asarray(rng.random((BATCH, EDGE_PX, EDGE_PX, 1), np.float32))
-    targets = (images > 0.5).astype(np.float32)
+    mesh = training_mesh(BATCH)
+    batch = jax.device_put((images, (images > 0.5).astype(np.float32)), divided(mesh))
 
     @jax.jit
-    def step(parameters, statistics, state):
+    def step(parameters, statistics, state, images, targets):
         def loss(parameters):
             network = nnx.merge(graph, parameters, statistics, copy=True)
             network.train()
@@ -59,17 +62,20 @@ def jax_work(base: int) -> dict[str, Callable[[], None]]:
         return optax.apply_updates(parameters, updates), statistics, state
 
     @jax.jit
-    def forward(parameters, statistics):
+    def forward(parameters, statistics, images):
         network = nnx.merge(graph, parameters, statistics, copy=True)
         network.eval()
         return jax.nn.sigmoid(network(images))
 
-    held = [parameters, statistics, optimizer.init(parameters)]
+    def predict() -> None:
+        jax.block_until_ready(forward(parameters, statistics, images))
+
+    held = list(on_all(mesh, (parameters, statistics, optimizer.init(parameters))))
 
     def train() -> None:
-        held[:] = jax.block_until_ready(step(*held))
+        held[:] = jax.block_until_ready(step(*held, *batch))
 
-    return {"train": train, "predict": lambda: jax.block_until_ready(forward(*held[:2]))}
+    return {"train": train, "predict": predict}
 
 
 def torch_work(base: int) -> dict[str, Callable[[], None]]:
@@ -127,17 +133,17 @@ def torch_work(base: int) -> dict[str, Callable[[], None]]:
 
 
 def work(framework: str, base: int) -> None:
-    """Read names and repetitions from standard input; answer with the processor seconds of one."""
+    """Read names and repetitions from standard input; answer with the seconds of one."""
     works = {"jax": jax_work, "torch": torch_work}[framework](base)
     for function in works.values():
         function()
     print("ready", flush=True)
     for line in sys.stdin:
         what, repetitions = line.split()
-        begun = time.process_time()
+        begun = time.perf_counter()
         for _ in range(int(repetitions)):
             works[what]()
-        print((time.process_time() - begun) / int(repetitions), flush=True)
+        print((time.perf_counter() - begun) / int(repetitions), flush=True)
 
 
 class Worker:
@@ -154,16 +160,16 @@ class Worker:
             sys.exit(f"{framework} does not run in {python}; give --torch-python")
 
     def seconds(self, what: str, repetitions: int) -> float:
-        """Return the processor seconds of one repetition."""
+        """Return the seconds of one repetition."""
         self.process.stdin.write(f"{what} {repetitions}\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
 
 def compare(torch_python: str, bases: list[int], cores: int) -> None:
-    """Print and write the processor times of both, for networks of several widths."""
+    """Print and write the times of both, for networks of several widths."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    print(f"{BATCH} images of {EDGE_PX} px, {LEVELS} levels, CPU seconds on {cores} cores")
+    print(f"{BATCH} images of {EDGE_PX} px, {LEVELS} levels, seconds on {cores} cores")
     rows = []
     for base in bases:
         workers = [Worker(sys.executable, "jax", base), Worker(torch_python, "torch", base)]
@@ -172,7 +178,7 @@ def compare(torch_python: str, bases: list[int], cores: int) -> None:
             ours, theirs = (min(times) for times in zip(*turns, strict=True))
             ratio = f"{ours / theirs:.2f}"
             print(f"{base:3} channels, {what:8} JAX {ours:.3f}, PyTorch {theirs:.3f}: {ratio}")
-            rows.append({"channels": base, "work": what, "jax_cpu_s": ours, "torch_cpu_s": theirs})
+            rows.append({"channels": base, "work": what, "jax_s": ours, "torch_s": theirs})
         for each in workers:
             each.process.stdin.close()
             each.process.wait()
@@ -192,7 +198,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--torch-python", default=sys.executable)
     parser.add_argument("--base", type=int, nargs="+", default=[8, 16, 32])
-    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--work", choices=["jax", "torch"])
     options = parser.parse_args()
     if options.work:

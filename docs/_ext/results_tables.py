@@ -368,12 +368,12 @@ def torch_step(results: Results) -> Iterator[Part]:
     """Time of a step beside PyTorch."""
     rows: list[Row] = [["channels", "work", "nanorender (JAX)", "PyTorch", "ratio"]]
     for found in results["times"]:
-        ours, theirs = found["jax_cpu_s"], found["torch_cpu_s"]
+        ours, theirs = found["jax_s"], found["torch_s"]
         times = [f"{ours:.3f} s", f"{theirs:.3f} s", f"{ours / theirs:.2f}"]
         rows.append([str(found["channels"]), found["work"], *times])
     yield (
         f"PyTorch {results['torch']}; {results['batch']} images of {results['edge_px']} px, "
-        f"{results['levels']} levels, processor time on {results['cores_used']} core(s)."
+        f"{results['levels']} levels, wall time on {results['cores_used']} core(s)."
     )
     yield rows
 

@@ -10,29 +10,24 @@ import pytest
 from unet.convolution import convolve, pixels_at_once
 
 
-def reference(parts, kernel):
-    x = jnp.concatenate(parts, axis=-1)
+def reference(x, kernel):
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 @pytest.mark.parametrize(
-    ("width", "inputs", "outputs"),
-    [(8, (1,), 8), (8, (9,), 3), (6, (3, 5), 12), (7, (2, 1), 8), (4, (20, 4), 20)],
+    ("width", "inputs", "outputs"), [(8, 1, 8), (8, 9, 3), (6, 8, 12), (7, 5, 8), (4, 20, 20)]
 )
 def test_value_and_gradients_are_those_of_a_plain_convolution(width, inputs, outputs, rng):
-    shapes = [(2, 5, width, each) for each in inputs]
-    parts = tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
-    kernel = jnp.asarray(rng.normal(size=(3, 3, sum(inputs), outputs)), jnp.float32)
+    x = jnp.asarray(rng.normal(size=(2, 5, width, inputs)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, inputs, outputs)), jnp.float32)
     weight = jnp.asarray(rng.normal(size=(2, 5, width, outputs)), jnp.float32)
     ours, expected = (
-        jax.value_and_grad(lambda x, kernel, f=f: (f(x, kernel) * weight).sum(), (0, 1))(
-            parts, kernel
-        )
+        jax.value_and_grad(lambda x, kernel, f=f: (f(x, kernel) * weight).sum(), (0, 1))(x, kernel)
         for f in (convolve, reference)
     )
-    np.testing.assert_allclose(convolve(parts, kernel), reference(parts, kernel), atol=1e-4)
+    np.testing.assert_allclose(convolve(x, kernel), reference(x, kernel), atol=1e-4)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
@@ -52,7 +47,7 @@ mesh = Mesh(np.array(jax.devices()), ("batch",))
 shared, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("batch",), ()))
 x = jax.ShapeDtypeStruct((4, 8, 8, 6), np.float32, sharding=shared)
 kernel = jax.ShapeDtypeStruct((3, 3, 6, 6), np.float32, sharding=whole)
-gradient = jax.grad(lambda x, kernel: (convolve((x,), kernel) ** 2).sum(), (0, 1))
+gradient = jax.grad(lambda x, kernel: (convolve(x, kernel) ** 2).sum(), (0, 1))
 print(jax.jit(gradient, out_shardings=(shared, whole)).lower(x, kernel).compile().as_text())
 """
 
