@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -140,10 +141,8 @@ def _write(
             )
     # Write the tables and the page.
     _write_csv(folder / "particles.csv", particle_tables(results))
-    content = _record(results, summary, provenance, corrected)
     with (folder / "summary.json").open("w", encoding="utf-8", newline="\n") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
-        file.write("\n")
+        file.writelines(_record(results, summary, provenance, corrected))
     page = render_page(results, listed, provenance, elements, pictures, corrected)
     (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
     on_progress(len(results), len(results))
@@ -171,28 +170,8 @@ def _record(
     summary: Summary,
     provenance: Provenance,
     corrected: CorrectedSection | None,
-) -> dict[str, object]:
-    """Content of summary.json; unknown numbers are null."""
-    images = [
-        _json_value(
-            {
-                "name": result.name,
-                "particles": result.n_particles,
-                "edited": result.edited,
-                "struck_out": sorted(result.struck_out),
-                "corrections": result.corrections
-                and result.corrections.model_dump(exclude={"labels_sha256", "unchanged"}),
-                "width_px": result.shape[1],
-                "height_px": result.shape[0],
-                "pixel_size_nm": result.pixel_size_nm,
-                "pixel_size_source": result.pixel_size_source,
-                "acquisition": result.acquisition._asdict(),
-                "pixel_scores": result.scores and asdict(result.scores.pixels),
-                "object_scores": result.scores and asdict(result.scores.objects),
-            }
-        )
-        for result in results
-    ]
+) -> Iterator[str]:
+    """Parts of summary.json, one an image; unknown numbers are null."""
     before = {
         "title": provenance.title,
         "summary": summary.to_dict(),
@@ -204,7 +183,35 @@ def _record(
         "versions": library_versions(),
         "command": provenance.command,
     }
-    return _json_value(before) | {"images": images} | _json_value(after)
+    yield _json_text(before).removesuffix("\n}") + ',\n  "images": ['
+    for index, result in enumerate(results):
+        text = _json_text(_image_record(result))
+        yield ("," if index else "") + indent("\n" + text, 4 * " ")
+    yield "\n  ]," + _json_text(after).removeprefix("{") + "\n"
+
+
+def _image_record(result: ImageResult) -> dict[str, object]:
+    """Collect what summary.json says of one image."""
+    return {
+        "name": result.name,
+        "particles": result.n_particles,
+        "edited": result.edited,
+        "struck_out": sorted(result.struck_out),
+        "corrections": result.corrections
+        and result.corrections.model_dump(exclude={"labels_sha256", "unchanged"}),
+        "width_px": result.shape[1],
+        "height_px": result.shape[0],
+        "pixel_size_nm": result.pixel_size_nm,
+        "pixel_size_source": result.pixel_size_source,
+        "acquisition": result.acquisition._asdict(),
+        "pixel_scores": result.scores and asdict(result.scores.pixels),
+        "object_scores": result.scores and asdict(result.scores.objects),
+    }
+
+
+def _json_text(value: object) -> str:
+    """Format a value as JSON."""
+    return json.dumps(_json_value(value), indent=2, allow_nan=False)
 
 
 def _json_value(value: object) -> Any:
