@@ -12,7 +12,7 @@ the benchmark resumes.
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, product
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -136,21 +136,19 @@ def main() -> None:
     keep_freed_memory()
     divide_cpu(PRESETS["adapt"].batch)  # as the command does, before anything is computed
     rows = []
-    by_name = {case.name: case for case in CASES}
-    for case in (by_name[name] for name in MEASURED):
-        folder = chosen(options.micrographs / case.folder, case, options.out)
-        images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))
-        before = object_f1(general_model(), images)
-        for seed in range(SEEDS):
-            path = options.out / f"{case.name}-{seed}-ways.json"
-            if not path.is_file():
-                row = {"title": case.title, "images": len(images), "seed": seed, "before": before}
-                for way, model in models(case, images, seed, options.out):
-                    row[way] = object_f1(model, images)
-                    print(case.name, seed, way, row[way], flush=True)
-                write_text(path, json.dumps(row))
-            rows.append(json.loads(path.read_text(encoding="utf-8")))
-            print(rows[-1], flush=True)
+    for seed, case in product(range(SEEDS), (each for each in CASES if each.name in MEASURED)):
+        path = options.out / f"{case.name}-{seed}-ways.json"
+        if not path.is_file():
+            folder = chosen(options.micrographs / case.folder, case, options.out)
+            images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))
+            row = {"title": case.title, "images": len(images), "seed": seed}
+            row["before"] = object_f1(general_model(), images)
+            for way, model in models(case, images, seed, options.out):
+                row[way] = object_f1(model, images)
+                print(case.name, seed, way, row[way], flush=True)
+            write_text(path, json.dumps(row))
+        rows.append(json.loads(path.read_text(encoding="utf-8")))
+        print(rows[-1], flush=True)
     print(write_results("adaptation_ways", {"share": SHARE, "rows": rows}))
 
 
