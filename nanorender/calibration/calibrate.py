@@ -227,7 +227,7 @@ def calibrate(
     # Observe the micrographs and adapt the recipe to their scale and tones.
     dark = dark_particles(base, settings)
     refuse_unsuitable(micrographs, dark)
-    images = [gray_levels(micrograph) for micrograph in micrographs]
+    images = gray_levels(micrographs)
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
     pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base, dark)]))
     wide_geometry, close_geometry = _geometries(images, pixel_size_nm, dark)

@@ -69,7 +69,7 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
                 f"least {_LEAST_EDGE_PX} x {_LEAST_EDGE_PX}"
             )
     # Count images in which particles have the opposite polarity.
-    images = [gray_levels(micrograph) for micrograph in micrographs]
+    images = gray_levels(micrographs)
     images = [255 - levels for levels in images] if dark else images
     reversed_ones = [_has_dark_particles(levels) for levels in images]
     if sum(reversed_ones) > len(micrographs) / 2:
@@ -106,7 +106,7 @@ def show_dark_particles(micrographs: Sequence[Micrograph]) -> bool:
     >>> show_dark_particles([])
     False
     """
-    images = [gray_levels(one) for one in micrographs if one.image.max() > one.image.min()]
+    images = gray_levels([one for one in micrographs if one.image.max() > one.image.min()])
     return sum(map(_has_dark_particles, images)) > len(images) / 2
 
 

@@ -90,19 +90,36 @@ class RenderPlan(NamedTuple):
     particles: int
 
 
-def gray_levels(micrograph: Micrograph) -> GrayImage:
-    """Convert an image of any bit depth to levels from 0 to 255.
+def gray_levels(
+    micrographs: Sequence[Micrograph], series: Sequence[Micrograph] | None = None
+) -> list[GrayImage]:
+    """Convert images of any bit depth to levels from 0 to 255.
+
+    Cameras write 10, 12 or 14 bits into files of 16: the largest value of a series tells how many.
 
     Parameters
     ----------
-    micrograph : image of unsigned integers
+    micrographs : images of unsigned integers
+    series : micrographs that tell the bit depth; None for these
 
     Returns
     -------
-    Gray levels, where 255 is the largest value of the image's type.
+    Gray levels, where 255 is the largest value of the bit depth.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> image = np.array([[0, 4095]], np.uint16)
+    >>> gray_levels([Micrograph(image, 2.0, "header", (0, 1, 0, 2), (1, 2), Path("a.tif"))])
+    [array([[  0., 255.]], dtype=float32)]
     """
-    white = float(np.iinfo(micrograph.image.dtype).max)
-    return micrograph.image.astype(np.float32) * np.float32(255 / white)
+    largest = max((int(one.image.max()) for one in series or micrographs), default=0)
+    deep = next(2**bits - 1 for bits in (10, 12, 14, 16) if largest < 2**bits)
+    whites = [255 if one.image.dtype == np.uint8 else deep for one in micrographs]
+    return [
+        np.minimum(one.image.astype(np.float32) * np.float32(255 / white), 255)
+        for one, white in zip(micrographs, whites, strict=True)
+    ]
 
 
 def tiles(image: GrayImage, edge_px: int) -> list[GrayImage]:

@@ -88,8 +88,9 @@ def fit_look(
     InputError
         If the micrographs cannot be calibrated, see `calibrate`.
     """
-    calibration = calibrate(calibrated_micrographs(micrographs), base, settings, on_progress)
-    images = [gray_levels(micrograph) for micrograph in micrographs]
+    calibrated = calibrated_micrographs(micrographs)
+    calibration = calibrate(calibrated, base, settings, on_progress)
+    images = gray_levels(micrographs, calibrated)
     dark, transmission = dark_particles(base, settings), base.transmission is not None
     tones = estimate_tones(images, dark, transmission)  # fewer where images are alike
     recipes = [

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pictures import discs, noise
@@ -10,6 +12,7 @@ from nanorender.calibration.views import (
     ViewGeometry,
     bin_view,
     estimate_tones,
+    gray_levels,
     observe_recipe,
     particles_in_field,
     recipe_of_view,
@@ -17,9 +20,34 @@ from nanorender.calibration.views import (
     tiles,
     with_tones,
 )
+from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import read_recipe
 from nanorender.rendering import render
 from nanorender.scenes.scene import sample_scene
+
+
+def micrograph(image):
+    height, width = image.shape
+    return Micrograph(image, 2.0, "known", (0, height, 0, width), image.shape, Path("a.tif"))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_levels_do_not_depend_on_the_bit_depth(bits):
+    # One image of the series is bright, as in most series of 16-bit files.
+    coarse = [np.arange(256, dtype=np.uint8).reshape(16, 16), np.full((16, 16), 20, np.uint8)]
+    deep = [(one.astype(np.float64) * ((2**bits - 1) / 255)).astype(np.uint16) for one in coarse]
+    expected = gray_levels([micrograph(one) for one in coarse])
+    found = gray_levels([micrograph(one) for one in deep])
+    assert found == pytest.approx(np.array(expected), abs=255 / (2**bits - 1))
+
+
+def test_the_bit_depth_is_that_of_the_series():
+    series = [micrograph(np.full((4, 4), value, np.uint16)) for value in (1000, 4000)]
+    (alone,), (dark, _) = gray_levels(series[:1]), gray_levels(series)
+    assert alone.max() == pytest.approx(255 * 1000 / 1023)
+    assert dark.max() == pytest.approx(255 * 1000 / 4095)
+    (clipped,) = gray_levels(series[1:], series[:1])
+    assert clipped.max() == 255
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (100, 150), (128, 65)])
