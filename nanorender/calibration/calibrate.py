@@ -179,7 +179,7 @@ def assumed_pixel_size_nm(
     InputError
         If no particles stand out from the background.
     """
-    levels = map(gray_levels, micrographs)
+    levels = (gray_levels([micrograph])[0] for micrograph in micrographs)  # one in memory
     found = [inscribed_discs(255 - one if dark else one).diameters_px for one in levels]
     diameters = np.concatenate(found).astype(float)
     if diameters.size < 3:
