@@ -5,6 +5,7 @@ import io
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -469,7 +470,7 @@ def compare(
     Example: nanorender compare micrographs dataset --worst worst.png --embedding embedding.png
     """
     from nanorender.calibration.fitted_recipe import require_suffix
-    from nanorender.calibration.views import gray_levels
+    from nanorender.calibration.views import gray_levels, white_level
     from nanorender.comparison.compare import (
         compare_images,
         comparison_lines,
@@ -492,9 +493,11 @@ def compare(
     if differing is not None:
         note(differing)
     with progress("comparing"):
-        found = compare_images(
-            ReadOnDemand(theirs, gray_levels), ReadOnDemand(ours, gray_levels), dark_particles
+        levels = (
+            ReadOnDemand(images, partial(gray_levels, white=white_level(images)))
+            for images in (theirs, ours)
         )
+        found = compare_images(*levels, dark_particles)
     print(*comparison_lines(found), sep="\n")
     if embedding is not None:
         from unet.features import feature_extractor

@@ -46,6 +46,7 @@ from nanorender.calibration.views import (
     particles_in_field,
     real_views,
     synthetic_views,
+    white_level,
     with_tones,
 )
 from nanorender.distributions import Constant
@@ -179,7 +180,7 @@ def assumed_pixel_size_nm(
     InputError
         If no particles stand out from the background.
     """
-    levels = (gray_levels([micrograph])[0] for micrograph in micrographs)  # one in memory
+    levels = (gray_levels(one, white_level([one])) for one in micrographs)  # one in memory
     found = [inscribed_discs(255 - one if dark else one).diameters_px for one in levels]
     diameters = np.concatenate(found).astype(float)
     if diameters.size < 3:
@@ -227,7 +228,8 @@ def calibrate(
     # Observe the micrographs and adapt the recipe to their scale and tones.
     dark = dark_particles(base, settings)
     refuse_unsuitable(micrographs, dark)
-    images = gray_levels(micrographs)
+    white = white_level(micrographs)
+    images = [gray_levels(micrograph, white) for micrograph in micrographs]
     sizes_nm = [m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None]
     pixel_size_nm = float(np.median(sizes_nm or [assumed_pixel_size_nm(micrographs, base, dark)]))
     wide_geometry, close_geometry = _geometries(images, pixel_size_nm, dark)

@@ -15,7 +15,7 @@ from nanorender.calibration.inscribed_discs import (
     thin,
     thinned_median,
 )
-from nanorender.calibration.views import gray_levels
+from nanorender.calibration.views import gray_levels, white_level
 from nanorender.errors import InputError
 from nanorender.files.micrograph import Micrograph
 
@@ -69,7 +69,8 @@ def refuse_unsuitable(micrographs: Sequence[Micrograph], dark: bool) -> None:
                 f"least {_LEAST_EDGE_PX} x {_LEAST_EDGE_PX}"
             )
     # Count images in which particles have the opposite polarity.
-    images = gray_levels(micrographs)
+    white = white_level(micrographs)
+    images = [gray_levels(micrograph, white) for micrograph in micrographs]
     images = [255 - levels for levels in images] if dark else images
     reversed_ones = [_has_dark_particles(levels) for levels in images]
     if sum(reversed_ones) > len(micrographs) / 2:
@@ -106,7 +107,9 @@ def show_dark_particles(micrographs: Sequence[Micrograph]) -> bool:
     >>> show_dark_particles([])
     False
     """
-    images = gray_levels([one for one in micrographs if one.image.max() > one.image.min()])
+    white = white_level(micrographs)
+    shown = (one for one in micrographs if one.image.max() > one.image.min())
+    images = [gray_levels(one, white) for one in shown]
     return sum(map(_has_dark_particles, images)) > len(images) / 2
 
 

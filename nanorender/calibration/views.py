@@ -90,36 +90,44 @@ class RenderPlan(NamedTuple):
     particles: int
 
 
-def gray_levels(
-    micrographs: Sequence[Micrograph], series: Sequence[Micrograph] | None = None
-) -> list[GrayImage]:
-    """Convert images of any bit depth to levels from 0 to 255.
+def white_level(series: Iterable[Micrograph]) -> int:
+    """Find the largest gray value that the images of a series can have.
 
-    Cameras write 10, 12 or 14 bits into files of 16: the largest value of a series tells how many.
+    Cameras write 10, 12 or 14 bits into files of 16: the largest value tells how many.
 
     Parameters
     ----------
-    micrographs : images of unsigned integers
-    series : micrographs that tell the bit depth; None for these
+    series : micrographs of the same microscope
 
     Returns
     -------
-    Gray levels, where 255 is the largest value of the bit depth.
+    Largest value of their bit depth.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> image = np.array([[0, 4095]], np.uint16)
-    >>> gray_levels([Micrograph(image, 2.0, "header", (0, 1, 0, 2), (1, 2), Path("a.tif"))])
-    [array([[  0., 255.]], dtype=float32)]
+    >>> image = np.array([[0, 4000]], np.uint16)
+    >>> white_level([Micrograph(image, 2.0, "header", (0, 1, 0, 2), (1, 2), Path("a.tif"))])
+    4095
     """
-    largest = max((int(one.image.max()) for one in series or micrographs), default=0)
-    deep = next(2**bits - 1 for bits in (10, 12, 14, 16) if largest < 2**bits)
-    whites = [255 if one.image.dtype == np.uint8 else deep for one in micrographs]
-    return [
-        np.minimum(one.image.astype(np.float32) * np.float32(255 / white), 255)
-        for one, white in zip(micrographs, whites, strict=True)
-    ]
+    largest = max((int(one.image.max()) for one in series), default=0)
+    return next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if largest < 2**bits)
+
+
+def gray_levels(micrograph: Micrograph, white: int) -> GrayImage:
+    """Convert an image of any bit depth to levels from 0 to 255.
+
+    Parameters
+    ----------
+    micrograph : image of unsigned integers
+    white : value that becomes 255, see `white_level`; that of images of 8 bits is 255 in any case
+
+    Returns
+    -------
+    Gray levels.
+    """
+    largest = 255 if micrograph.image.dtype == np.uint8 else white
+    return np.minimum(micrograph.image.astype(np.float32) * np.float32(255 / largest), 255)
 
 
 def tiles(image: GrayImage, edge_px: int) -> list[GrayImage]:

@@ -22,6 +22,7 @@ from nanorender.calibration.views import (
     gray_levels,
     particles_in_field,
     recipe_of_view,
+    white_level,
 )
 from nanorender.distributions import Constant
 from nanorender.files.micrograph import Micrograph
@@ -90,7 +91,8 @@ def fit_look(
     """
     calibrated = calibrated_micrographs(micrographs)
     calibration = calibrate(calibrated, base, settings, on_progress)
-    images = gray_levels(micrographs, calibrated)
+    white = white_level(calibrated)
+    images = [gray_levels(micrograph, white) for micrograph in micrographs]
     dark, transmission = dark_particles(base, settings), base.transmission is not None
     tones = estimate_tones(images, dark, transmission)  # fewer where images are alike
     recipes = [

@@ -18,6 +18,7 @@ from nanorender.calibration.views import (
     recipe_of_view,
     synthetic_views,
     tiles,
+    white_level,
     with_tones,
 )
 from nanorender.files.micrograph import Micrograph
@@ -36,18 +37,18 @@ def test_levels_do_not_depend_on_the_bit_depth(bits):
     # One image of the series is bright, as in most series of 16-bit files.
     coarse = [np.arange(256, dtype=np.uint8).reshape(16, 16), np.full((16, 16), 20, np.uint8)]
     deep = [(one.astype(np.float64) * ((2**bits - 1) / 255)).astype(np.uint16) for one in coarse]
-    expected = gray_levels([micrograph(one) for one in coarse])
-    found = gray_levels([micrograph(one) for one in deep])
-    assert found == pytest.approx(np.array(expected), abs=255 / (2**bits - 1))
+    white = white_level(map(micrograph, deep))
+    assert white == 2**bits - 1
+    found = [gray_levels(micrograph(one), white) for one in deep]
+    assert found == pytest.approx(np.array(coarse), abs=255 / white)
 
 
-def test_the_bit_depth_is_that_of_the_series():
-    series = [micrograph(np.full((4, 4), value, np.uint16)) for value in (1000, 4000)]
-    (alone,), (dark, _) = gray_levels(series[:1]), gray_levels(series)
-    assert alone.max() == pytest.approx(255 * 1000 / 1023)
-    assert dark.max() == pytest.approx(255 * 1000 / 4095)
-    (clipped,) = gray_levels(series[1:], series[:1])
-    assert clipped.max() == 255
+def test_levels_end_at_white():
+    image = np.array([[0, 1000, 4000]], np.uint16)
+    assert gray_levels(micrograph(image), 1000).tolist() == [[0, 255, 255]]
+    assert (
+        gray_levels(micrograph(image.astype(np.uint8)), 4095).max() == image.astype(np.uint8).max()
+    )
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (100, 150), (128, 65)])
