@@ -493,11 +493,11 @@ def compare(
     if differing is not None:
         note(differing)
     with progress("comparing"):
-        levels = (
-            ReadOnDemand(images, partial(gray_levels, white=white_level(images)))
-            for images in (theirs, ours)
+        found = compare_images(
+            ReadOnDemand(theirs, partial(gray_levels, white=white_level(theirs))),
+            ReadOnDemand(ours, partial(gray_levels, white=white_level(ours))),
+            dark_particles,
         )
-        found = compare_images(*levels, dark_particles)
     print(*comparison_lines(found), sep="\n")
     if embedding is not None:
         from unet.features import feature_extractor

@@ -46,9 +46,8 @@ def test_levels_do_not_depend_on_the_bit_depth(bits):
 def test_levels_end_at_white():
     image = np.array([[0, 1000, 4000]], np.uint16)
     assert gray_levels(micrograph(image), 1000).tolist() == [[0, 255, 255]]
-    assert (
-        gray_levels(micrograph(image.astype(np.uint8)), 4095).max() == image.astype(np.uint8).max()
-    )
+    small = np.array([[0, 90, 180]], np.uint8)
+    assert gray_levels(micrograph(small), 4095).tolist() == small.tolist()
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (100, 150), (128, 65)])
