@@ -6,7 +6,7 @@ The ways are the statistics of batch normalization, a training on twins (which i
 adapt` does), a training on the micrographs with the particles that were found in them (self-
 training), and all three together. Every model is scored, whether or not `adapt` would keep it. The
 folder may be that of benchmarks/adaptation.py, whose twins and trainings are then used. Run again,
-the benchmark resumes.
+the benchmark resumes; with `--finished`, it writes what was measured so far.
 """
 
 import argparse
@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--micrographs", type=Path, default=Path("micrographs"))
     parser.add_argument("-o", "--out", type=Path, default=Path("adaptation"))
+    parser.add_argument("--finished", action="store_true", help="write what was measured so far")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -138,6 +139,8 @@ def main() -> None:
     rows = []
     for seed, case in product(range(SEEDS), (each for each in CASES if each.name in MEASURED)):
         path = options.out / f"{case.name}-{seed}-ways.json"
+        if options.finished and not path.is_file():
+            continue
         if not path.is_file():
             folder = chosen(options.micrographs / case.folder, case, options.out)
             images = find_collection(folder, Reading(truth=case.truth, scale_needed=False))

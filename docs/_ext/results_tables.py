@@ -497,6 +497,32 @@ def adaptation(results: Results) -> Iterator[Part]:
         )
 
 
+def adaptation_ways(results: Results) -> Iterator[Part]:
+    """Object F1 on annotated micrographs after each way of adapting the general model."""
+    ways = ("statistics", "twins", "itself", "all three")
+    rows: list[Row] = [
+        [
+            "micrographs",
+            "before",
+            f"{100 * results['share']:.0f} % of their own statistics",
+            "trained on twins",
+            "trained on particles found",
+            "all three",
+        ]
+    ]
+    by_set: dict[str, list[Results]] = {}
+    for each in results["rows"]:
+        by_set.setdefault(each["title"], []).append(each)
+    for title, runs in by_set.items():
+        first = runs[0]
+        row = [f"{title} ({first['images']} images)", f"{first['before']:.3f}"]
+        for way in ways:
+            scores = dict.fromkeys(f"{each[way]:.3f}" for each in runs)  # equal ones once
+            row.append(", ".join(scores))
+        rows.append(row)
+    yield rows
+
+
 def _before_and_after(runs: list[Results], name: str) -> str:
     """Means of a score before and after; empty where it is unknown."""
     pairs = [(each[f"{name}_before"], each[f"{name}_after"]) for each in runs]
@@ -588,6 +614,7 @@ RENDERERS: dict[str, tuple[str, Callable[[Results], Iterator[Part]]]] = {
     "twins": ("twins", twins),
     "repeatability": ("repeatability", repeatability),
     "adaptation": ("adaptation", adaptation),
+    "adaptation_ways": ("adaptation_ways", adaptation_ways),
     "hidden_parts": ("hidden_parts", hidden_parts),
     "recall_by_diameter": ("general_model", recall_by_diameter),
     "confidence": ("general_model", confidence),
