@@ -1,7 +1,6 @@
 """Segmentation of micrographs by a model: label maps with a record of how they were made."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -45,8 +44,6 @@ from unet.predict import Model, averaged_by_default, load_model, prepare_search
 from unet.presets import TrainSettings
 from unet.repeatability import checked_part, repeatability
 from unet.windows import WHOLE_PX, WindowResult, segment_prepared
-
-_background = ThreadPoolExecutor(1)
 
 
 class PredictionSettings(NamedTuple):
@@ -408,9 +405,6 @@ def _segment_micrograph(
             return notes
         refuse_edited_map(label_path)
 
-        # Recognize text and scale bars, while the network predicts
-        reading_marks = _background.submit(read_marks, path) if record.marks_discarded else None
-
         # Predict and separate; large images are released as soon as possible
         pixel_size_nm, crop = micrograph.pixel_size_nm, micrograph.crop
         prepared = prepare_search(model, micrograph.image, pixel_size_nm)
@@ -433,8 +427,8 @@ def _segment_micrograph(
 
         # Discard text and scale bars, then write probability and label map
         bar_nm = None
-        if reading_marks is not None:
-            marks = reading_marks.result()
+        if record.marks_discarded:
+            marks = read_marks(path)
             bar_nm = marks.scale_bar and marks.scale_bar.pixel_size_nm
             found = found.without(within_marks(found.labels, marks.boxes, crop))
         if found.foreground is not None:
