@@ -470,7 +470,7 @@ def compare(
     Example: nanorender compare micrographs dataset --worst worst.png --embedding embedding.png
     """
     from nanorender.calibration.fitted_recipe import require_suffix
-    from nanorender.calibration.views import gray_levels, white_level
+    from nanorender.calibration.views import RENDERED_WHITE, gray_levels, white_level
     from nanorender.comparison.compare import (
         compare_images,
         comparison_lines,
@@ -495,7 +495,7 @@ def compare(
     with progress("comparing"):
         found = compare_images(
             ReadOnDemand(theirs, partial(gray_levels, white=white_level(theirs))),
-            ReadOnDemand(ours, partial(gray_levels, white=white_level(ours))),
+            ReadOnDemand(ours, partial(gray_levels, white=RENDERED_WHITE)),
             dark_particles,
         )
     print(*comparison_lines(found), sep="\n")

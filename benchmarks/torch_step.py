@@ -169,6 +169,7 @@ class Worker:
 def compare(torch_python: str, bases: list[int], cores: int) -> None:
     """Print and write the times of both, for networks of several widths."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    cores = len(os.sched_getaffinity(0))  # fewer than asked for on a smaller machine
     print(f"{BATCH} images of {EDGE_PX} px, {LEVELS} levels, seconds on {cores} cores")
     rows = []
     for base in bases:

@@ -21,6 +21,9 @@ from nanorender.files.micrograph import Micrograph
 from nanorender.recipe import Recipe
 from nanorender.rendering import Sample, render
 
+RENDERED_WHITE = 2**16 - 1
+"""White of rendered images of 16 bits, which use all of them however dark they are."""
+
 _FIELD_EDGES = 2.0  # edge of the field in edges of the view: agglomerates reach in from outside
 _LEAST_FIELD_EDGES = 1.4
 _MOST_REAL_VIEWS = 12
